@@ -1,0 +1,55 @@
+#pragma once
+/*
+ * name - domain names in wire form, and their text
+ *
+ * A `dname` is uncompressed, lower-case wire form ending in the root label
+ * (RFC 1035, section 3.1; folded as RFC 4343 asks). A `name` is text.
+ * Pure functions, any thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define NAME_MAX_BYTES  255  /* RFC 1035, section 2.3.4 */
+#define NAME_MAX_LABEL  63   /* RFC 1035, section 2.3.4 */
+#define NAME_MAX_LABELS 127  /* one-byte labels and the root in 255 bytes */
+#define NAME_TEXT_MAX   1024 /* every byte as \DDD, with dots and the end */
+
+/*
+ * Read presentation text (RFC 1035, section 5.1: "\." and "\DDD" escapes),
+ * absolute with or without the last dot, into `out` as a dname. Returns its
+ * length in bytes, or -EINVAL, explained.
+ */
+int name_parse(const char *text, uint8_t out[NAME_MAX_BYTES], struct error *err);
+
+/*
+ * The same where text without the last dot is relative to `origin`, and "@" is
+ * the origin itself (RFC 1035, section 5.1). `out` may not be `origin`.
+ */
+int name_parse_within(const char *text, const uint8_t *origin, uint8_t out[NAME_MAX_BYTES],
+                      struct error *err);
+
+/*
+ * Write `dname` as text without the last dot ("." for the root), escapes where
+ * a byte needs them; always terminated. Returns the length.
+ */
+size_t name_format(const uint8_t *dname, char *out, size_t cap);
+
+/* Length in bytes, the root label included. `dname` must be well formed. */
+size_t name_length(const uint8_t *dname);
+
+/* Number of labels without the root. */
+unsigned name_labels(const uint8_t *dname);
+
+/* The name without its first label; the root's parent is the root. */
+const uint8_t *name_parent(const uint8_t *dname);
+
+bool name_equal(const uint8_t *a, const uint8_t *b);
+
+/* Is `dname` equal to `tree` or below it? */
+bool name_is_within(const uint8_t *dname, const uint8_t *tree);
+
+/* Fold ASCII upper case of a wire-form name of `length` bytes into `out`. */
+void name_fold(const uint8_t *wire, size_t length, uint8_t *out);
