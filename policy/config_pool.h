@@ -1,0 +1,24 @@
+#pragma once
+/*
+ * config_pool - the endpoints of a service by region, in the order they are used
+ *
+ * Control thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/config_context.h"
+#include "policy/config_table.h"
+
+extern const struct config_table config_pool_endpoint_table;
+
+/*
+ * Read `order` and `endpoints` of the service `item` into its pools. Returns
+ * false, reported, when anything was wrong.
+ */
+bool config_pool_read(struct config_context *context, const struct config_item *item,
+                      struct model_service *service);
+
+/* Report addresses given twice, and more of a family than there are bits for. */
+bool config_pool_check_addresses(struct config_context *context, const struct config_item *list,
+                                 const struct addr *addresses, size_t count);

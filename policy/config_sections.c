@@ -1,0 +1,105 @@
+#include "policy/config_sections.h"
+
+#include "policy/config_check.h"
+#include "policy/config_region.h"
+#include "policy/config_server.h"
+#include "policy/config_service.h"
+#include "policy/config_zone.h"
+
+/* clang-format off */
+static const struct config_row section_rows[] = {
+    { "node", CONFIG_PART, 0, 0, 0, NULL, .help = "This node.",
+      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_node_table },
+    { "listen", CONFIG_PART, 0, 0, 0, NULL, .help = "Where queries are taken, over UDP and TCP.",
+      .usual = "[127.0.0.1:53]",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP,
+      .forms_help = "a list of addresses", .part = &config_server_listen_table },
+    { "access", CONFIG_PART, 0, 0, 0, NULL, .help = "Who may ask what.",
+      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_access_table },
+    { "regions", CONFIG_PART, 0, 0, 0, NULL, .help = "The places where endpoints stand.",
+      .usual = "none; required with services",
+      .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to regions",
+      .part = &config_region_table },
+    { "checks", CONFIG_PART, 0, 0, 0, NULL, .help = "Checks with names, for reuse.",
+      .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to checks",
+      .part = &config_check_table },
+    { "services", CONFIG_PART, 0, 0, 0, NULL, .help = "The names whose answers move.",
+      .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to services",
+      .part = &config_service_table },
+    { "zones", CONFIG_PART, 0, 0, 0, NULL, .help = "The zones we answer for.",
+      .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to zones",
+      .part = &config_zone_table },
+    { "forward", CONFIG_PART, 0, 0, 0, NULL, .help = "Where other names are resolved.",
+      .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to rules",
+      .part = &config_zone_forward_table },
+    { "cache", CONFIG_LATER, 0, 0, 0, NULL, .help = "Answers of others, kept." },
+    { "clients", CONFIG_LATER, 0, 0, 0, NULL, .help = "Where a client stands." },
+    { "guards", CONFIG_PART, 0, 0, 0, NULL, .help = "What automation never does.",
+      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_guards_table },
+    { "api", CONFIG_PART, 0, 0, 0, NULL, .help = "How the server is asked and told.",
+      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_api_table },
+    { "log", CONFIG_PART, 0, 0, 0, NULL, .help = "What is written to stderr.",
+      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_log_table },
+    { "notify", CONFIG_LATER, 0, 0, 0, NULL, .help = "Who is told of transitions." },
+    { "fleet", CONFIG_LATER, 0, 0, 0, NULL, .help = "Health shared between nodes." },
+    { "include", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Files to read too, patterns allowed; a key given twice is an error.",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST,
+      .forms_help = "a list of paths and patterns" },
+};
+/* clang-format on */
+
+const struct config_table config_sections_table = {
+    "",
+    "The sections of a file. All of them may be left out.",
+    section_rows,
+    sizeof(section_rows) / sizeof(section_rows[0]),
+};
+
+/* The section when it is there and a map, else NULL; what else it is, is reported already. */
+static const struct config_item *section(const struct config_item *root, const char *key,
+                                         struct config_item *out)
+{
+    if (!config_item_get(root, key, out) || out->value->kind != CONFIG_NODE_MAP) {
+        return NULL;
+    }
+    return out;
+}
+
+void config_sections_read(struct config_context *context, const struct config_node *root)
+{
+    struct config_item file = config_item_root(root);
+    struct config_item item;
+
+    (void)config_table_read(context, &config_sections_table, &file, NULL);
+    /* what is referred to comes before what refers to it */
+    config_check_read_named(context, section(&file, "checks", &item));
+    config_region_read(context, section(&file, "regions", &item));
+    config_server_read(context, &file);
+    config_service_read(context, section(&file, "services", &item));
+    config_zone_read(context, section(&file, "zones", &item));
+    config_zone_read_forward(context, section(&file, "forward", &item));
+}
+
+static size_t collect(const struct config_table *table, const struct config_table **out,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (out[i] == table) {
+            return count;
+        }
+    }
+    REQUIRE(count < CONFIG_SECTIONS_MAX_TABLES);
+    out[count++] = table;
+    for (size_t i = 0; i < table->row_count; i++) {
+        if (table->rows[i].part != NULL) {
+            count = collect(table->rows[i].part, out, count);
+        }
+    }
+    return count;
+}
+
+size_t config_sections_list(const struct config_table *out[CONFIG_SECTIONS_MAX_TABLES])
+{
+    return collect(&config_sections_table, out, 0);
+}

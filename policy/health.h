@@ -1,0 +1,179 @@
+#pragma once
+/*
+ * health - what is believed about every probe, endpoint and region
+ *
+ * Only the control thread writes. Answers read the words of `health_region`
+ * and `health_group` with relaxed loads; they need neither a lock nor an RCU
+ * section for the words themselves, whose memory lives as long as a binding
+ * (held by a snapshot) refers to them. One region failing is one store to its
+ * word, one address failing one store per distinct group.
+ *
+ * A slot keeps its state and history across reloads while its key (target and
+ * parameters; region name; endpoints with their probes) stays the same.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "policy/detect.h"
+#include "policy/model.h"
+
+/* Flags of a region's word; 0 means "in". Bits 16 and above: the epoch of its gate. */
+enum {
+    HEALTH_REGION_HELD = 1,        /* its checks have risen, hold_down is not over */
+    HEALTH_REGION_GATED = 2,       /* below its minimum_healthy */
+    HEALTH_REGION_DRAINED = 4,     /* by an operator; reversible */
+    HEALTH_REGION_FORCED_DOWN = 8, /* by an operator; absolute */
+    HEALTH_REGION_PROVE = 16,      /* on_dns_failure: prove */
+    HEALTH_REGION_SUSPECT = 32,    /* answers carry ttl.suspect */
+    HEALTH_REGION_AWAY = HEALTH_REGION_HELD | HEALTH_REGION_GATED | HEALTH_REGION_DRAINED |
+                         HEALTH_REGION_FORCED_DOWN,
+    HEALTH_EPOCH_SHIFT = 16,
+};
+
+/* Flags of a group's word; bits 16 and above: the epoch its `proven` belongs to. */
+enum {
+    HEALTH_GROUP_SUSPECT = 1, /* answers carry ttl.suspect */
+};
+
+struct health_region {
+    _Atomic uint32_t word;
+};
+
+/* Endpoints of a region as one service (or several with equal ones) sees them. */
+struct health_group {
+    _Atomic uint64_t up[ADDR_FAMILIES];     /* a bit per endpoint, in the order configured */
+    _Atomic uint64_t held[ADDR_FAMILIES];   /* DOWN, risen, in hold_down */
+    /*
+     * Passed since the region's gate of this epoch. Of a region that proves
+     * itself: passing now, in any epoch.
+     */
+    _Atomic uint64_t proven[ADDR_FAMILIES];
+    _Atomic uint32_t flags;
+    uint32_t minimum; /* endpoints that must be up, both families together */
+};
+
+/* One probe: a check against a target, run once whoever asks. */
+struct health_probe {
+    uint32_t slot;
+    bool used;
+    struct model_check check; /* deep copy, the slot's */
+    struct addr target;       /* with port */
+    char label[160];          /* for people: "seoul http 203.0.113.10:8080/healthz" */
+    struct detect detect;
+    bool misconfigured;       /* a canary that is not there: alerts, decides nothing */
+    uint64_t misconfigured_since_ms;
+    uint64_t last_result_ms;  /* 0: none yet */
+    char reason[160];         /* what the newest decisive result was */
+    uint64_t sent_count;
+    uint64_t failed_count;
+    void *runner; /* the prober's */
+};
+
+struct health;
+struct health_binding;
+
+enum health_event_kind {
+    HEALTH_EVENT_PROBE,  /* a probe's state changed */
+    HEALTH_EVENT_REGION, /* a region's word changed its meaning */
+    HEALTH_EVENT_ALERT,  /* a canary is misconfigured, or no longer */
+};
+
+struct health_event {
+    enum health_event_kind kind;
+    const char *name; /* the probe's label or the region's name */
+    const char *from; /* states by name; a region's may be "lifted": see minimum_regions */
+    const char *to;
+    const char *reason;
+    uint64_t since_last_pass_ms;     /* 0: never passed */
+    uint64_t since_first_failure_ms; /* 0: not failing */
+    uint32_t failed;                 /* evidence counted */
+    uint32_t needed;
+};
+
+/* Called in the control thread after the words were stored. */
+typedef void health_listener(void *user, const struct health_event *event);
+
+/* What a region looks like to people. */
+struct health_region_view {
+    const char *name;
+    const char *state; /* "in", "held", "gated", "drained", "forced down" */
+    bool lifted;       /* would be gated, but minimum_regions lifts the gates */
+    uint32_t up, held, total, minimum; /* its own checks */
+    uint64_t since_ms;                 /* monotonic; 0: since the start */
+    char reason[200];
+    const struct health_probe *const *probes;
+    size_t probe_count;
+};
+
+/* What an endpoint of a group looks like to people. */
+struct health_endpoint_view {
+    struct addr address;
+    const char *state; /* "up", "suspect", "unknown", "held", "down", "unchecked" */
+    uint64_t since_ms;
+    const struct health_probe *const *probes;
+    size_t probe_count;
+};
+
+struct health *health_new(health_listener *listener, void *user);
+void health_free(struct health *health);
+
+/*
+ * Find or make the slots that `model` needs. New probes are due at once, so
+ * that their first result can be waited for (health_pending) before the
+ * binding is committed. NULL when memory is out.
+ */
+struct health_binding *health_bind(struct health *health, const struct model *model,
+                                   uint64_t now_ms);
+
+/* From now on this binding's regions, gates and minimum_regions decide. */
+void health_commit(struct health *health, struct health_binding *binding, uint64_t now_ms);
+
+/* Give a binding back (never committed, or no snapshot reads it any more). */
+void health_unbind(struct health *health, struct health_binding *binding);
+
+/* Probes of this binding that have no result yet. */
+size_t health_pending(const struct health_binding *binding);
+
+/* The words of region `region`, and of pool `pool` of service `service`, of the bound model. */
+const struct health_region *health_binding_region(const struct health_binding *binding,
+                                                  size_t region);
+const struct health_group *health_binding_group(const struct health_binding *binding,
+                                                size_t service, size_t pool);
+
+/* For people: any thread must not; control thread only. */
+void health_view_region(const struct health *health, const struct health_binding *binding,
+                        size_t region, struct health_region_view *out);
+size_t health_group_size(const struct health_binding *binding, size_t service, size_t pool);
+void health_view_endpoint(const struct health_binding *binding, size_t service, size_t pool,
+                          size_t endpoint, struct health_endpoint_view *out);
+
+/* ---- for the prober ---- */
+
+/* Slots 0 to count-1; a slot may be unused. Pointers stay valid for the life of `health`. */
+size_t health_probe_count(const struct health *health);
+struct health_probe *health_probe(struct health *health, size_t slot);
+
+/* A probe is being sent; returns its number. */
+uint32_t health_probe_sent(struct health *health, struct health_probe *probe, uint64_t now_ms);
+
+/*
+ * Its result. `reason` says in a few words what came back ("connection
+ * refused", "status 500", "no answer within 500ms"). `misconfigured` marks an
+ * NXDOMAIN or NODATA to a dns check without `expect`: the table decides by what
+ * the other regions say whether it counts.
+ */
+void health_probe_result(struct health *health, struct health_probe *probe, uint32_t number,
+                         enum detect_outcome outcome, bool misconfigured, const char *reason,
+                         uint64_t now_ms);
+
+/* Let time act on a probe (see detect_tick). */
+void health_probe_tick(struct health *health, struct health_probe *probe, uint64_t now_ms);
+
+/* ---- operator's hand (control thread) ---- */
+
+/* Set or clear HEALTH_REGION_DRAINED / HEALTH_REGION_FORCED_DOWN of a region by name. */
+bool health_override(struct health *health, const char *region, uint32_t flag, bool on,
+                     uint64_t now_ms);

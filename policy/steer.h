@@ -1,0 +1,112 @@
+#pragma once
+/*
+ * steer - which addresses a service answers with: the ladder and its filters
+ *
+ * Choosing is a pure function of (service, family, health words), with an
+ * optional trace: the answering path and `leeward why` run the same code. A
+ * rung is used only when no rung above it has an endpoint:
+ *   1. region in, and its group meets minimum_healthy
+ *   2. the same, still in hold_down
+ *   3. region gated by its own checks, but the group meets its minimum by
+ *      direct checks made since
+ *   4. every endpoint that is up, in any region not forced down, together
+ *   5. the same in drained regions
+ *   6. on_all_down
+ * Any thread that holds the snapshot the service lives in.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "policy/health.h"
+#include "policy/model.h"
+
+#define STEER_POOLS_MAX     64
+#define STEER_ENDPOINTS_MAX 64 /* per pool and family: the bits of a word */
+
+struct text;
+
+/* One region's endpoints of a service, with the words that say how they are. */
+struct steer_pool {
+    const struct health_region *region;
+    const struct health_group *group;
+    const char *region_name;
+    uint32_t region_index;
+    uint8_t counts[ADDR_FAMILIES];
+    /* compiled records behind a question, one after the other: see steer_record_bytes */
+    const uint8_t *records[ADDR_FAMILIES];
+};
+
+/* The last choice made on rung 1 or 2. Written by the control thread only. */
+struct steer_memory {
+    _Atomic uint32_t pool; /* index + 1; 0: none yet */
+    _Atomic uint64_t bits[ADDR_FAMILIES];
+};
+
+struct steer_service {
+    const char *name;
+    const uint8_t *dname;
+    const struct steer_pool *pools; /* in the order of preference */
+    uint32_t pool_count;
+    uint32_t ttl_normal_s;
+    uint32_t ttl_suspect_s;
+    uint32_t max_addresses;
+    enum model_all_down on_all_down;
+    const uint8_t *fallback[ADDR_FAMILIES]; /* compiled records */
+    uint8_t fallback_counts[ADDR_FAMILIES];
+    bool has_family[ADDR_FAMILIES]; /* any endpoint of it configured */
+    struct steer_memory *memory;
+    uint32_t index; /* in the model */
+};
+
+enum steer_result {
+    STEER_ADDRESSES, /* pools[i] of `pools` with bits[i] */
+    STEER_FALLBACK,  /* the service's fallback records */
+    STEER_NODATA,    /* this family has nothing up, another has */
+    STEER_SERVFAIL,
+};
+
+/* A choice. On rungs 1 to 3 it is one pool; on 4 to 6 it may be several. */
+struct steer_choice {
+    enum steer_result result;
+    uint8_t rung; /* 1 to 6 */
+    bool short_ttl;
+    uint32_t pool;            /* the one pool, when `several` is false */
+    bool several;             /* bits_of[] is set for all pools */
+    uint64_t bits;            /* of the one pool */
+    uint64_t bits_of[STEER_POOLS_MAX];
+};
+
+/* Size of one compiled record: owner pointer, type, class, TTL, length, address. */
+static inline unsigned steer_record_bytes(unsigned family)
+{
+    return family == ADDR_V4 ? 16 : 28;
+}
+
+/* Compile the record of an address into `out`; its owner points to the question. */
+void steer_record_put(uint8_t *out, const struct addr *address, uint32_t ttl_s);
+
+/* Choose for `family`. No lock, no allocation; cannot fail. */
+void steer_choose(const struct steer_service *service, unsigned family,
+                  struct steer_choice *choice);
+
+/* The same, and write every step that led to it as lines for people. */
+void steer_explain(const struct steer_service *service, unsigned family,
+                   struct steer_choice *choice, struct text *trace);
+
+/*
+ * Write the chosen records at `out` with their owner at message offset
+ * `owner`, rotated by `turn`, at most max_addresses and as many as fit in
+ * `cap` bytes. Returns their number and the bytes written in `*out_length`;
+ * `*out_cut` tells that not all fitted.
+ */
+unsigned steer_put(const struct steer_service *service, unsigned family,
+                   const struct steer_choice *choice, uint16_t owner, uint32_t turn, uint8_t *out,
+                   size_t cap, size_t *out_length, bool *out_cut);
+
+/* Remember the present choice when it stands on rung 1 or 2. Control thread. */
+void steer_remember(const struct steer_service *service);
+
+/* Take over what `old` remembers, by address, as far as it is still configured. Control thread. */
+void steer_inherit(const struct steer_service *service, const struct steer_service *old);
