@@ -1,0 +1,133 @@
+#include "resolver/accepted.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define DEFAULT_DIRECTORY "/var/lib/leeward"
+#define FILE_NAME   "accepted.yaml"
+#define FILE_MOST   ((size_t)32 * 1024 * 1024)
+#define HEADER      "# leeward: the last accepted configuration, from "
+#define HEADER_SIZE (sizeof(HEADER) - 1)
+
+static int path_in(const char *state_directory, char *out, size_t cap)
+{
+    int n = snprintf(out, cap, "%s/%s", state_directory, FILE_NAME);
+
+    return n < 0 || (size_t)n >= cap ? -ENAMETOOLONG : 0;
+}
+
+/* A path that means the same whatever the working directory is. */
+static void absolute(const char *path, char *out)
+{
+    if (realpath(path, out) == NULL) {
+        (void)snprintf(out, PATH_MAX, "%s", path);
+    }
+}
+
+void accepted_save(const struct model *model)
+{
+    static bool warned;
+    char path[PATH_MAX], from[PATH_MAX];
+    struct text text = { 0 };
+    struct error err;
+
+    if (model->path == NULL || model->source == NULL ||
+        path_in(model->state_directory, path, sizeof(path)) < 0) {
+        return; /* the embedded default needs no memory */
+    }
+    absolute(model->path, from);
+    text_printf(&text, "%s%s\n%s", HEADER, from, model->source);
+    int rc = file_make_directory(model->state_directory, &err);
+    if (rc == 0) {
+        rc = file_replace(path, text_string(&text), text.length, &err);
+    }
+    text_fini(&text);
+    if (rc < 0 && !warned) {
+        warned = true;
+        log_event(LOG_WARNING, "state is not kept", "path=%s error=%s hint=%s", err.path,
+                  err.message, "make the directory writable or set node.state_directory");
+    }
+}
+
+/* The value behind "state_directory:" in `line`, quotes taken off; "" when it is not there. */
+static void read_value(const char *line, size_t length, char *out, size_t cap)
+{
+    static const char key[] = "state_directory:";
+    const char *end = line + length;
+    const char *at = memmem(line, length, key, sizeof(key) - 1);
+
+    out[0] = '\0';
+    if (at == NULL || memchr(line, '#', (size_t)(at - line)) != NULL) {
+        return;
+    }
+    at += sizeof(key) - 1;
+    at += strspn(at, " \"'");
+    size_t value = strcspn(at, " \t\r\n\"',}#");
+    if (at < end && value > 0 && value < cap && *at != '$') {
+        memcpy(out, at, value);
+        out[value] = '\0';
+    }
+}
+
+void accepted_directory(const char *path, char *out, size_t cap)
+{
+    char *text;
+    size_t length;
+    struct error err;
+
+    (void)snprintf(out, cap, "%s", DEFAULT_DIRECTORY);
+    if (file_read(path, FILE_MOST, &text, &length, &err) < 0) {
+        return;
+    }
+    char value[PATH_MAX];
+    for (const char *line = text; *line != '\0';) {
+        size_t size = strcspn(line, "\n");
+        read_value(line, size, value, sizeof(value));
+        if (value[0] != '\0') {
+            (void)snprintf(out, cap, "%s", value);
+            break;
+        }
+        line += size + (line[size] == '\n');
+    }
+    free(text);
+}
+
+int accepted_load(const char *state_directory, const char *path, struct model **out,
+                  struct error *err)
+{
+    char kept[PATH_MAX], from[PATH_MAX];
+    char *text;
+    size_t length;
+    struct config_report report = { 0 };
+
+    if (path_in(state_directory, kept, sizeof(kept)) < 0) {
+        return error_set(err, -ENAMETOOLONG, "state_directory is too long");
+    }
+    int rc = file_read(kept, FILE_MOST, &text, &length, err);
+    if (rc < 0) {
+        return rc;
+    }
+    absolute(path, from);
+    size_t from_length = strlen(from);
+    if (strncmp(text, HEADER, HEADER_SIZE) != 0 ||
+        strncmp(text + HEADER_SIZE, from, from_length) != 0 ||
+        text[HEADER_SIZE + from_length] != '\n') {
+        free(text);
+        return error_set_at(err, -ENOENT, kept, 0, 0, "what is kept is not from %s", from);
+    }
+    rc = config_load_text(text, path, out, &report);
+    if (rc < 0) {
+        rc = error_set_at(err, rc, kept, 0, 0, "%s",
+                          report.count > 0 ? report.errors[0].message : "does not load");
+    }
+    config_report_fini(&report);
+    free(text);
+    return rc;
+}

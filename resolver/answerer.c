@@ -1,0 +1,294 @@
+#include "resolver/answerer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "resolver/query.h"
+#include "resolver/rcu.h"
+#include "resolver/relay.h"
+
+#define CONTROL_BYTES 64 /* room for one packet-info message of either family */
+#define STOP_SIGNAL   SIGUSR2
+
+/* A source address, as narrow as the families we serve. */
+union source {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct control_buffer {
+    _Alignas(struct cmsghdr) char bytes[CONTROL_BYTES];
+};
+
+struct answerer {
+    struct answerer_setup setup;
+    pthread_t thread;
+    _Atomic bool stop;
+    struct query_thread query;
+    /* batches: what is received, and the answers in the same buffers */
+    struct mmsghdr in[ANSWERER_BATCH];
+    struct iovec in_parts[ANSWERER_BATCH];
+    struct mmsghdr out[ANSWERER_BATCH];
+    struct iovec out_parts[ANSWERER_BATCH];
+    union source sources[ANSWERER_BATCH];
+    struct control_buffer controls[ANSWERER_BATCH];
+    uint8_t buffers[ANSWERER_BATCH][QUERY_UDP_BUFFER];
+};
+
+/* Make every slot ready to receive: the kernel shortens what it has filled. */
+static void prepare(struct answerer *a, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct msghdr *header = &a->in[i].msg_hdr;
+        header->msg_namelen = sizeof(a->sources[i]);
+        if (a->setup.is_wildcard) {
+            header->msg_controllen = sizeof(a->controls[i]);
+        }
+    }
+}
+
+static void init_batches(struct answerer *a)
+{
+    for (unsigned i = 0; i < ANSWERER_BATCH; i++) {
+        a->in_parts[i] = (struct iovec){ a->buffers[i], QUERY_UDP_BUFFER };
+        a->in[i].msg_hdr.msg_name = &a->sources[i];
+        a->in[i].msg_hdr.msg_iov = &a->in_parts[i];
+        a->in[i].msg_hdr.msg_iovlen = 1;
+        a->out[i].msg_hdr.msg_iov = &a->out_parts[i];
+        a->out[i].msg_hdr.msg_iovlen = 1;
+        if (a->setup.is_wildcard) {
+            a->in[i].msg_hdr.msg_control = &a->controls[i];
+        }
+    }
+    prepare(a, ANSWERER_BATCH);
+}
+
+/*
+ * The address a packet was sent to, from its packet-info message. The
+ * interface of an IPv4 one is cleared in place: the message goes back with the
+ * answer, and routing chooses the way.
+ */
+static void read_local(struct msghdr *header, struct handover_client *client)
+{
+    client->has_local = false;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo *info = (struct in_pktinfo *)(void *)CMSG_DATA(c);
+            info->ipi_ifindex = 0;
+            memcpy(&client->local, &info->ipi_spec_dst, 4);
+            client->interface = 0;
+            client->has_local = true;
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            const struct in6_pktinfo *info = (const struct in6_pktinfo *)(void *)CMSG_DATA(c);
+            client->local = info->ipi6_addr;
+            client->interface = info->ipi6_ifindex;
+            client->has_local = true;
+        }
+    }
+}
+
+/* Was packet `i` sent to a loopback address? */
+static bool is_local_loopback(struct answerer *a, unsigned i)
+{
+    struct handover_client client = { 0 };
+
+    if (!a->setup.is_wildcard) {
+        return a->setup.local_is_loopback;
+    }
+    read_local(&a->in[i].msg_hdr, &client);
+    if (!client.has_local) {
+        return false;
+    }
+    return a->sources[i].any.sa_family == AF_INET ? client.local.s6_addr[0] == 127
+                                                  : IN6_IS_ADDR_LOOPBACK(&client.local);
+}
+
+/* Hand a question to the service loop; false when its ring is full. */
+static bool hand_over(struct answerer *a, unsigned i)
+{
+    struct handover *slot = handover_next(a->setup.ring);
+    struct msghdr *header = &a->in[i].msg_hdr;
+
+    if (slot == NULL) {
+        return false;
+    }
+    relay_keep(&slot->question, &a->query.query, a->buffers[i], false);
+    slot->client.fd = a->setup.fd;
+    slot->client.address_length = header->msg_namelen;
+    memcpy(&slot->client.address, &a->sources[i], sizeof(a->sources[i]));
+    slot->client.has_local = false;
+    if (a->setup.is_wildcard) {
+        read_local(header, &slot->client);
+    }
+    handover_put(a->setup.ring);
+    return true;
+}
+
+/* SERVFAIL at once: the service loop is behind. */
+static size_t refuse_for_load(struct answerer *a, unsigned i)
+{
+    struct handover_question question;
+
+    relay_keep(&question, &a->query.query, a->buffers[i], false);
+    query_count(&a->setup.counters->ring_full);
+    query_count(&a->setup.counters->by_rcode[WIRE_SERVFAIL]);
+    return relay_put_failure(&question, WIRE_SERVFAIL, a->buffers[i], QUERY_UDP_BUFFER);
+}
+
+/* Put the answer in buffer `i` into the outgoing batch. */
+static void put_out(struct answerer *a, unsigned slot, unsigned i, size_t length)
+{
+    struct msghdr *header = &a->out[slot].msg_hdr;
+
+    a->out_parts[slot].iov_base = a->buffers[i];
+    a->out_parts[slot].iov_len = length;
+    header->msg_name = &a->sources[i];
+    header->msg_namelen = a->in[i].msg_hdr.msg_namelen;
+    if (a->setup.is_wildcard) {
+        /* answered from the address that was asked: the same message the other way */
+        header->msg_control = a->in[i].msg_hdr.msg_control;
+        header->msg_controllen = a->in[i].msg_hdr.msg_controllen;
+    }
+}
+
+/* Answer a batch in place. Returns how many answers there are to send. */
+static unsigned answer_batch(struct answerer *a, const struct snapshot *snapshot, unsigned count,
+                             bool *out_handed)
+{
+    unsigned answers = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        size_t length = a->in[i].msg_len;
+        const struct query_client client = {
+            .source = &a->sources[i].any,
+            .local_is_loopback = is_local_loopback(a, i),
+        };
+        if (i + 1 < count) {
+            __builtin_prefetch(a->buffers[i + 1]);
+        }
+        if ((a->in[i].msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+            length = 0; /* larger than any query: not one */
+        }
+        enum query_verdict verdict = query_answer(&a->query, snapshot, &client, a->buffers[i],
+                                                  length, QUERY_UDP_BUFFER, &length);
+        if (verdict == QUERY_FORWARD) {
+            if (hand_over(a, i)) {
+                *out_handed = true;
+                continue;
+            }
+            length = refuse_for_load(a, i);
+        } else if (verdict == QUERY_DROP) {
+            continue;
+        }
+        put_out(a, answers++, i, length);
+    }
+    return answers;
+}
+
+/*
+ * Send all that can be sent now. sendmmsg stops at the first message it cannot
+ * send and the next call tells why: skip that one, so that one client with an
+ * impossible port does not hold up the rest. A full socket buffer drops.
+ */
+static void send_batch(struct answerer *a, unsigned count)
+{
+    unsigned sent = 0;
+
+    while (sent < count) {
+        int n = sendmmsg(a->setup.fd, a->out + sent, count - sent, MSG_DONTWAIT);
+        if (n > 0) {
+            sent += (unsigned)n;
+            continue;
+        }
+        if (errno == EINTR) {
+            continue;
+        }
+        unsigned lost = errno == EAGAIN || errno == ENOBUFS ? count - sent : 1;
+        for (unsigned i = 0; i < lost; i++) {
+            query_count(&a->setup.counters->dropped);
+        }
+        sent += lost;
+    }
+}
+
+static void *answer(void *user)
+{
+    struct answerer *a = user;
+    unsigned used = 0;
+
+    urcu_qsbr_register_thread();
+    rcu_sleep();
+    while (!atomic_load_explicit(&a->stop, memory_order_relaxed)) {
+        prepare(a, used);
+        int n = recvmmsg(a->setup.fd, a->in, ANSWERER_BATCH, MSG_WAITFORONE, NULL);
+        if (n <= 0) {
+            used = ANSWERER_BATCH;
+            continue; /* a timeout or a signal: is it time to stop? */
+        }
+        bool handed = false;
+        used = (unsigned)n;
+        rcu_wake();
+        const struct snapshot *snapshot = publication_read(a->setup.publication);
+        unsigned answers = answer_batch(a, snapshot, used, &handed);
+        rcu_sleep();
+        if (answers > 0) {
+            send_batch(a, answers);
+        }
+        if (handed) {
+            a->setup.wake(a->setup.user);
+        }
+    }
+    urcu_qsbr_unregister_thread();
+    return NULL;
+}
+
+static void on_stop_signal(int signal)
+{
+    (void)signal; /* its only purpose is to end recvmmsg with EINTR */
+}
+
+int answerer_start(const struct answerer_setup *setup, struct answerer **out, struct error *err)
+{
+    const struct sigaction action = { .sa_handler = on_stop_signal };
+    struct answerer *a = calloc(1, sizeof(*a));
+    sigset_t all, before;
+
+    if (a == NULL) {
+        return error_set(err, -ENOMEM, "out of memory for an answerer");
+    }
+    a->setup = *setup;
+    atomic_init(&a->stop, false);
+    query_thread_init(&a->query, setup->counters);
+    init_batches(a);
+    (void)sigaction(STOP_SIGNAL, &action, NULL);
+    /* signals are the control thread's business, but for the one that ends a wait */
+    sigfillset(&all);
+    sigdelset(&all, STOP_SIGNAL);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&a->thread, NULL, answer, a);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        free(a);
+        return error_set(err, -rc, "cannot start an answerer: %s", strerror(rc));
+    }
+    (void)pthread_setname_np(a->thread, "answerer");
+    *out = a;
+    return 0;
+}
+
+void answerer_stop(struct answerer *answerer)
+{
+    if (answerer == NULL) {
+        return;
+    }
+    atomic_store(&answerer->stop, true);
+    (void)pthread_kill(answerer->thread, STOP_SIGNAL);
+    pthread_join(answerer->thread, NULL);
+    free(answerer);
+}

@@ -1,0 +1,36 @@
+#pragma once
+/*
+ * answerer - a thread that answers one UDP socket, batch by batch
+ *
+ * Blocks in recvmmsg, answers what it got from memory, sends it with
+ * sendmmsg: no loop, no lock, no allocation, two system calls a batch. What
+ * must be asked elsewhere goes to the service loop's ring.
+ */
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "resolver/handover.h"
+#include "resolver/publication.h"
+#include "resolver/server.h"
+
+#define ANSWERER_BATCH 32
+
+struct answerer;
+
+/* What an answerer works with; all of it outlives the answerer. */
+struct answerer_setup {
+    int fd;               /* a blocking UDP socket with SO_RCVTIMEO; the listener's */
+    bool local_is_loopback;
+    bool is_wildcard;
+    struct publication *publication; /* with a snapshot in force */
+    struct server_counters *counters; /* this thread's own */
+    struct handover_ring *ring;       /* this thread's own */
+    void (*wake)(void *user);         /* there is something in the ring; any thread */
+    void *user;
+};
+
+/* Start it. -errno, explained, when the thread cannot be made. */
+int answerer_start(const struct answerer_setup *setup, struct answerer **out, struct error *err);
+
+/* Ask it to end, wait until it has (a second at most), and free it. NULL is fine. */
+void answerer_stop(struct answerer *answerer);

@@ -1,0 +1,33 @@
+#pragma once
+/*
+ * api_route - from a request to its page
+ *
+ * Knows every path of the api; knows nothing of sockets. Control thread.
+ */
+#include <stdbool.h>
+
+#include "resolver/api/api_reply.h"
+
+struct control;
+
+/* A request; arguments of the query string are NULL when they are not given. */
+struct api_request {
+    const char *method;
+    const char *path; /* decoded, without the query string */
+    const char *name;
+    const char *type;
+    const char *client;
+};
+
+enum api_route_outcome {
+    API_ROUTE_REPLY = 0,  /* `reply` is complete */
+    API_ROUTE_RELOAD = 1, /* the caller reloads and replies with api_route_reloaded */
+};
+
+/* Find the page and fill `reply`, which is empty before. Never fails: errors are replies. */
+enum api_route_outcome api_route(struct control *control, const struct api_request *request,
+                                 struct api_reply *reply);
+
+/* The reply to a reload that has ended, with its report for people. */
+void api_route_reloaded(struct control *control, bool ok, const char *report,
+                        struct api_reply *reply);

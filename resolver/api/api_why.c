@@ -1,0 +1,446 @@
+#include "resolver/api/api_why.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json_writer.h"
+#include "resolver/api/api_status.h"
+#include "resolver/control.h"
+#include "resolver/query.h"
+#include "resolver/record_text.h"
+#include "resolver/server.h"
+
+struct question {
+    const char *name; /* as asked */
+    uint8_t dname[NAME_MAX_BYTES];
+    size_t length;
+    uint16_t type;
+    struct addr client;
+    char client_text[ADDR_TEXT_MAX];
+};
+
+/* What the answering path made of it. */
+struct outcome {
+    enum query_verdict verdict;
+    enum query_source source;
+    uint8_t *message; /* WIRE_MESSAGE_MAX bytes, owned */
+    size_t length;
+    bool recursion;
+};
+
+struct why {
+    const struct snapshot *snapshot;
+    const struct question *question;
+    const struct outcome *outcome;
+    struct json_writer *json;
+    struct text steps; /* a line per step */
+    uint32_t ttl_s;    /* the lowest of the answer */
+    bool has_ttl;
+};
+
+/* ---- the question ---- */
+
+static bool read_question(const char *name, const char *type, const char *client,
+                          struct question *out, struct api_reply *reply)
+{
+    struct error err = { 0 };
+
+    memset(out, 0, sizeof(*out));
+    out->name = name;
+    out->type = WIRE_A;
+    int length = name_parse(name, out->dname, &err);
+    if (length <= 0) {
+        api_reply_error(reply, 400, "bad_name", "%s", err.message);
+        return false;
+    }
+    out->length = (size_t)length;
+    if (type != NULL && record_text_type(type, &out->type, &err) < 0) {
+        api_reply_error(reply, 400, "unknown_type", "%s", err.message);
+        return false;
+    }
+    if (addr_parse(client != NULL ? client : "127.0.0.1", 0, &out->client, &err) < 0) {
+        api_reply_error(reply, 400, "bad_client", "%s", err.message);
+        return false;
+    }
+    addr_format(&out->client, out->client_text, sizeof(out->client_text));
+    return true;
+}
+
+/* The source that was counted is the source of the answer. */
+static enum query_source counted_source(const struct server_counters *counters)
+{
+    for (unsigned i = 0; i < QUERY_SOURCES; i++) {
+        if (counters->by_source[i] > 0) {
+            return (enum query_source)i;
+        }
+    }
+    return QUERY_BROKEN;
+}
+
+/* Ask the answering path itself, as a stream would, so that nothing is cut. */
+static bool ask(const struct snapshot *snapshot, const struct question *question,
+                struct outcome *out)
+{
+    struct server_counters counters = { 0 };
+    struct query_thread thread;
+    struct sockaddr_storage source;
+    struct query_client client = {
+        .source = (const struct sockaddr *)&source,
+        .local_is_loopback = addr_is_loopback(&question->client),
+        .stream = true,
+    };
+
+    out->message = malloc(WIRE_MESSAGE_MAX);
+    if (out->message == NULL) {
+        return false;
+    }
+    (void)addr_to_sockaddr(&question->client, &source);
+    query_thread_init(&thread, &counters);
+    size_t length = wire_query_build(out->message, 0, WIRE_RD, question->dname, question->type,
+                                     WIRE_IN, WIRE_UDP_MOST, false);
+    out->verdict = query_answer(&thread, snapshot, &client, out->message, length,
+                                WIRE_MESSAGE_MAX, &out->length);
+    out->source = counted_source(&counters);
+    out->recursion = thread.recursion;
+    return true;
+}
+
+/* ---- steps ---- */
+
+static void step(struct why *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void step(struct why *why, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    text_vprintf(&why->steps, format, args);
+    va_end(args);
+    text_put_char(&why->steps, '\n');
+}
+
+static void put_type(struct why *why, const char *before, uint16_t type, const char *behind)
+{
+    text_put(&why->steps, before);
+    record_text_put_type(&why->steps, type);
+    text_put(&why->steps, behind);
+    text_put_char(&why->steps, '\n');
+}
+
+static void explain_zone_of(struct why *why, const struct zone *zone)
+{
+    char apex[NAME_TEXT_MAX];
+
+    (void)name_format(zone->dname, apex, sizeof(apex));
+    if (zone->file != NULL) {
+        step(why, "in zone %s, serial %u, from %s", apex, zone->serial, zone->file);
+    } else {
+        step(why, "in zone %s, which has no file: it is there for its services", apex);
+    }
+}
+
+/* The service's own steps; true when it has endpoints of the family at all. */
+static bool explain_service(struct why *why, const struct steer_service *service,
+                            struct steer_choice *choice)
+{
+    unsigned family = why->question->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
+
+    step(why, "%s is a service", service->name);
+    if (!service->has_family[family]) {
+        step(why, "no endpoint of it has an %s address: NODATA",
+             family == ADDR_V4 ? "IPv4" : "IPv6");
+        return false;
+    }
+    steer_explain(service, family, choice, &why->steps);
+    unsigned chosen = 0;
+    for (uint32_t i = 0; choice->several && i < service->pool_count; i++) {
+        chosen += (unsigned)__builtin_popcountll(choice->bits_of[i]);
+    }
+    chosen = choice->several ? chosen : (unsigned)__builtin_popcountll(choice->bits);
+    if (choice->result == STEER_ADDRESSES && chosen > service->max_addresses) {
+        step(why, "%u addresses qualify, each answer holds %u of them in turn (max_addresses)",
+             chosen, service->max_addresses);
+    }
+    return true;
+}
+
+static void explain_types(struct why *why, const struct node *node)
+{
+    if (node->answer_count == 0) {
+        step(why, "the name exists only because names below it do: NODATA");
+        return;
+    }
+    text_put(&why->steps, "the name exists, with");
+    for (unsigned i = 0; i < node->answer_count; i++) {
+        text_put_char(&why->steps, ' ');
+        record_text_put_type(&why->steps, node->answers[i].type);
+    }
+    text_put_char(&why->steps, '\n');
+}
+
+static void explain_node(struct why *why, const struct node *node)
+{
+    const struct answer *answer = namespace_answer(node, why->question->type);
+
+    explain_zone_of(why, node->zone);
+    if (answer == NULL) {
+        explain_types(why, node);
+        if (node->answer_count > 0) {
+            put_type(why, "there is no ", why->question->type, " among them: NODATA");
+        }
+        return;
+    }
+    if (answer != node->alias) {
+        explain_types(why, node);
+        return;
+    }
+    step(why, "the name is an alias (CNAME)");
+    if (answer->outside != NULL) {
+        char target[NAME_TEXT_MAX];
+        (void)name_format(answer->outside, target, sizeof(target));
+        step(why, "it leads to %s, which is not ours: the client resolves it", target);
+    }
+}
+
+static void explain_absent(struct why *why, const struct node *encloser)
+{
+    char nearest[NAME_TEXT_MAX];
+
+    explain_zone_of(why, encloser->zone);
+    (void)name_format(encloser->dname, nearest, sizeof(nearest));
+    step(why, "the name does not exist: NXDOMAIN; the nearest that does is %s", nearest);
+}
+
+/* ---- other names ---- */
+
+static const char *region_state(const struct health_region *region)
+{
+    uint32_t word = atomic_load_explicit(&region->word, memory_order_relaxed);
+
+    if ((word & HEALTH_REGION_FORCED_DOWN) != 0) {
+        return "forced down";
+    }
+    if ((word & HEALTH_REGION_DRAINED) != 0) {
+        return "drained";
+    }
+    if ((word & HEALTH_REGION_GATED) != 0) {
+        return "gated";
+    }
+    return (word & HEALTH_REGION_HELD) != 0 ? "held" : "in";
+}
+
+static void explain_upstream(struct why *why, unsigned number,
+                             const struct forward_upstream *upstream)
+{
+    static const char *const classes[] = {
+        [FORWARD_OWN] = "own region",
+        [FORWARD_OTHER] = "another region",
+        [FORWARD_PUBLIC] = "public, only when all others failed",
+    };
+    char address[ADDR_TEXT_MAX];
+
+    addr_format_port(&upstream->address, address, sizeof(address));
+    text_printf(&why->steps, "upstream %u: %s", number, address);
+    if (upstream->region_name[0] != '\0') {
+        text_printf(&why->steps, " in %s", upstream->region_name);
+    }
+    if (upstream->region != NULL) {
+        text_printf(&why->steps, ", region %s", region_state(upstream->region));
+    }
+    text_printf(&why->steps, " (%s)\n", classes[upstream->class]);
+}
+
+static void explain_forward(struct why *why)
+{
+    const struct forward_rule *rule = snapshot_forward(why->snapshot, why->question->dname);
+
+    step(why, "in no zone and no service of ours");
+    step(why, "%s may have other names resolved (access.recursion)", why->question->client_text);
+    if (rule == NULL) {
+        return;
+    }
+    step(why, "forward rule '%s', upstreams as written, those that are down last:", rule->name);
+    for (uint32_t i = 0; i < rule->upstream_count; i++) {
+        explain_upstream(why, i + 1, &rule->upstreams[i]);
+    }
+    if (rule->hedge_ms > 0) {
+        step(why, "unanswered after %u ms the next region is asked too; an error goes on at once",
+             rule->hedge_ms);
+    } else {
+        step(why, "an error goes on to the next at once (hedge is off)");
+    }
+}
+
+static void explain_refused(struct why *why, bool is_ours)
+{
+    const struct question *question = why->question;
+
+    if (question->type == WIRE_AXFR || question->type == WIRE_IXFR) {
+        step(why, "zone transfers are refused");
+        return;
+    }
+    if (is_ours) {
+        step(why, "%s may not ask for our names (access.query): REFUSED", question->client_text);
+        return;
+    }
+    step(why, "in no zone and no service of ours");
+    if (!why->outcome->recursion) {
+        step(why, "%s may not have other names resolved (access.recursion): REFUSED",
+             question->client_text);
+    } else {
+        step(why, "no forward rule is for it: REFUSED");
+    }
+}
+
+/* ---- the reply ---- */
+
+static void put_record(void *user, unsigned section, uint16_t type, const char *line)
+{
+    struct why *why = user;
+    const char *ttl = strchr(line, ' ');
+
+    (void)type;
+    if (section == 0) {
+        json_string(why->json, NULL, line);
+        unsigned long seconds = ttl != NULL ? strtoul(ttl, NULL, 10) : 0;
+        if (!why->has_ttl || seconds < why->ttl_s) {
+            why->ttl_s = (uint32_t)seconds;
+            why->has_ttl = true;
+        }
+    }
+}
+
+static void put_answer(struct why *why)
+{
+    const struct outcome *outcome = why->outcome;
+    char scratch[16];
+
+    if (outcome->verdict == QUERY_SEND) {
+        unsigned rcode = wire_get16(outcome->message + 2) & WIRE_RCODE;
+        json_string(why->json, "rcode", record_text_rcode(rcode, scratch));
+    } else {
+        json_null(why->json, "rcode");
+    }
+    json_list_begin(why->json, "answer");
+    if (outcome->verdict == QUERY_SEND) {
+        (void)record_text_walk(outcome->message, outcome->length, put_record, why);
+    }
+    json_list_end(why->json);
+    if (why->has_ttl) {
+        json_uint(why->json, "ttl_s", why->ttl_s);
+    } else {
+        json_null(why->json, "ttl_s");
+    }
+}
+
+/* The service that has the last word: the node's own, or the end of an alias. */
+static const struct steer_service *find_service(const struct why *why, const struct node *node)
+{
+    uint16_t type = why->question->type;
+
+    if (node == NULL || (type != WIRE_A && type != WIRE_AAAA)) {
+        return NULL;
+    }
+    if (node->service != NULL) {
+        return node->service;
+    }
+    const struct answer *answer = namespace_answer(node, type);
+    return answer != NULL && answer->tail != NULL ? answer->tail->service : NULL;
+}
+
+/* Explain, and say which rung it was where there is one. */
+static void put_cause(struct why *why)
+{
+    const struct question *q = why->question;
+    const struct namespace *ns = why->snapshot->ns;
+    const struct node *node = namespace_find(ns, q->dname, q->length);
+    const struct node *encloser = node != NULL ? node : namespace_encloser(ns, q->dname, q->length);
+    const struct steer_service *service = find_service(why, node);
+    struct steer_choice choice;
+
+    if (why->outcome->source == QUERY_REFUSED) {
+        explain_refused(why, encloser != NULL);
+    } else if (why->outcome->source == QUERY_FORWARDED) {
+        explain_forward(why);
+    } else if (node == NULL) {
+        explain_absent(why, encloser);
+    } else if (service == NULL || node->service == NULL) {
+        explain_node(why, node);
+    }
+    if (service == NULL || why->outcome->source == QUERY_REFUSED ||
+        !explain_service(why, service, &choice)) {
+        json_null(why->json, "rung");
+        return;
+    }
+    json_object_begin(why->json, "choice");
+    api_status_put_choice(service, q->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4, &choice, why->json);
+    json_object_end(why->json);
+    json_uint(why->json, "rung", choice.rung);
+}
+
+static void put_steps(const struct why *why)
+{
+    const char *line = text_string(&why->steps);
+
+    json_list_begin(why->json, "steps");
+    while (*line != '\0') {
+        struct text one = { 0 };
+        size_t length = strcspn(line, "\n");
+        text_put_bytes(&one, line, length);
+        json_string(why->json, NULL, text_string(&one));
+        text_fini(&one);
+        line += length + (line[length] == '\n');
+    }
+    json_list_end(why->json);
+}
+
+static void put_reply(struct why *why, struct control *control)
+{
+    struct json_writer *json = why->json;
+    struct text type = { 0 };
+
+    record_text_put_type(&type, why->question->type);
+    json_object_begin(json, NULL);
+    json_string(json, "name", why->question->name);
+    json_string(json, "type", text_string(&type));
+    json_string(json, "client", why->question->client_text);
+    json_string(json, "source", query_source_name(why->outcome->source));
+    put_answer(why);
+    put_cause(why);
+    put_steps(why);
+    if (why->outcome->source == QUERY_FORWARDED) {
+        json_list_begin(json, "upstreams");
+        server_describe_upstreams(control_server(control), json);
+        json_list_end(json);
+    }
+    json_object_end(json);
+    text_fini(&type);
+}
+
+void api_why_put(struct control *control, const char *name, const char *type, const char *client,
+                 struct api_reply *reply)
+{
+    struct question question;
+    struct outcome outcome = { 0 };
+    struct json_writer json;
+    struct why why = {
+        .snapshot = control_snapshot(control),
+        .question = &question,
+        .outcome = &outcome,
+        .json = &json,
+    };
+
+    if (!read_question(name, type, client, &question, reply)) {
+        return;
+    }
+    if (!ask(why.snapshot, &question, &outcome)) {
+        api_reply_error(reply, 500, "memory", "out of memory");
+        return;
+    }
+    json_init(&json, &reply->body);
+    put_reply(&why, control);
+    text_put_char(&reply->body, '\n');
+    text_fini(&why.steps);
+    free(outcome.message);
+}

@@ -1,0 +1,29 @@
+#pragma once
+/*
+ * cli_dns - one DNS question asked and waited for
+ *
+ * Over UDP, over TCP when the answer is truncated. Blocking. One thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/error.h"
+
+#define CLI_DNS_TRIES      2
+#define CLI_DNS_TIMEOUT_MS 2000u /* of each try */
+
+struct cli_dns_answer {
+    uint8_t *message; /* the caller's to free */
+    size_t length;
+    uint64_t took_us; /* of the try that was answered */
+    bool tcp;
+};
+
+/*
+ * Ask `server` (with port) for `dname` and `type`, recursion desired. 0 with
+ * `out` filled, or -errno, explained: -ETIMEDOUT, -ECONNREFUSED and their like.
+ */
+int cli_dns_ask(const struct addr *server, const uint8_t *dname, uint16_t type, bool tcp,
+                struct cli_dns_answer *out, struct error *err);

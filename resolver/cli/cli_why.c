@@ -1,0 +1,77 @@
+#include "resolver/cli/cli_why.h"
+
+#include <jansson.h>
+
+#include "resolver/cli/cli.h"
+#include "resolver/cli/cli_api.h"
+#include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_why_text.h"
+
+static void put_target(const char *name, const char *type, const char *client, struct text *out)
+{
+    text_put(out, "/api/v1/why?name=");
+    cli_http_put_escaped(out, name);
+    if (type != NULL) {
+        text_put(out, "&type=");
+        cli_http_put_escaped(out, type);
+    }
+    if (client != NULL) {
+        text_put(out, "&client=");
+        cli_http_put_escaped(out, client);
+    }
+}
+
+static int show(const struct cli *cli, const struct text *body, bool json)
+{
+    struct text out = { 0 };
+
+    if (json) {
+        return cli_write(stdout, body);
+    }
+    json_t *why = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
+    if (why == NULL) {
+        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
+        return CLI_NO;
+    }
+    cli_why_text_put(why, cli_is_colored(cli, stdout), &out);
+    int code = cli_write(stdout, &out);
+    json_decref(why);
+    text_fini(&out);
+    return code;
+}
+
+int cli_why_run(struct cli *cli, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        { "json", no_argument, NULL, 'j' },
+        { "client", required_argument, NULL, 512 },
+        { NULL, 0, NULL, 0 },
+    };
+    const char *client = NULL;
+    bool json = false;
+    int option;
+
+    while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
+        if (option == 'j') {
+            json = true;
+        } else {
+            client = optarg;
+        }
+    }
+    if (option == CLI_OPTION_EXIT) {
+        return cli->exit_code;
+    }
+    if (!cli_arguments(cli, argc, 1, 2)) {
+        return CLI_USAGE;
+    }
+    struct text target = { 0 };
+    struct text body = { 0 };
+    put_target(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, client, &target);
+    int code = cli_api_call(cli, "GET", text_string(&target), CLI_HTTP_TIMEOUT_MS, &body);
+    if (code == CLI_DONE) {
+        code = show(cli, &body, json);
+    }
+    text_fini(&target);
+    text_fini(&body);
+    return code;
+}

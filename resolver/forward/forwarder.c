@@ -1,0 +1,297 @@
+#include "resolver/forward/forwarder.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "resolver/forward/directory.h"
+#include "resolver/forward/lookup.h"
+#include "zones/name.h"
+
+#define BUCKETS        4096  /* a power of two; chains stay short up to WAITERS_MAX */
+#define WAITERS_MAX    10000 /* questions in flight, coalesced ones counted each */
+#define SOCKETS_MOST   20000
+#define SOCKETS_LEAST  64
+#define KEY_TAIL_BYTES 5 /* type, class, flags */
+
+/* Somebody who wants to be told. */
+struct waiter {
+    struct waiter *next;
+    forward_done *done;
+    void *user;
+};
+
+struct forwarder {
+    struct lookup_context context;
+    struct forward_counters counters;
+    struct hash_key key;
+    struct lookup *buckets[BUCKETS];
+    unsigned waiting;
+    struct waiter *shed; /* to be told at the next turn that there was no room */
+    uv_timer_t timer;    /* for that */
+    bool timer_open;
+    bool closing;
+    void (*closed)(void *user);
+    void *closed_user;
+};
+
+static void count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* ---- life ---- */
+
+static void forwarder_free(struct forwarder *forwarder)
+{
+    directory_free(forwarder->context.directory);
+    free(forwarder->context.pool.buffer);
+    free(forwarder->context.answer);
+    free(forwarder);
+}
+
+/* The last handle has gone after forwarder_close: so has the forwarder. */
+static void on_released(void *user)
+{
+    struct forwarder *forwarder = user;
+
+    if (!forwarder->closing || forwarder->timer_open || forwarder->context.alive > 0 ||
+        forwarder->context.pool.open > 0) {
+        return;
+    }
+    void (*closed)(void *) = forwarder->closed;
+    void *closed_user = forwarder->closed_user;
+    forwarder_free(forwarder);
+    closed(closed_user);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct forwarder *forwarder = handle->data;
+
+    forwarder->timer_open = false;
+    on_released(forwarder);
+}
+
+/* Half of what the process may open: clients and checks need the other half. */
+static unsigned sockets_most(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 > SOCKETS_MOST) {
+        return SOCKETS_MOST;
+    }
+    return limit.rlim_cur / 2 < SOCKETS_LEAST ? SOCKETS_LEAST : (unsigned)(limit.rlim_cur / 2);
+}
+
+static void on_finished(struct lookup *lookup, const struct forward_reply *reply);
+
+struct forwarder *forwarder_new(uv_loop_t *loop)
+{
+    struct forwarder *forwarder = calloc(1, sizeof(*forwarder));
+
+    if (forwarder == NULL) {
+        return NULL;
+    }
+    struct lookup_context *context = &forwarder->context;
+    context->pool.loop = loop;
+    context->pool.buffer = malloc(WIRE_MESSAGE_MAX);
+    context->pool.counters = &forwarder->counters;
+    context->pool.most = sockets_most();
+    context->directory = directory_new();
+    context->answer = malloc(LOOKUP_ANSWER_MAX);
+    context->finished = on_finished;
+    context->released = on_released;
+    context->user = forwarder;
+    lookup_context_init(context);
+    if (context->pool.buffer == NULL || context->directory == NULL || context->answer == NULL) {
+        forwarder_free(forwarder);
+        return NULL;
+    }
+    forwarder->key = hash_key_random();
+    (void)uv_timer_init(loop, &forwarder->timer);
+    forwarder->timer.data = forwarder;
+    forwarder->timer_open = true;
+    return forwarder;
+}
+
+/* ---- those who wait ---- */
+
+/* A few bytes per question asked: without them the promise to answer it cannot be kept. */
+static struct waiter *waiter_new(forward_done *done, void *user)
+{
+    struct waiter *waiter = malloc(sizeof(*waiter));
+
+    REQUIRE(waiter != NULL);
+    *waiter = (struct waiter){ .done = done, .user = user };
+    return waiter;
+}
+
+/* Tell all of a list and free it. Those told may ask again at once. */
+static void tell(struct forwarder *forwarder, struct waiter *waiters,
+                 const struct forward_reply *reply)
+{
+    while (waiters != NULL) {
+        struct waiter *waiter = waiters;
+        waiters = waiter->next;
+        if (reply->message == NULL) {
+            count(&forwarder->counters.failed);
+        }
+        waiter->done(waiter->user, reply);
+        free(waiter);
+    }
+}
+
+static void on_shed(uv_timer_t *timer)
+{
+    static const struct forward_reply reply = {
+        .ede_code = LOOKUP_EDE_NETWORK_ERROR,
+        .ede_text = "too many questions in flight",
+        .upstream = "",
+    };
+    struct forwarder *forwarder = timer->data;
+    struct waiter *waiters = forwarder->shed;
+
+    forwarder->shed = NULL;
+    tell(forwarder, waiters, &reply);
+}
+
+static void shed(struct forwarder *forwarder, struct waiter *waiter)
+{
+    count(&forwarder->counters.shed);
+    waiter->next = forwarder->shed;
+    forwarder->shed = waiter;
+    (void)uv_timer_start(&forwarder->timer, on_shed, 0, 0);
+}
+
+/* ---- questions in flight ---- */
+
+static uint64_t hash_question(const struct forwarder *forwarder,
+                              const struct forward_question *question, const uint8_t *dname)
+{
+    uint8_t key[NAME_MAX_BYTES + KEY_TAIL_BYTES];
+    uint8_t *tail = key + question->name_length;
+
+    memcpy(key, dname, question->name_length);
+    wire_put16(tail, question->type);
+    wire_put16(tail + 2, question->class);
+    tail[4] = (uint8_t)(question->dnssec_ok | question->checking_disabled << 1);
+    return hash_bytes(&forwarder->key, key, question->name_length + (size_t)KEY_TAIL_BYTES);
+}
+
+static struct lookup **bucket_of(struct forwarder *forwarder, uint64_t hash)
+{
+    return &forwarder->buckets[hash % BUCKETS];
+}
+
+static bool is_same(const struct lookup *lookup, const struct forward_question *question,
+                    const uint8_t *dname)
+{
+    const struct forward_question *other = &lookup->question;
+
+    return other->type == question->type && other->class == question->class &&
+           other->dnssec_ok == question->dnssec_ok &&
+           other->checking_disabled == question->checking_disabled &&
+           other->name_length == question->name_length &&
+           memcmp(lookup->dname, dname, question->name_length) == 0;
+}
+
+static struct lookup *find(struct forwarder *forwarder, const struct forward_question *question,
+                           const uint8_t *dname, uint64_t hash)
+{
+    struct lookup *lookup = *bucket_of(forwarder, hash);
+
+    while (lookup != NULL && (lookup->hash != hash || !is_same(lookup, question, dname))) {
+        lookup = lookup->next;
+    }
+    return lookup;
+}
+
+static void on_finished(struct lookup *lookup, const struct forward_reply *reply)
+{
+    struct forwarder *forwarder = lookup->context->user;
+    struct lookup **at = bucket_of(forwarder, lookup->hash);
+    struct waiter *waiters = lookup->waiters;
+
+    while (*at != lookup) {
+        at = &(*at)->next;
+    }
+    *at = lookup->next;
+    lookup->waiters = NULL;
+    for (const struct waiter *waiter = waiters; waiter != NULL; waiter = waiter->next) {
+        forwarder->waiting--;
+    }
+    tell(forwarder, waiters, reply);
+}
+
+static void join(struct forwarder *forwarder, struct lookup *lookup, struct waiter *waiter)
+{
+    *lookup->waiters_end = waiter;
+    lookup->waiters_end = &waiter->next;
+    forwarder->waiting++;
+}
+
+void forwarder_ask(struct forwarder *forwarder, const struct forward_rule *rule,
+                   const struct forward_question *question, forward_done *done, void *user)
+{
+    uint8_t dname[NAME_MAX_BYTES];
+    struct waiter *waiter = waiter_new(done, user);
+
+    REQUIRE(!uv_is_closing((uv_handle_t *)&forwarder->timer));
+    count(&forwarder->counters.questions);
+    if (forwarder->waiting >= WAITERS_MAX || forwarder->closing) {
+        shed(forwarder, waiter);
+        return;
+    }
+    name_fold(question->name, question->name_length, dname);
+    uint64_t hash = hash_question(forwarder, question, dname);
+    struct lookup *lookup = find(forwarder, question, dname, hash);
+    if (lookup != NULL) {
+        count(&forwarder->counters.coalesced);
+        join(forwarder, lookup, waiter);
+        return;
+    }
+    lookup = lookup_new(&forwarder->context, question, dname, hash);
+    if (lookup == NULL) {
+        shed(forwarder, waiter);
+        return;
+    }
+    lookup->next = *bucket_of(forwarder, hash);
+    *bucket_of(forwarder, hash) = lookup;
+    join(forwarder, lookup, waiter);
+    uv_update_time(forwarder->context.pool.loop); /* a batch before us may have taken long */
+    lookup_start(lookup, rule);
+}
+
+/* ---- the rest ---- */
+
+const struct forward_counters *forwarder_counters(const struct forwarder *forwarder)
+{
+    return &forwarder->counters;
+}
+
+void forwarder_describe(struct forwarder *forwarder, struct json_writer *json)
+{
+    directory_describe(forwarder->context.directory, json, clock_now_ms());
+}
+
+void forwarder_close(struct forwarder *forwarder, void (*closed)(void *user), void *user)
+{
+    REQUIRE(!forwarder->closing);
+    forwarder->closing = true;
+    forwarder->closed = closed;
+    forwarder->closed_user = user;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (forwarder->buckets[i] != NULL) {
+            lookup_cancel(forwarder->buckets[i], "the server is stopping");
+        }
+    }
+    lookup_context_close(&forwarder->context);
+    while (forwarder->shed != NULL) {
+        on_shed(&forwarder->timer);
+    }
+    uv_close((uv_handle_t *)&forwarder->timer, on_timer_closed);
+}

@@ -1,0 +1,44 @@
+#pragma once
+/*
+ * publication - the snapshot in force, and the way old ones leave
+ *
+ * The control thread publishes; readers fetch under RCU; a reclaim thread
+ * waits for the grace periods, so that a reader that hangs never holds up the
+ * control loop.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "resolver/snapshot.h"
+
+struct publication {
+    _Atomic(struct snapshot *) current;
+    pthread_t reclaimer;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool running;
+    bool stop;
+    struct retired *waiting; /* for a grace period, newest first */
+    struct retired *free;    /* unread by anyone */
+    void (*wake)(void *user);
+    void *user;
+};
+
+/* Start the reclaim thread. -errno when it cannot be made. */
+int publication_init(struct publication *publication);
+
+/* Publish; the one in force until now will come back from publication_take. */
+void publication_put(struct publication *publication, struct snapshot *snapshot);
+
+/* The next snapshot nobody reads any more, or NULL. Control thread. */
+struct snapshot *publication_take(struct publication *publication);
+
+/* Readers must be gone. Returns the one in force; take the others first or after. */
+struct snapshot *publication_fini(struct publication *publication);
+
+/* The snapshot in force; valid until the reading thread sleeps for RCU. */
+static inline const struct snapshot *publication_read(struct publication *publication)
+{
+    return atomic_load_explicit(&publication->current, memory_order_acquire);
+}

@@ -1,0 +1,338 @@
+#include "resolver/query.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/addr.h"
+
+#define TTL_AT 6 /* of a record whose owner is a pointer */
+
+/* An answer under construction behind the question of the client's message. */
+struct response {
+    uint8_t *message;
+    size_t at;    /* where the next record goes */
+    size_t limit; /* of the whole message, OPT's bytes already off */
+    unsigned answers, authorities, additionals;
+    unsigned rcode;
+    uint16_t flags; /* AA, TC */
+};
+
+void query_thread_init(struct query_thread *thread, struct server_counters *counters)
+{
+    memset(thread, 0, sizeof(*thread));
+    thread->counters = counters;
+}
+
+const char *query_source_name(enum query_source source)
+{
+    static const char *const names[] = { "service", "zone", "forward", "refused", "broken" };
+
+    return names[source];
+}
+
+/* Turns the order of addresses: clients draw ids at random, or count them up. */
+static inline uint32_t turn_of(const struct wire_query *q)
+{
+    return q->id * UINT32_C(0x9e3779b1); /* Knuth's multiplicative hash */
+}
+
+static inline bool is_loopback_source(const struct sockaddr *source)
+{
+    if (source->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)source;
+        return (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
+    }
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)source;
+    return source->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static bool is_listed(const struct model_acl *acl, const struct query_client *client)
+{
+    struct addr source;
+
+    return addr_from_sockaddr(client->source, &source) &&
+           snapshot_acl_allows(acl, &source, client->local_is_loopback);
+}
+
+static inline bool is_allowed(const struct model_acl *acl, const struct query_client *client)
+{
+    if (acl->any ||
+        (acl->loopback && client->local_is_loopback && is_loopback_source(client->source))) {
+        return true;
+    }
+    return acl->prefix_count > 0 && is_listed(acl, client);
+}
+
+size_t query_put_error(uint8_t *message, uint16_t id, uint16_t flags, unsigned rcode)
+{
+    uint16_t kept = flags & (WIRE_OPCODE | WIRE_RD | WIRE_CD);
+
+    wire_put16(message, id);
+    wire_put16(message + 2, (uint16_t)(WIRE_QR | kept | (rcode & WIRE_RCODE)));
+    memset(message + 4, 0, WIRE_HEADER_BYTES - 4);
+    return WIRE_HEADER_BYTES;
+}
+
+/* Write the header and OPT around what the response holds; returns its length. */
+static inline size_t finish(const struct query_thread *t, struct response *r)
+{
+    const struct wire_query *q = &t->query;
+    uint16_t flags = (uint16_t)(WIRE_QR | (q->flags & (WIRE_RD | WIRE_CD)) | r->flags |
+                                (t->recursion ? WIRE_RA : 0) | (r->rcode & WIRE_RCODE));
+
+    if (q->edns) {
+        wire_put_opt(r->message + r->at, q->dnssec_ok, (uint8_t)(r->rcode >> 4));
+        r->at += WIRE_OPT_BYTES;
+        r->additionals++;
+    }
+    wire_put16(r->message + 2, flags);
+    wire_put16(r->message + 6, (uint16_t)r->answers);
+    wire_put16(r->message + 8, (uint16_t)r->authorities);
+    wire_put16(r->message + 10, (uint16_t)r->additionals);
+    return r->at;
+}
+
+/* Nothing but the question, and TC: ask again over TCP. RFC 2181, section 9. */
+static void truncate(const struct query_thread *t, struct response *r)
+{
+    r->at = t->query.question_end;
+    r->answers = 0;
+    r->authorities = 0;
+    r->additionals = 0;
+    r->flags |= WIRE_TC;
+}
+
+/* Copy a compiled answer, without its additional part when space is short. */
+static inline bool put_compiled(struct response *r, const struct answer *answer)
+{
+    size_t room = r->limit - r->at;
+    bool whole = answer->length <= room;
+
+    if (!whole && answer->core_length > room) {
+        return false;
+    }
+    size_t length = whole ? answer->length : answer->core_length;
+    memcpy(r->message + r->at, answer->wire, length);
+    r->at += length;
+    r->answers += answer->answers;
+    r->authorities += answer->authorities;
+    r->additionals += whole ? answer->additionals : 0;
+    return true;
+}
+
+/*
+ * The SOA for a negative answer (RFC 2308, section 3). Its owner is the apex:
+ * a pointer into the question where the question is in the zone, else written
+ * out. `ttl_s` lowers the TTL where it is smaller.
+ */
+static bool put_negative(const struct query_thread *t, struct response *r, const struct zone *zone,
+                         bool within_question, uint32_t ttl_s)
+{
+    const struct answer *soa = &zone->negative;
+    size_t owner = within_question ? 2 : zone->length;
+    size_t rest = soa->length - 2u;
+
+    if (r->limit - r->at < owner + rest) {
+        return false;
+    }
+    uint8_t *out = r->message + r->at;
+    if (within_question) {
+        unsigned offset = (unsigned)(WIRE_QUESTION + t->query.name_length - zone->length);
+        wire_put16(out, (uint16_t)(0xc000u | offset));
+    } else {
+        memcpy(out, zone->dname, zone->length);
+    }
+    memcpy(out + owner, soa->wire + 2, rest);
+    if (ttl_s < wire_get32(out + owner + TTL_AT - 2)) {
+        wire_put32(out + owner + TTL_AT - 2, ttl_s);
+    }
+    r->at += owner + rest;
+    r->authorities++;
+    return true;
+}
+
+/* Steered addresses of `node`'s service, with their owner at message offset `owner`. */
+static inline bool put_service(struct query_thread *t, struct response *r, const struct node *node,
+                               unsigned family, uint16_t owner)
+{
+    const struct steer_service *service = node->service;
+    struct steer_choice choice;
+    size_t length;
+    bool cut = false;
+
+    if (!service->has_family[family]) {
+        return put_negative(t, r, node->zone, owner == WIRE_QUESTION, UINT32_MAX);
+    }
+    steer_choose(service, family, &choice);
+    if (choice.result == STEER_SERVFAIL) {
+        r->rcode = WIRE_SERVFAIL;
+        r->flags = 0;
+        return true;
+    }
+    if (choice.result == STEER_NODATA) {
+        return put_negative(t, r, node->zone, owner == WIRE_QUESTION, service->ttl_suspect_s);
+    }
+    r->answers += steer_put(service, family, &choice, owner, turn_of(&t->query), r->message + r->at,
+                            r->limit - r->at, &length, &cut);
+    r->at += length;
+    return !cut;
+}
+
+/* An answer that exists: static, steered, or a chain that ends in a service. */
+static inline enum query_source put_node(struct query_thread *t, struct response *r,
+                                         const struct node *node)
+{
+    const struct wire_query *q = &t->query;
+    bool is_address = q->type == WIRE_A || q->type == WIRE_AAAA;
+    unsigned family = q->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
+    enum query_source source = QUERY_ZONE;
+    bool fits;
+
+    r->flags = WIRE_AA;
+    if (is_address && node->service != NULL) {
+        source = QUERY_SERVICE;
+        fits = put_service(t, r, node, family, WIRE_QUESTION);
+    } else {
+        const struct answer *answer = namespace_answer(node, q->type);
+        if (answer == NULL) {
+            fits = put_negative(t, r, node->zone, true, UINT32_MAX);
+        } else {
+            r->rcode = answer->rcode;
+            fits = put_compiled(r, answer);
+            if (fits && answer->tail != NULL && is_address) {
+                source = QUERY_SERVICE;
+                fits = put_service(t, r, answer->tail, family, answer->tail_offset);
+            }
+        }
+    }
+    if (r->rcode == WIRE_SERVFAIL) {
+        r->at = q->question_end;
+        r->answers = 0;
+    }
+    if (!fits) {
+        truncate(t, r);
+    }
+    return source;
+}
+
+/* Requests that are not questions to data, or to another world than IN. */
+static bool is_unserved(const struct wire_query *q)
+{
+    return q->class != WIRE_IN || q->type == WIRE_AXFR || q->type == WIRE_IXFR;
+}
+
+/* Neither in a zone of ours nor refused at once: refused, or to be asked elsewhere. */
+static bool may_forward(const struct query_thread *t, const struct snapshot *snapshot)
+{
+    const struct wire_query *q = &t->query;
+
+    return t->recursion && (q->flags & WIRE_RD) != 0 && snapshot->forward_count > 0 &&
+           snapshot_forward(snapshot, q->dname) != NULL;
+}
+
+/* The answer to a well-formed query; QUERY_SOURCES: it must be forwarded. */
+static enum query_source respond(struct query_thread *t, const struct snapshot *snapshot,
+                                 const struct query_client *client, struct response *r)
+{
+    const struct wire_query *q = &t->query;
+
+    if (is_unserved(q)) {
+        r->rcode = WIRE_REFUSED;
+        return QUERY_REFUSED;
+    }
+    const struct node *node = namespace_find(snapshot->ns, q->dname, q->name_length);
+    const struct node *encloser = node;
+    if (node == NULL) {
+        encloser = namespace_encloser(snapshot->ns, q->dname, q->name_length);
+        if (encloser == NULL && may_forward(t, snapshot)) {
+            return QUERY_SOURCES;
+        }
+    }
+    if (encloser == NULL || !is_allowed(&snapshot->model->query, client)) {
+        r->rcode = WIRE_REFUSED;
+        return QUERY_REFUSED;
+    }
+    if (node != NULL) {
+        return put_node(t, r, node);
+    }
+    r->flags = WIRE_AA;
+    r->rcode = WIRE_NXDOMAIN;
+    if (!put_negative(t, r, encloser->zone, true, UINT32_MAX)) {
+        truncate(t, r);
+    }
+    return QUERY_ZONE;
+}
+
+/* How long a message to this client may be, OPT's bytes taken off. */
+static size_t message_limit(const struct wire_query *q, const struct query_client *client,
+                            size_t cap)
+{
+    size_t limit = WIRE_UDP_PLAIN;
+
+    if (client->stream) {
+        limit = WIRE_MESSAGE_MAX;
+    } else if (q->edns && q->payload > WIRE_UDP_PLAIN) {
+        limit = q->payload < WIRE_UDP_MOST ? q->payload : WIRE_UDP_MOST;
+    }
+    limit = limit < cap ? limit : cap;
+    return limit - (q->edns ? WIRE_OPT_BYTES : 0);
+}
+
+static void count(struct query_thread *t, enum query_source source, unsigned rcode)
+{
+    query_count(&t->counters->by_source[source]);
+    query_count(&t->counters->by_rcode[rcode & WIRE_RCODE]);
+}
+
+/* What could not be read as a question to answer. */
+static enum query_verdict reject(struct query_thread *t, enum wire_verdict verdict,
+                                 uint8_t *message, size_t *out_length)
+{
+    const struct wire_query *q = &t->query;
+
+    if (verdict == WIRE_QUERY_DROP) {
+        query_count(&t->counters->dropped);
+        return QUERY_DROP;
+    }
+    if (verdict == WIRE_QUERY_BADVERS) {
+        struct response r = { .message = message, .at = q->question_end, .rcode = WIRE_BADVERS };
+        wire_put16(message + 10, 0);
+        *out_length = finish(t, &r);
+        count(t, QUERY_BROKEN, 0);
+        return QUERY_SEND;
+    }
+    unsigned rcode = verdict == WIRE_QUERY_NOTIMP ? WIRE_NOTIMP : WIRE_FORMERR;
+    *out_length = query_put_error(message, q->id, q->flags, rcode);
+    count(t, QUERY_BROKEN, rcode);
+    return QUERY_SEND;
+}
+
+enum query_verdict query_answer(struct query_thread *thread, const struct snapshot *snapshot,
+                                const struct query_client *client, uint8_t *message,
+                                size_t length, size_t cap, size_t *out_length)
+{
+    struct query_thread *t = thread;
+    enum wire_verdict verdict = wire_query_parse(message, length, &t->query);
+
+    t->recursion = false;
+    if (verdict == WIRE_QUERY_OK && t->query.type == WIRE_OPT) {
+        verdict = WIRE_QUERY_FORMERR;
+    }
+    if (verdict != WIRE_QUERY_OK) {
+        return reject(t, verdict, message, out_length);
+    }
+    t->recursion = is_allowed(&snapshot->model->recursion, client);
+    struct response r = {
+        .message = message,
+        .at = t->query.question_end,
+        .limit = message_limit(&t->query, client, cap),
+    };
+    enum query_source source = respond(t, snapshot, client, &r);
+    if (source == QUERY_SOURCES) {
+        query_count(&t->counters->by_source[QUERY_FORWARDED]);
+        return QUERY_FORWARD;
+    }
+    *out_length = finish(t, &r);
+    count(t, source, r.rcode);
+    return QUERY_SEND;
+}

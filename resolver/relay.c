@@ -1,0 +1,124 @@
+#include "resolver/relay.h"
+
+#include <string.h>
+
+#define OPTION_EDE     15u /* RFC 8914, section 2 */
+#define EDE_TEXT_MAX   96u
+
+void relay_keep(struct handover_question *out, const struct wire_query *query,
+                const uint8_t *message, bool stream)
+{
+    out->id = query->id;
+    out->flags = query->flags;
+    out->type = query->type;
+    out->class = query->class;
+    out->payload = query->payload;
+    out->name_length = query->name_length;
+    out->edns = query->edns;
+    out->dnssec_ok = query->dnssec_ok;
+    out->stream = stream;
+    memcpy(out->name, message + WIRE_QUESTION, query->name_length);
+}
+
+size_t relay_dname(const struct handover_question *question, uint8_t out[NAME_MAX_BYTES])
+{
+    name_fold(question->name, question->name_length, out);
+    return question->name_length;
+}
+
+/* Header without counts but the question's, and the question. Returns the offset behind it. */
+static size_t put_head(const struct handover_question *q, unsigned flags, uint8_t *out)
+{
+    size_t at = WIRE_QUESTION + q->name_length;
+
+    wire_put16(out, q->id);
+    wire_put16(out + 2, (uint16_t)(WIRE_QR | WIRE_RA | (q->flags & (WIRE_RD | WIRE_CD)) | flags));
+    memset(out + 4, 0, 8);
+    wire_put16(out + 4, 1);
+    memcpy(out + WIRE_QUESTION, q->name, q->name_length);
+    wire_put16(out + at, q->type);
+    wire_put16(out + at + 2, q->class);
+    return at + 4;
+}
+
+/* OPT, with an extended error where there is a text. Returns its size. */
+static size_t put_opt(const struct handover_question *q, uint16_t ede_code, const char *ede_text,
+                      uint8_t *out)
+{
+    if (!q->edns) {
+        return 0;
+    }
+    wire_put_opt(out, q->dnssec_ok, 0);
+    if (ede_text == NULL) {
+        return WIRE_OPT_BYTES;
+    }
+    size_t text = strlen(ede_text);
+    text = text < EDE_TEXT_MAX ? text : EDE_TEXT_MAX;
+    wire_put16(out + 9, (uint16_t)(6 + text));
+    wire_put16(out + 11, OPTION_EDE);
+    wire_put16(out + 13, (uint16_t)(2 + text));
+    wire_put16(out + 15, ede_code);
+    memcpy(out + 17, ede_text, text);
+    return WIRE_OPT_BYTES + 6 + text;
+}
+
+static size_t limit_of(const struct handover_question *q, size_t cap)
+{
+    size_t limit = WIRE_UDP_PLAIN;
+
+    if (q->stream) {
+        limit = WIRE_MESSAGE_MAX;
+    } else if (q->edns && q->payload > WIRE_UDP_PLAIN) {
+        limit = q->payload < WIRE_UDP_MOST ? q->payload : WIRE_UDP_MOST;
+    }
+    return limit < cap ? limit : cap;
+}
+
+static size_t put_failed(const struct handover_question *q, unsigned rcode, uint16_t ede_code,
+                         const char *ede_text, uint8_t *out)
+{
+    size_t at = put_head(q, rcode, out);
+    size_t opt = put_opt(q, ede_code, ede_text, out + at);
+
+    wire_put16(out + 10, opt > 0);
+    return at + opt;
+}
+
+size_t relay_put_failure(const struct handover_question *question, unsigned rcode, uint8_t *out,
+                         size_t cap)
+{
+    (void)cap; /* head, question and OPT are below 512 bytes in any case */
+    return put_failed(question, rcode, 0, NULL, out);
+}
+
+size_t relay_put(const struct handover_question *question, const struct forward_reply *reply,
+                 uint8_t *out, size_t cap, unsigned *out_rcode)
+{
+    const struct handover_question *q = question;
+
+    if (reply->message == NULL) {
+        *out_rcode = WIRE_SERVFAIL;
+        return put_failed(q, WIRE_SERVFAIL, reply->ede_code, reply->ede_text, out);
+    }
+    unsigned flags = wire_get16(reply->message + 2) & (WIRE_RCODE | WIRE_AD);
+    size_t question_end = WIRE_QUESTION + q->name_length + 4u;
+    size_t sections = reply->length - question_end;
+    size_t at = put_head(q, flags, out);
+    size_t opt = q->edns ? WIRE_OPT_BYTES : 0;
+
+    *out_rcode = flags & WIRE_RCODE;
+    if (at + sections + opt > limit_of(q, cap)) {
+        /* ask again over TCP: RFC 2181, section 9 */
+        wire_put16(out + 2, (uint16_t)(wire_get16(out + 2) | WIRE_TC));
+        sections = 0;
+    } else {
+        memcpy(out + at, reply->message + question_end, sections);
+        memcpy(out + 6, reply->message + 6, 6);
+    }
+    at += sections;
+    at += put_opt(q, 0, NULL, out + at);
+    if (q->edns) {
+        wire_put16(out + 10, (uint16_t)(wire_get16(out + 10) + 1));
+    }
+    return at;
+}

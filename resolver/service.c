@@ -1,0 +1,448 @@
+#include "resolver/service.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "resolver/forward/forwarder.h"
+#include "resolver/query.h"
+#include "resolver/rcu.h"
+#include "resolver/relay.h"
+#include "resolver/stream.h"
+
+#define RINGS_MAX      256
+#define RING_TURN_MOST 64 /* questions taken from one ring before the others have their turn */
+
+enum order_kind {
+    ORDER_NONE,
+    ORDER_ADD_RING,
+    ORDER_REMOVE_RING,
+    ORDER_ADD_TCP,
+    ORDER_REMOVE_TCP,
+    ORDER_STOP,
+};
+
+/* What the control thread wants; one at a time, it waits for each. */
+struct order {
+    enum order_kind kind;
+    struct handover_ring *ring;
+    int fd;
+    bool is_loopback;
+};
+
+struct service {
+    struct publication *publication;
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_prepare_t before_sleep;
+    bool online; /* for RCU */
+    struct server_counters counters;
+    struct query_thread query;
+    struct stream_set *streams;
+    struct forwarder *forwarder;
+    struct handover_ring *rings[RINGS_MAX];
+    size_t ring_count;
+    uint8_t output[WIRE_MESSAGE_MAX];
+
+    pthread_mutex_t lock;
+    pthread_cond_t obeyed;
+    struct order order;
+};
+
+/* A forwarded question, until it is answered. */
+struct asking {
+    struct service *service;
+    struct stream *stream; /* NULL: over UDP */
+    struct handover_question question;
+    struct handover_client client;
+};
+
+/* ---- RCU: offline while the loop sleeps, online from the first event on ---- */
+
+static void awake(void *user)
+{
+    struct service *s = user;
+
+    if (!s->online) {
+        rcu_wake();
+        s->online = true;
+    }
+}
+
+static void on_before_sleep(uv_prepare_t *prepare)
+{
+    struct service *s = prepare->data;
+
+    if (s->online) {
+        rcu_sleep();
+        s->online = false;
+    }
+}
+
+/* ---- answering what was forwarded ---- */
+
+static void send_datagram(struct service *s, const struct handover_client *client, size_t length)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[64];
+    } control = { 0 };
+    struct iovec part = { s->output, length };
+    struct msghdr header = {
+        .msg_name = (void *)(uintptr_t)&client->address,
+        .msg_namelen = client->address_length,
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+    };
+
+    if (client->has_local) {
+        struct cmsghdr *c = &control.align;
+        bool v4 = client->address.any.sa_family == AF_INET;
+        header.msg_control = control.bytes;
+        c->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+        c->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
+        if (v4) {
+            struct in_pktinfo info = { 0 };
+            memcpy(&info.ipi_spec_dst, &client->local, 4);
+            memcpy(CMSG_DATA(c), &info, sizeof(info));
+            c->cmsg_len = CMSG_LEN(sizeof(info));
+            header.msg_controllen = CMSG_SPACE(sizeof(info));
+        } else {
+            struct in6_pktinfo info = { .ipi6_addr = client->local,
+                                        .ipi6_ifindex = client->interface };
+            memcpy(CMSG_DATA(c), &info, sizeof(info));
+            c->cmsg_len = CMSG_LEN(sizeof(info));
+            header.msg_controllen = CMSG_SPACE(sizeof(info));
+        }
+    }
+    if (sendmsg(client->fd, &header, MSG_DONTWAIT) < 0) {
+        query_count(&s->counters.dropped);
+    }
+}
+
+/* Send what stands in `output` to whoever asked, and forget the question. */
+static void deliver(struct asking *asking, size_t length, unsigned rcode)
+{
+    struct service *s = asking->service;
+
+    query_count(&s->counters.by_rcode[rcode & WIRE_RCODE]);
+    if (asking->stream != NULL) {
+        stream_reply(asking->stream, s->output, length);
+    } else {
+        send_datagram(s, &asking->client, length);
+    }
+    free(asking);
+}
+
+static void on_reply(void *user, const struct forward_reply *reply)
+{
+    struct asking *asking = user;
+    struct service *s = asking->service;
+    unsigned rcode;
+    size_t length =
+        relay_put(&asking->question, reply, s->output, sizeof(s->output), &rcode);
+
+    deliver(asking, length, rcode);
+}
+
+/* Ask elsewhere for a question that is allowed to be. */
+static void ask(struct service *s, struct asking *asking)
+{
+    uint8_t dname[NAME_MAX_BYTES];
+
+    awake(s);
+    (void)relay_dname(&asking->question, dname);
+    const struct forward_rule *rule = snapshot_forward(publication_read(s->publication), dname);
+    if (rule == NULL) { /* a reload took the rule away while the question was on its way */
+        size_t length = relay_put_failure(&asking->question, WIRE_REFUSED, s->output,
+                                          sizeof(s->output));
+        deliver(asking, length, WIRE_REFUSED);
+        return;
+    }
+    const struct forward_question question = {
+        .name = asking->question.name,
+        .name_length = asking->question.name_length,
+        .type = asking->question.type,
+        .class = asking->question.class,
+        .dnssec_ok = asking->question.dnssec_ok,
+        .checking_disabled = (asking->question.flags & WIRE_CD) != 0,
+    };
+    forwarder_ask(s->forwarder, rule, &question, on_reply, asking);
+}
+
+static struct asking *asking_new(struct service *s, const struct handover_question *question)
+{
+    struct asking *asking = calloc(1, sizeof(*asking));
+
+    if (asking != NULL) {
+        asking->service = s;
+        asking->question = *question;
+    }
+    return asking;
+}
+
+static void forward_for_stream(void *user, struct stream *stream,
+                               const struct handover_question *question)
+{
+    struct service *s = user;
+    struct asking *asking = asking_new(s, question);
+
+    if (asking == NULL) {
+        size_t length =
+            relay_put_failure(question, WIRE_SERVFAIL, s->output, sizeof(s->output));
+        stream_reply(stream, s->output, length);
+        return;
+    }
+    asking->stream = stream;
+    ask(s, asking);
+}
+
+static void forward_for_datagram(struct service *s, const struct handover *handed)
+{
+    struct asking *asking = asking_new(s, &handed->question);
+
+    if (asking == NULL) {
+        query_count(&s->counters.dropped);
+        return;
+    }
+    asking->client = handed->client;
+    ask(s, asking);
+}
+
+static bool drain(struct service *s, struct handover_ring *ring, unsigned most)
+{
+    struct handover *handed = NULL;
+
+    for (unsigned i = 0; i < most; i++) {
+        handed = handover_peek(ring);
+        if (handed == NULL) {
+            return false;
+        }
+        forward_for_datagram(s, handed);
+        handover_done(ring);
+    }
+    return handover_peek(ring) != NULL;
+}
+
+/* ---- orders of the control thread ---- */
+
+static void remove_ring(struct service *s, struct handover_ring *ring)
+{
+    while (drain(s, ring, HANDOVER_SLOTS)) {
+    }
+    for (size_t i = 0; i < s->ring_count; i++) {
+        if (s->rings[i] == ring) {
+            s->rings[i] = s->rings[--s->ring_count];
+            return;
+        }
+    }
+}
+
+static void on_forwarder_closed(void *user)
+{
+    (void)user; /* the loop ends by itself when its last handle has closed */
+}
+
+static void close_all(struct service *s)
+{
+    stream_set_close(s->streams);
+    forwarder_close(s->forwarder, on_forwarder_closed, NULL);
+    uv_close((uv_handle_t *)&s->wake, NULL);
+    uv_close((uv_handle_t *)&s->before_sleep, NULL);
+}
+
+static void obey(struct service *s)
+{
+    struct order *order = &s->order;
+    int rc;
+
+    switch (order->kind) {
+    case ORDER_NONE:
+        return;
+    case ORDER_ADD_RING:
+        s->rings[s->ring_count++] = order->ring;
+        break;
+    case ORDER_REMOVE_RING:
+        remove_ring(s, order->ring);
+        break;
+    case ORDER_ADD_TCP:
+        rc = stream_set_listen(s->streams, order->fd, order->is_loopback);
+        if (rc < 0) {
+            log_event(LOG_ERROR, "cannot accept over tcp", "error=%s", uv_strerror(rc));
+        }
+        break;
+    case ORDER_REMOVE_TCP:
+        stream_set_unlisten(s->streams, order->fd);
+        break;
+    case ORDER_STOP:
+        close_all(s);
+        break;
+    }
+    order->kind = ORDER_NONE;
+    pthread_cond_signal(&s->obeyed);
+}
+
+static void on_wake(uv_async_t *async)
+{
+    struct service *s = async->data;
+    bool more = false;
+
+    for (size_t i = 0; i < s->ring_count; i++) {
+        more = drain(s, s->rings[i], RING_TURN_MOST) || more;
+    }
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->order.kind == ORDER_STOP;
+    obey(s);
+    pthread_mutex_unlock(&s->lock);
+    if (more && !stopping) {
+        (void)uv_async_send(&s->wake);
+    }
+}
+
+static void give_order(struct service *s, struct order order)
+{
+    pthread_mutex_lock(&s->lock);
+    s->order = order;
+    (void)uv_async_send(&s->wake);
+    while (s->order.kind != ORDER_NONE) {
+        pthread_cond_wait(&s->obeyed, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void service_wake(void *user)
+{
+    struct service *s = user;
+
+    (void)uv_async_send(&s->wake);
+}
+
+void service_add_ring(struct service *service, struct handover_ring *ring)
+{
+    give_order(service, (struct order){ .kind = ORDER_ADD_RING, .ring = ring });
+}
+
+void service_remove_ring(struct service *service, struct handover_ring *ring)
+{
+    give_order(service, (struct order){ .kind = ORDER_REMOVE_RING, .ring = ring });
+}
+
+void service_add_tcp(struct service *service, int fd, bool is_loopback)
+{
+    give_order(service,
+               (struct order){ .kind = ORDER_ADD_TCP, .fd = fd, .is_loopback = is_loopback });
+}
+
+void service_remove_tcp(struct service *service, int fd)
+{
+    give_order(service, (struct order){ .kind = ORDER_REMOVE_TCP, .fd = fd });
+}
+
+const struct server_counters *service_counters(const struct service *service)
+{
+    return &service->counters;
+}
+
+void service_describe(struct service *service, struct json_writer *json)
+{
+    forwarder_describe(service->forwarder, json);
+}
+
+/* ---- life ---- */
+
+static void *serve(void *user)
+{
+    struct service *s = user;
+
+    urcu_qsbr_register_thread();
+    rcu_sleep();
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    awake(s); /* unregistering wants an online thread */
+    urcu_qsbr_unregister_thread();
+    return NULL;
+}
+
+static int set_up(struct service *s)
+{
+    const struct stream_host host = {
+        .loop = &s->loop,
+        .publication = s->publication,
+        .query = &s->query,
+        .awake = awake,
+        .forward = forward_for_stream,
+        .user = s,
+    };
+    int rc = uv_loop_init(&s->loop);
+
+    if (rc < 0) {
+        return rc;
+    }
+    query_thread_init(&s->query, &s->counters);
+    uv_prepare_init(&s->loop, &s->before_sleep);
+    s->before_sleep.data = s;
+    uv_prepare_start(&s->before_sleep, on_before_sleep);
+    s->wake.data = s;
+    rc = uv_async_init(&s->loop, &s->wake, on_wake);
+    s->streams = rc < 0 ? NULL : stream_set_new(&host);
+    s->forwarder = rc < 0 ? NULL : forwarder_new(&s->loop);
+    return s->streams == NULL || s->forwarder == NULL ? -ENOMEM : rc;
+}
+
+static int start_thread(struct service *s)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&s->thread, NULL, serve, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == 0) {
+        (void)pthread_setname_np(s->thread, "service");
+    }
+    return -rc;
+}
+
+int service_start(struct publication *publication, struct service **out, struct error *err)
+{
+    struct service *s = calloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        return error_set(err, -ENOMEM, "out of memory for the service loop");
+    }
+    s->publication = publication;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->obeyed, NULL);
+    int rc = set_up(s);
+    if (rc == 0) {
+        rc = start_thread(s);
+    }
+    if (rc < 0) {
+        /* the start of the program fails with this: its end frees the rest */
+        return error_set(err, rc, "cannot start the service loop: %s", strerror(-rc));
+    }
+    *out = s;
+    return 0;
+}
+
+void service_stop(struct service *service)
+{
+    if (service == NULL) {
+        return;
+    }
+    give_order(service, (struct order){ .kind = ORDER_STOP });
+    pthread_join(service->thread, NULL);
+    int rc = uv_loop_close(&service->loop);
+    if (rc < 0) {
+        log_event(LOG_ERROR, "service loop not empty at the end", "error=%s", uv_strerror(rc));
+    }
+    pthread_mutex_destroy(&service->lock);
+    pthread_cond_destroy(&service->obeyed);
+    free(service);
+}

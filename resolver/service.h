@@ -1,0 +1,37 @@
+#pragma once
+/*
+ * service - the service loop: everything that has a connection or an upstream
+ *
+ * One thread with a libuv loop. Takes questions from the answerers' rings,
+ * serves TCP, asks upstreams, and answers through the same query code.
+ */
+#include "base/error.h"
+#include "resolver/handover.h"
+#include "resolver/publication.h"
+#include "resolver/server.h"
+
+struct json_writer;
+struct service;
+
+/* Start the loop. -errno, explained. */
+int service_start(struct publication *publication, struct service **out, struct error *err);
+
+/* Wake the loop: a ring has something. Any thread. `user` is the service. */
+void service_wake(void *user);
+
+/*
+ * Add or take away a ring / a TCP socket to accept on. The call returns when
+ * the loop has done so; the ring or socket is the caller's. Control thread.
+ */
+void service_add_ring(struct service *service, struct handover_ring *ring);
+void service_remove_ring(struct service *service, struct handover_ring *ring);
+void service_add_tcp(struct service *service, int fd, bool is_loopback);
+void service_remove_tcp(struct service *service, int fd);
+
+const struct server_counters *service_counters(const struct service *service);
+
+/* Upstreams as elements of an open JSON list. Control thread. */
+void service_describe(struct service *service, struct json_writer *json);
+
+/* End the loop and free it: what is in flight is answered with SERVFAIL first. */
+void service_stop(struct service *service);

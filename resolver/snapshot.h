@@ -1,0 +1,77 @@
+#pragma once
+/*
+ * snapshot - one generation of everything an answer needs, immutable
+ *
+ * Built by the control thread from a model and its health binding, published
+ * with RCU, freed by the control thread after a grace period. Holds the model,
+ * the binding and all compiled data.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "policy/health.h"
+#include "policy/model.h"
+#include "policy/steer.h"
+#include "zones/namespace.h"
+
+/* What kind of place an upstream is, best first (architecture, section 8). */
+enum forward_class {
+    FORWARD_OWN,    /* this node's region, or no region given */
+    FORWARD_OTHER,  /* another region */
+    FORWARD_PUBLIC, /* outside the company: only when all else failed */
+};
+
+struct forward_upstream {
+    struct addr address;
+    enum forward_class class;
+    const char *region_name;           /* "" when none was given */
+    const struct health_region *region; /* NULL when none was given */
+};
+
+/* One `forward` rule: the names at and below `dname`. */
+struct forward_rule {
+    const char *name;
+    const uint8_t *dname;
+    const struct forward_upstream *upstreams; /* by class, then as written */
+    uint32_t upstream_count;
+    uint32_t hedge_ms; /* 0: off */
+};
+
+struct snapshot {
+    uint64_t generation; /* counts accepted configurations from 1 */
+    struct arena *arena;
+    struct model *model;
+    struct health_binding *binding;
+    struct namespace *ns;
+    const struct steer_service *services; /* by index in the model */
+    size_t service_count;
+    const struct forward_rule *forwards; /* most labels first */
+    size_t forward_count;
+};
+
+/*
+ * Build from `model` and `binding`, which the snapshot owns from then on (also
+ * on failure the caller keeps them: they are taken over only on success).
+ * `old` (may be NULL) hands over what services remember. -EINVAL, explained,
+ * when a zone does not load.
+ */
+int snapshot_build(struct model *model, struct health_binding *binding,
+                   const struct snapshot *old, const struct hash_key *key, uint64_t generation,
+                   struct snapshot **out, struct error *err);
+
+/* Free it and its model; the binding is returned for health_unbind. */
+struct health_binding *snapshot_free(struct snapshot *snapshot);
+
+/* The rule for a dname, or NULL: refused. */
+const struct forward_rule *snapshot_forward(const struct snapshot *snapshot,
+                                            const uint8_t *dname);
+
+/* The service of exactly this dname, or NULL. */
+const struct steer_service *snapshot_service(const struct snapshot *snapshot,
+                                             const uint8_t *dname);
+
+/* Is `source` in the list, asked at an address that is loopback or not? */
+bool snapshot_acl_allows(const struct model_acl *acl, const struct addr *source,
+                         bool local_is_loopback);
