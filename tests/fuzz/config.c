@@ -1,0 +1,85 @@
+/*
+ * Any text as a configuration: a model that prints as text which gives the
+ * same model, or at least one error. Texts that include files are left out,
+ * for what they do depends on the machine.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "policy/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What every reader of a model relies on. */
+static void check_model(const struct model *model)
+{
+    for (size_t i = 0; i < model->service_count; i++) {
+        const struct model_service *service = &model->services[i];
+        REQUIRE(service->dname != NULL && service->pool_count > 0 && service->pool_count <= 64);
+        REQUIRE(service->minimum_healthy.value > 0);
+        REQUIRE(service->ttl_suspect_s <= service->ttl_normal_s);
+        for (size_t j = 0; j < service->pool_count; j++) {
+            REQUIRE(service->pools[j].region < model->region_count);
+            REQUIRE(service->pools[j].endpoint_count > 0);
+        }
+        for (size_t j = 0; j < service->check_count; j++) {
+            const struct model_check *check = &service->checks[j];
+            REQUIRE(check->port != 0 && check->timing.confirm_interval_ms > 0);
+            REQUIRE(check->kind != MODEL_CHECK_HTTP || check->host != NULL);
+        }
+    }
+    for (size_t i = 0; i < model->region_count; i++) {
+        for (size_t j = 0; j < model->regions[i].check_count; j++) {
+            const struct model_check *check = &model->regions[i].checks[j];
+            REQUIRE(check->has_server && check->server.port != 0);
+        }
+    }
+    for (size_t i = 0; i < model->forward_count; i++) {
+        REQUIRE(model->forwards[i].dname != NULL && model->forwards[i].upstream_count > 0);
+    }
+    for (size_t i = 0; i < model->zone_count; i++) {
+        REQUIRE(model->zones[i].dname != NULL);
+    }
+    REQUIRE(model->listener_count > 0 && model->node_name != NULL);
+}
+
+static void check_round_trip(const struct model *model)
+{
+    struct config_report report;
+    struct model *again = NULL;
+
+    REQUIRE(config_load_text(model->source, "/nonexistent/again.yaml", &again, &report) == 0);
+    check_model(again);
+    REQUIRE(strcmp(model->source, again->source) == 0);
+    config_report_fini(&report);
+    model_free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct config_report report;
+    struct model *model = NULL;
+    struct text out = { 0 };
+    char *text = malloc(size + 1);
+
+    REQUIRE(text != NULL);
+    memcpy(text, data, size);
+    text[size] = '\0';
+    if (strstr(text, "include") == NULL) {
+        int rc = config_load_text(text, "/nonexistent/fuzz.yaml", &model, &report);
+        REQUIRE((rc == 0) == (model != NULL) && (rc == 0) == (report.count == 0));
+        config_report_print(&report, &out);
+        REQUIRE(rc == 0 || out.length > 0);
+        if (model != NULL) {
+            check_model(model);
+            check_round_trip(model);
+            config_print_timing(model, &out);
+        }
+        config_report_fini(&report);
+    }
+    text_fini(&out);
+    model_free(model);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,60 @@
+#pragma once
+/*
+ * sim_data - what the region's resolver knows
+ *
+ * Every name exists and has addresses computed from it, unless a record, a
+ * deletion or its first label says otherwise. Loop thread only.
+ */
+#include "sim_wire.h"
+
+/* Records, and names deleted or emptied, that one region holds at most. */
+#define SIM_DATA_MAX 1024
+
+struct sim_record;
+struct sim_mark;
+
+struct sim_data {
+    const char *region; /* its name, for TXT; not owned */
+    uint8_t index;      /* second byte of its addresses */
+    uint32_t ttl_s;
+    unsigned count;
+    struct sim_record *records;
+    struct sim_mark *marks;
+};
+
+/* Write rcode and records for `name` and `type` into a packet just started. */
+void sim_data_answer(const struct sim_data *data, const struct sim_dname *name, uint16_t type,
+                     struct sim_packet *packet);
+
+/* The same, but every address is the one given: four and sixteen bytes. */
+void sim_data_answer_wrong(const struct sim_data *data, const struct sim_dname *name, uint16_t type,
+                           const void *address4, const void *address6, struct sim_packet *packet);
+
+/* A negative answer with the SOA of the name's apex. */
+void sim_data_deny(const struct sim_data *data, const struct sim_dname *name, uint16_t rcode,
+                   struct sim_packet *packet);
+
+/* Add records to a complete positive or negative answer that nobody asked for. */
+void sim_data_poison(const struct sim_data *data, struct sim_packet *packet);
+
+/*
+ * Add a record given as text. TYPE is A, AAAA, CNAME, NS, TXT or MX.
+ * Returns NULL or a sentence on what is wrong.
+ */
+const char *sim_data_record(struct sim_data *data, const char *name, const char *type,
+                            const char *text);
+
+/* Remove the records of `name`; false when there were none. */
+bool sim_data_unrecord(struct sim_data *data, const struct sim_dname *name);
+
+/*
+ * Make `name` answer with `rcode` and no data: NXDOMAIN deletes it, NOERROR
+ * empties it. False when there is no room for more such names.
+ */
+bool sim_data_mark(struct sim_data *data, const struct sim_dname *name, uint16_t rcode);
+
+/* Take the mark of `name` away; false when it had none. */
+bool sim_data_unmark(struct sim_data *data, const struct sim_dname *name);
+
+/* Free everything. */
+void sim_data_fini(struct sim_data *data);

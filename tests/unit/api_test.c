@@ -1,0 +1,710 @@
+/*
+ * The api over its real socket: the loop in this thread, clients in others. The
+ * control behind it is a stand-in with a real model, table and snapshot.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "policy/config.h"
+#include "policy/health.h"
+#include "resolver/api/api.h"
+#include "resolver/cli/cli_http.h"
+#include "resolver/control.h"
+#include "resolver/server.h"
+#include "tests/unit/scratch.h"
+
+#define PATIENCE_MS 20000u /* for a slow and busy machine */
+
+struct control {
+    struct health *health;
+    struct snapshot *snapshot;
+    bool ready;
+    const char *warning;
+    bool reload_at_once; /* end reloads within control_reload, successfully */
+    control_reload_done *done;
+    void *user;
+};
+
+/* ---- the stand-in ---- */
+
+const struct snapshot *control_snapshot(const struct control *control)
+{
+    return control->snapshot;
+}
+
+struct health *control_health(const struct control *control)
+{
+    return control->health;
+}
+
+struct server *control_server(const struct control *control)
+{
+    (void)control;
+    return NULL;
+}
+
+const char *control_config_path(const struct control *control)
+{
+    (void)control;
+    return "/etc/leeward/leeward.yaml";
+}
+
+const char *control_config_warning(const struct control *control)
+{
+    return control->warning;
+}
+
+bool control_is_ready(const struct control *control)
+{
+    return control->ready;
+}
+
+uint64_t control_started_ms(const struct control *control)
+{
+    (void)control;
+    return clock_now_ms() - 5000;
+}
+
+void control_reload(struct control *control, control_reload_done *done, void *user)
+{
+    control->done = done;
+    control->user = user;
+    if (control->reload_at_once) {
+        done(user, true, "nothing changed");
+        control->done = NULL;
+    }
+}
+
+void server_sum(const struct server *server, struct server_counters *out)
+{
+    (void)server;
+    out->queries = 12;
+    out->by_source[0] = 9;
+    out->by_rcode[3] = 2;
+}
+
+void server_describe_upstreams(struct server *server, struct json_writer *json)
+{
+    (void)server;
+    (void)json;
+}
+
+void server_describe_listeners(const struct server *server, struct json_writer *json)
+{
+    (void)server;
+    (void)json;
+}
+
+/* ---- the world ---- */
+
+static const char yaml[] =
+    "node: {name: app-17, region: seoul}\n"
+    "listen: [\"127.0.0.1:5300\"]\n"
+    "regions:\n"
+    "  seoul:\n"
+    "    minimum_healthy: 1\n"
+    "    checks: [{dns: {server: 127.0.0.1, name: canary.corp.example}}]\n"
+    "  tokyo: {minimum_healthy: 0}\n"
+    "checks:\n"
+    "  web: {http: {port: 8080, path: /healthz}}\n"
+    "services:\n"
+    "  api.svc.example.com:\n"
+    "    order: [seoul, tokyo]\n"
+    "    check: web\n"
+    "    minimum_healthy: 1\n"
+    "    endpoints: {seoul: [203.0.113.10, 203.0.113.11], tokyo: [198.51.100.10]}\n"
+    "zones:\n"
+    "  corp.example: {file: corp.zone}\n"
+    "forward:\n"
+    "  \".\": {upstreams: [{region: seoul, address: 10.1.0.2}, {region: tokyo, address: "
+    "10.2.0.2}]}\n";
+
+static const char zone[] = "@ 300 IN SOA ns.corp.example. host.corp.example. 7 60 60 60 60\n"
+                           "@ 300 IN NS ns.corp.example.\n"
+                           "ns 300 IN A 192.0.2.1\n"
+                           "www 300 IN CNAME api.svc.example.com.\n";
+
+struct call {
+    const char *path;
+    const char *method;
+    const char *target;
+    struct cli_http_reply reply;
+    struct error err;
+    int rc;
+    uv_async_t *ended;
+};
+
+struct fixture {
+    struct scratch scratch;
+    char socket[128];
+    struct control control;
+    uv_loop_t loop;
+    uv_async_t ended;
+    uv_timer_t patience;
+    struct api *api;
+    bool api_closed;
+    bool call_ended;
+    bool reload_ends; /* by a timer, while the client waits */
+    bool reload_ok;
+};
+
+static void build(struct fixture *f)
+{
+    struct config_report report = { 0 };
+    struct text text = { 0 };
+    struct model *model;
+    struct hash_key key = hash_key_random();
+    struct error err = { 0 };
+    char path[256];
+
+    (void)scratch_write(&f->scratch, "corp.zone", zone);
+    (void)snprintf(path, sizeof(path), "%s/leeward.yaml", f->scratch.dir);
+    if (config_load_text(yaml, path, &model, &report) < 0) {
+        config_report_print(&report, &text);
+        fail_msg("%s", text_string(&text));
+    }
+    config_report_fini(&report);
+    f->control.health = health_new(NULL, NULL);
+    struct health_binding *binding = health_bind(f->control.health, model, clock_now_ms());
+    assert_non_null(binding);
+    if (snapshot_build(model, binding, NULL, &key, 3, &f->control.snapshot, &err) < 0) {
+        fail_msg("%s", err.message);
+    }
+    health_commit(f->control.health, binding, clock_now_ms());
+}
+
+static void on_ended(uv_async_t *async)
+{
+    struct fixture *f = async->data;
+    f->call_ended = true;
+    uv_stop(&f->loop);
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    (void)timer;
+    fail_msg("no end after %u ms", PATIENCE_MS);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct error err = { 0 };
+
+    scratch_init(&f->scratch);
+    (void)snprintf(f->socket, sizeof(f->socket), "%s/api.sock", f->scratch.dir);
+    f->control.warning = "";
+    f->control.ready = true;
+    build(f);
+    assert_int_equal(uv_loop_init(&f->loop), 0);
+    assert_int_equal(uv_async_init(&f->loop, &f->ended, on_ended), 0);
+    f->ended.data = f;
+    assert_int_equal(uv_timer_init(&f->loop, &f->patience), 0);
+    if (api_open(&f->loop, &f->control, f->socket, &f->api, &err) < 0) {
+        fail_msg("%s", err.message);
+    }
+    *state = f;
+    return 0;
+}
+
+static void on_api_closed(void *user)
+{
+    struct fixture *f = user;
+    f->api_closed = true;
+}
+
+static void close_api(struct fixture *f)
+{
+    if (f->api != NULL) {
+        api_close(f->api, on_api_closed, f);
+        f->api = NULL;
+        while (!f->api_closed) {
+            (void)uv_run(&f->loop, UV_RUN_ONCE);
+        }
+    }
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    close_api(f);
+    uv_close((uv_handle_t *)&f->ended, NULL);
+    uv_close((uv_handle_t *)&f->patience, NULL);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    health_unbind(f->control.health, snapshot_free(f->control.snapshot));
+    health_free(f->control.health);
+    scratch_fini(&f->scratch);
+    free(f);
+    return 0;
+}
+
+/* ---- clients ---- */
+
+static void *run_call(void *user)
+{
+    struct call *call = user;
+
+    call->rc = cli_http(call->path, call->method, call->target, PATIENCE_MS, &call->reply,
+                        &call->err);
+    (void)uv_async_send(call->ended);
+    return NULL;
+}
+
+static void turn_until_ended(struct fixture *f)
+{
+    assert_int_equal(uv_timer_start(&f->patience, on_patience, PATIENCE_MS + 5000, 0), 0);
+    while (!f->call_ended) {
+        (void)uv_run(&f->loop, UV_RUN_ONCE);
+        if (f->reload_ends && f->control.done != NULL) {
+            f->control.done(f->control.user, f->reload_ok,
+                            f->reload_ok ? "generation 4" : "leeward.yaml:3:1: no such key\n");
+            f->control.done = NULL;
+        }
+    }
+    (void)uv_timer_stop(&f->patience);
+}
+
+/* Ask and answer; the reply is the caller's to free. */
+static struct cli_http_reply ask(struct fixture *f, const char *method, const char *target)
+{
+    struct call call = {
+        .path = f->socket, .method = method, .target = target, .ended = &f->ended
+    };
+    pthread_t thread;
+
+    f->call_ended = false;
+    assert_int_equal(pthread_create(&thread, NULL, run_call, &call), 0);
+    turn_until_ended(f);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    if (call.rc < 0) {
+        fail_msg("%s %s: %s", method, target, call.err.message);
+    }
+    return call.reply;
+}
+
+static json_t *ask_json(struct fixture *f, const char *method, const char *target,
+                        unsigned status)
+{
+    struct cli_http_reply reply = ask(f, method, target);
+
+    assert_int_equal(reply.status, status);
+    json_t *root = json_loadb(text_string(&reply.body), reply.body.length,
+                              JSON_REJECT_DUPLICATES, NULL);
+    if (root == NULL) {
+        fail_msg("no JSON: %s", text_string(&reply.body));
+    }
+    text_fini(&reply.body);
+    return root;
+}
+
+static const char *string(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value != NULL ? value : "(none)";
+}
+
+static void assert_error(struct fixture *f, const char *method, const char *target,
+                         unsigned status, const char *code, const char *part)
+{
+    json_t *root = ask_json(f, method, target, status);
+    const json_t *error = json_object_get(root, "error");
+
+    assert_string_equal(string(error, "code"), code);
+    if (strstr(string(error, "message"), part) == NULL) {
+        fail_msg("'%s' is not in '%s'", part, string(error, "message"));
+    }
+    json_decref(root);
+}
+
+static bool has_step(const json_t *why, const char *part)
+{
+    size_t index;
+    const json_t *step;
+
+    json_array_foreach(json_object_get(why, "steps"), index, step) {
+        if (strstr(json_string_value(step), part) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void assert_step(const json_t *why, const char *part)
+{
+    if (!has_step(why, part)) {
+        char *all = json_dumps(why, JSON_INDENT(1));
+        print_message("%s\n", all);
+        free(all);
+        fail_msg("no step says '%s'", part);
+    }
+}
+
+/* ---- pages ---- */
+
+static void it_says_that_it_is_alive(void **state)
+{
+    struct cli_http_reply reply = ask(*state, "GET", "/healthz");
+
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_string(&reply.body), "alive\n");
+    text_fini(&reply.body);
+}
+
+static void readiness_says_what_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+
+    f->control.ready = false;
+    f->control.warning = "leeward.yaml:3:1: no such key";
+    struct cli_http_reply reply = ask(f, "GET", "/readyz");
+    assert_int_equal(reply.status, 503);
+    assert_string_equal(text_string(&reply.body),
+                        "not ready: 4 checks have no result yet\n"
+                        "warning: leeward.yaml:3:1: no such key\n");
+    text_fini(&reply.body);
+    f->control.ready = true;
+    f->control.warning = "";
+    reply = ask(f, "GET", "/readyz");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_string(&reply.body), "ready\n");
+    text_fini(&reply.body);
+}
+
+static void status_holds_regions_services_and_counters(void **state)
+{
+    json_t *root = ask_json(*state, "GET", "/api/v1/status", 200);
+    const json_t *region = json_array_get(json_object_get(root, "regions"), 0);
+    const json_t *service = json_array_get(json_object_get(root, "services"), 0);
+    const json_t *answer = json_object_get(json_object_get(service, "answer"), "A");
+    const json_t *queries = json_object_get(root, "queries");
+
+    assert_string_equal(string(root, "node"), "app-17");
+    assert_int_equal(json_integer_value(json_object_get(root, "generation")), 3);
+    assert_true(json_integer_value(json_object_get(root, "uptime_ms")) >= 5000);
+    assert_int_equal(json_integer_value(json_object_get(queries, "total")), 12);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(queries, "by_rcode"),
+                                                        "NXDOMAIN")),
+                     2);
+    assert_string_equal(string(region, "name"), "seoul");
+    assert_string_equal(string(region, "state"), "in");
+    assert_int_equal(json_array_size(json_object_get(region, "checks")), 1);
+    assert_string_equal(string(service, "name"), "api.svc.example.com");
+    assert_int_equal(json_integer_value(json_object_get(answer, "rung")), 1);
+    assert_int_equal(json_array_size(json_object_get(answer, "addresses")), 2);
+    assert_true(json_is_null(json_object_get(json_object_get(service, "answer"), "AAAA")));
+    assert_int_equal(json_array_size(json_object_get(service, "pools")), 2);
+    json_decref(root);
+}
+
+static void a_service_is_found_in_any_letter_case(void **state)
+{
+    json_t *root = ask_json(*state, "GET", "/api/v1/services/API.svc.example.com.", 200);
+    const json_t *pool = json_array_get(json_object_get(root, "pools"), 0);
+    const json_t *endpoint = json_array_get(json_object_get(pool, "endpoints"), 0);
+
+    assert_string_equal(string(root, "name"), "api.svc.example.com");
+    assert_string_equal(string(endpoint, "address"), "203.0.113.10");
+    assert_string_equal(string(endpoint, "state"), "unknown");
+    assert_int_equal(json_array_size(json_object_get(endpoint, "checks")), 1);
+    json_decref(root);
+}
+
+static void what_is_unknown_suggests_the_nearest(void **state)
+{
+    assert_error(*state, "GET", "/api/v1/services/apo.svc.example.com", 404, "unknown_service",
+                 "did you mean 'api.svc.example.com'?");
+    assert_error(*state, "GET", "/api/v1/statsu", 404, "unknown_path",
+                 "did you mean '/api/v1/status'?");
+    assert_error(*state, "GET", "/%ff%0a", 404, "unknown_path", "nothing at");
+}
+
+static void methods_and_pages_to_come_are_told_apart(void **state)
+{
+    assert_error(*state, "GET", "/api/v1/reload", 405, "wrong_method", "use POST");
+    assert_error(*state, "POST", "/api/v1/status", 405, "wrong_method", "use GET");
+    assert_error(*state, "GET", "/metrics", 501, "not_available", "not available yet");
+}
+
+static void the_configuration_is_shown_as_it_is_in_effect(void **state)
+{
+    struct cli_http_reply reply = ask(*state, "GET", "/api/v1/config");
+
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(text_string(&reply.body), "api.svc.example.com"));
+    text_fini(&reply.body);
+}
+
+/* ---- why ---- */
+
+static void why_a_service_shows_the_ladder(void **state)
+{
+    json_t *why = ask_json(*state, "GET", "/api/v1/why?name=Api.svc.example.com&type=a", 200);
+
+    assert_string_equal(string(why, "source"), "service");
+    assert_string_equal(string(why, "rcode"), "NOERROR");
+    assert_string_equal(string(why, "type"), "A");
+    assert_int_equal(json_integer_value(json_object_get(why, "rung")), 1);
+    assert_int_equal(json_array_size(json_object_get(why, "answer")), 2);
+    assert_step(why, "api.svc.example.com is a service");
+    assert_step(why, "rung 1");
+    json_decref(why);
+    why = ask_json(*state, "GET", "/api/v1/why?name=api.svc.example.com&type=AAAA", 200);
+    assert_int_equal(json_array_size(json_object_get(why, "answer")), 0);
+    assert_step(why, "no endpoint of it has an IPv6 address");
+    json_decref(why);
+}
+
+static void why_a_zone_names_its_file(void **state)
+{
+    json_t *why = ask_json(*state, "GET", "/api/v1/why?name=ns.corp.example&type=A", 200);
+
+    assert_string_equal(string(why, "source"), "zone");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(why, "answer"), 0)),
+                        "ns.corp.example. 300 IN A 192.0.2.1");
+    assert_step(why, "in zone corp.example, serial 7, from ");
+    assert_step(why, "corp.zone");
+    json_decref(why);
+    why = ask_json(*state, "GET", "/api/v1/why?name=ns.corp.example&type=TXT", 200);
+    assert_step(why, "there is no TXT among them: NODATA");
+    json_decref(why);
+    why = ask_json(*state, "GET", "/api/v1/why?name=not.there.corp.example", 200);
+    assert_string_equal(string(why, "rcode"), "NXDOMAIN");
+    assert_step(why, "the nearest that does is corp.example");
+    json_decref(why);
+}
+
+static void why_an_alias_goes_on_into_the_service(void **state)
+{
+    json_t *why = ask_json(*state, "GET", "/api/v1/why?name=www.corp.example", 200);
+
+    assert_int_equal(json_array_size(json_object_get(why, "answer")), 3);
+    assert_step(why, "the name is an alias (CNAME)");
+    assert_step(why, "api.svc.example.com is a service");
+    json_decref(why);
+}
+
+static void why_another_name_lists_the_upstreams(void **state)
+{
+    json_t *why = ask_json(*state, "GET", "/api/v1/why?name=www.random.example", 200);
+
+    assert_string_equal(string(why, "source"), "forward");
+    assert_true(json_is_null(json_object_get(why, "rcode")));
+    assert_step(why, "forward rule '.'");
+    assert_step(why, "upstream 1: 10.1.0.2:53 in seoul, region in (own region)");
+    assert_step(why, "upstream 2: 10.2.0.2:53 in tokyo");
+    json_decref(why);
+}
+
+static void why_a_stranger_is_refused(void **state)
+{
+    json_t *why = ask_json(*state, "GET",
+                           "/api/v1/why?name=www.random.example&client=192.0.2.7", 200);
+
+    assert_string_equal(string(why, "source"), "refused");
+    assert_string_equal(string(why, "rcode"), "REFUSED");
+    assert_step(why, "192.0.2.7 may not have other names resolved (access.recursion)");
+    json_decref(why);
+}
+
+static void why_complains_of_what_it_cannot_read(void **state)
+{
+    assert_error(*state, "GET", "/api/v1/why", 400, "name_missing", "which name?");
+    assert_error(*state, "GET", "/api/v1/why?name=a..b", 400, "bad_name", "");
+    assert_error(*state, "GET", "/api/v1/why?name=a.example&type=AAAAA", 400, "unknown_type",
+                 "did you mean 'AAAA'?");
+    assert_error(*state, "GET", "/api/v1/why?name=a.example&client=here", 400, "bad_client", "");
+}
+
+/* ---- reload ---- */
+
+static void a_reload_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+
+    f->reload_ends = true;
+    f->reload_ok = true;
+    json_t *root = ask_json(f, "POST", "/api/v1/reload", 200);
+    assert_int_equal(json_integer_value(json_object_get(root, "generation")), 3);
+    assert_string_equal(string(root, "report"), "generation 4");
+    json_decref(root);
+}
+
+static void a_reload_may_end_at_once(void **state)
+{
+    struct fixture *f = *state;
+
+    f->control.reload_at_once = true;
+    json_t *root = ask_json(f, "POST", "/api/v1/reload", 200);
+    assert_string_equal(string(root, "report"), "nothing changed");
+    json_decref(root);
+}
+
+static void a_refused_reload_carries_the_report(void **state)
+{
+    struct fixture *f = *state;
+
+    f->reload_ends = true;
+    f->reload_ok = false;
+    assert_error(f, "POST", "/api/v1/reload", 409, "refused", "leeward.yaml:3:1: no such key");
+}
+
+static void closing_does_not_wait_for_a_reload(void **state)
+{
+    struct fixture *f = *state;
+    struct call call = {
+        .path = f->socket, .method = "POST", .target = "/api/v1/reload", .ended = &f->ended
+    };
+    pthread_t thread;
+
+    f->call_ended = false;
+    assert_int_equal(pthread_create(&thread, NULL, run_call, &call), 0);
+    assert_int_equal(uv_timer_start(&f->patience, on_patience, PATIENCE_MS, 0), 0);
+    while (f->control.done == NULL) {
+        (void)uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    close_api(f);
+    turn_until_ended(f);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    text_fini(&call.reply.body);
+    assert_true(call.rc < 0);
+    f->control.done(f->control.user, true, "too late");
+}
+
+/* ---- the socket ---- */
+
+static int open_second(struct fixture *f, const char *path, struct error *err)
+{
+    struct api *second = NULL;
+    int rc = api_open(&f->loop, &f->control, path, &second, err);
+
+    if (rc == 0) {
+        f->api_closed = false;
+        api_close(second, on_api_closed, f);
+        while (!f->api_closed) {
+            (void)uv_run(&f->loop, UV_RUN_ONCE);
+        }
+        f->api_closed = false;
+    }
+    return rc;
+}
+
+static void a_live_socket_is_not_taken_over(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = { 0 };
+
+    assert_int_equal(open_second(f, f->socket, &err), -EADDRINUSE);
+    assert_non_null(strstr(err.message, "another server listens there"));
+    struct cli_http_reply reply = ask(f, "GET", "/healthz");
+    assert_int_equal(reply.status, 200);
+    text_fini(&reply.body);
+}
+
+static void a_dead_socket_is_replaced_and_another_file_is_not(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = { 0 };
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct stat file;
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/dead.sock", f->scratch.dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(open_second(f, address.sun_path, &err), 0);
+    assert_int_equal(stat(address.sun_path, &file), -1);
+    assert_int_equal(
+        open_second(f, scratch_write(&f->scratch, "plain", "precious"), &err), -EADDRINUSE);
+    assert_non_null(strstr(err.message, "no socket"));
+    assert_int_equal(stat(f->scratch.path, &file), 0);
+}
+
+static void the_socket_is_for_owner_and_group_and_goes_with_the_server(void **state)
+{
+    struct fixture *f = *state;
+    struct stat file;
+
+    assert_int_equal(stat(f->socket, &file), 0);
+    assert_int_equal(file.st_mode & 0777, 0660);
+    close_api(f);
+    assert_int_equal(stat(f->socket, &file), -1);
+}
+
+static void a_folder_that_is_missing_is_made(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = { 0 };
+    char path[200];
+
+    (void)snprintf(path, sizeof(path), "%s/run/api.sock", f->scratch.dir);
+    assert_int_equal(open_second(f, path, &err), 0);
+    (void)snprintf(path, sizeof(path), "%s/no/such/api.sock", f->scratch.dir);
+    assert_int_equal(open_second(f, path, &err), -ENOENT);
+    (void)memset(path, 'x', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    assert_int_equal(open_second(f, path, &err), -ENAMETOOLONG);
+}
+
+/* A client that says nothing, and one that says nonsense, hold nobody up. */
+static void others_are_served_beside_a_silent_client(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int silent = socket(AF_UNIX, SOCK_STREAM, 0);
+    int broken = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->socket);
+    assert_int_equal(connect(silent, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(connect(broken, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(write(silent, "GET /hea", 8), 8);
+    assert_int_equal(write(broken, "\0\1\2\r\n\r\n", 7), 7);
+    struct cli_http_reply reply = ask(f, "GET", "/healthz");
+    assert_int_equal(reply.status, 200);
+    text_fini(&reply.body);
+    (void)close(silent);
+    (void)close(broken);
+}
+
+int main(void)
+{
+#define API_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        API_TEST(it_says_that_it_is_alive),
+        API_TEST(readiness_says_what_is_waited_for),
+        API_TEST(status_holds_regions_services_and_counters),
+        API_TEST(a_service_is_found_in_any_letter_case),
+        API_TEST(what_is_unknown_suggests_the_nearest),
+        API_TEST(methods_and_pages_to_come_are_told_apart),
+        API_TEST(the_configuration_is_shown_as_it_is_in_effect),
+        API_TEST(why_a_service_shows_the_ladder),
+        API_TEST(why_a_zone_names_its_file),
+        API_TEST(why_an_alias_goes_on_into_the_service),
+        API_TEST(why_another_name_lists_the_upstreams),
+        API_TEST(why_a_stranger_is_refused),
+        API_TEST(why_complains_of_what_it_cannot_read),
+        API_TEST(a_reload_is_waited_for),
+        API_TEST(a_reload_may_end_at_once),
+        API_TEST(a_refused_reload_carries_the_report),
+        API_TEST(closing_does_not_wait_for_a_reload),
+        API_TEST(a_live_socket_is_not_taken_over),
+        API_TEST(a_dead_socket_is_replaced_and_another_file_is_not),
+        API_TEST(the_socket_is_for_owner_and_group_and_goes_with_the_server),
+        API_TEST(a_folder_that_is_missing_is_made),
+        API_TEST(others_are_served_beside_a_silent_client),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,176 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "resolver/cli/cli_status_text.h"
+
+static const char status[] =
+    "{\"version\":\"0.1.0\",\"node\":\"app-17\",\"generation\":2,\"ready\":true,"
+    "\"uptime_ms\":192000,\"config\":{\"path\":\"leeward.yaml\",\"warning\":\"\"},"
+    "\"listeners\":[\"127.0.0.1:53\"],"
+    "\"queries\":{\"total\":10,\"dropped\":0,\"ring_full\":0,"
+    "\"by_source\":{\"service\":7,\"forward\":3,\"zone\":0},\"by_rcode\":{\"NOERROR\":10}},"
+    "\"regions\":["
+    "{\"name\":\"seoul\",\"state\":\"gated\",\"lifted\":false,\"up\":0,\"held\":0,\"total\":1,"
+    "\"minimum\":1,\"since_ms_ago\":12000,\"reason\":\"0 of 1 checks up, 1 needed\",\"checks\":["
+    "{\"label\":\"dns 10.1.0.2:53\",\"state\":\"down\",\"since_ms_ago\":12000,"
+    "\"last_result_ms_ago\":40,\"usual_ms\":3,\"reason\":\"no answer within 500ms\","
+    "\"misconfigured\":false,\"failed\":40,\"sent\":100}]},"
+    "{\"name\":\"tokyo\",\"state\":\"in\",\"lifted\":false,\"up\":1,\"held\":0,\"total\":1,"
+    "\"minimum\":1,\"since_ms_ago\":192000,\"reason\":\"\",\"checks\":["
+    "{\"label\":\"dns 10.2.0.2:53\",\"state\":\"up\",\"since_ms_ago\":192000,"
+    "\"last_result_ms_ago\":40,\"usual_ms\":3,\"reason\":\"ok\",\"misconfigured\":false,"
+    "\"failed\":0,\"sent\":100}]}],"
+    "\"services\":[{\"name\":\"api.svc.example.com\",\"answer\":{\"A\":{\"result\":\"addresses\","
+    "\"rung\":1,\"ttl_s\":30,\"regions\":[\"tokyo\"],\"addresses\":[\"198.51.100.10\"]},"
+    "\"AAAA\":null},\"ttl_s\":30,\"pools\":[{\"region\":\"seoul\",\"endpoints\":["
+    "{\"address\":\"203.0.113.10\",\"state\":\"down\",\"since_ms_ago\":900,"
+    "\"reason\":\"connection refused\"}]},{\"region\":\"tokyo\",\"endpoints\":["
+    "{\"address\":\"198.51.100.10\",\"state\":\"up\",\"since_ms_ago\":192000,\"reason\":\"\"}]}]}],"
+    "\"upstreams\":[{\"address\":\"10.1.0.2:53\",\"region\":\"seoul\",\"class\":\"own\","
+    "\"state\":\"suspect\",\"since_ms\":11000,\"reason\":\"no answer to 3 questions in a row\","
+    "\"usual_ms\":null,\"sent\":90,\"failed\":3}]}";
+
+static void render(const char *json, const struct cli_status_view *view, struct text *out)
+{
+    json_error_t error;
+    json_t *root = json_loads(json, 0, &error);
+
+    if (root == NULL) {
+        fail_msg("%s", error.text);
+    }
+    cli_status_text_put(root, view, out);
+    json_decref(root);
+}
+
+static void an_engineer_sees_what_is_wrong(void **state)
+{
+    static const char wanted[] =
+        "leeward 0.1.0 on app-17: ready, up 3m 12s, generation 2 of leeward.yaml\n"
+        "listens on 127.0.0.1:53; 10 queries: service 7, forward 3; NOERROR 10\n"
+        "\n"
+        "REGION             STATE  CHECKS           SINCE   REASON\n"
+        "seoul              gated  0/1 up, needs 1  12s     0 of 1 checks up, 1 needed\n"
+        "  dns 10.1.0.2:53  down   ~3ms             12s     no answer within 500ms\n"
+        "tokyo              in     1/1 up, needs 1  3m 12s\n"
+        "\n"
+        "SERVICE               TYPE  FROM   BY      TTL  ADDRESSES\n"
+        "api.svc.example.com   A     tokyo  rung 1  30s  198.51.100.10\n"
+        "  seoul 203.0.113.10        down   900ms        connection refused\n"
+        "\n"
+        "UPSTREAM     REGION  CLASS  STATE    SINCE  USUAL  SENT  FAILED  REASON\n"
+        "10.1.0.2:53  seoul   own    suspect  11s    -      90    3       no answer to 3 questions "
+        "in a row\n";
+    struct cli_status_view view = { 0 };
+    struct text out = { 0 };
+
+    (void)state;
+    render(status, &view, &out);
+    assert_string_equal(text_string(&out), wanted);
+    text_fini(&out);
+}
+
+static void all_shows_what_is_healthy_too(void **state)
+{
+    struct cli_status_view view = { .all = true };
+    struct text out = { 0 };
+
+    (void)state;
+    render(status, &view, &out);
+    assert_non_null(strstr(text_string(&out), "  dns 10.2.0.2:53"));
+    assert_non_null(strstr(text_string(&out), "  tokyo 198.51.100.10"));
+    text_fini(&out);
+}
+
+static void bad_states_are_red(void **state)
+{
+    struct cli_status_view view = { .colored = true };
+    struct text out = { 0 };
+
+    (void)state;
+    render(status, &view, &out);
+    assert_non_null(strstr(text_string(&out), "\033[31mgated\033[0m"));
+    assert_non_null(strstr(text_string(&out), "\033[33msuspect\033[0m"));
+    assert_non_null(strstr(text_string(&out), "\033[32mtokyo\033[0m"));
+    text_fini(&out);
+}
+
+static void a_warning_is_shown_first(void **state)
+{
+    struct cli_status_view view = { 0 };
+    struct text out = { 0 };
+
+    (void)state;
+    render("{\"version\":\"1\",\"node\":\"n\",\"ready\":false,\"config\":{\"path\":\"p\","
+           "\"warning\":\"p:1:1: no such key\"}}",
+           &view, &out);
+    assert_string_equal(text_string(&out), "leeward 1 on n: not ready, up 0ms, generation 0 of p\n"
+                                           "warning: p:1:1: no such key\n0 queries\n");
+    text_fini(&out);
+}
+
+/* `count` services, of which number `away` is answered by its second region. */
+static void put_many(struct text *json, unsigned count, unsigned away)
+{
+    text_put(json, "{\"services\":[");
+    for (unsigned i = 0; i < count; i++) {
+        text_printf(json,
+                    "%s{\"name\":\"s%u.example\",\"answer\":{\"A\":{\"result\":\"addresses\","
+                    "\"rung\":1,\"ttl_s\":30,\"regions\":[\"%s\"],\"addresses\":[\"192.0.2.1\"]}},"
+                    "\"pools\":[{\"region\":\"seoul\",\"endpoints\":[]}]}",
+                    i > 0 ? "," : "", i, i == away ? "tokyo" : "seoul");
+    }
+    text_put(json, "]}");
+}
+
+static void of_many_services_only_those_in_trouble_are_listed(void **state)
+{
+    struct cli_status_view view = { 0 };
+    struct text json = { 0 };
+    struct text out = { 0 };
+
+    (void)state;
+    put_many(&json, CLI_STATUS_SERVICES + 10, 7);
+    render(text_string(&json), &view, &out);
+    assert_non_null(strstr(text_string(&out), "s7.example"));
+    assert_null(strstr(text_string(&out), "s8.example"));
+    assert_non_null(strstr(text_string(&out), "49 more services answer from their first region"));
+    text_fini(&json);
+    text_fini(&out);
+}
+
+static void anything_may_be_missing(void **state)
+{
+    static const char *const bodies[] = {
+        "{}", "[]", "{\"regions\":[1,{}],\"services\":[{},null],\"upstreams\":[{}]}",
+        "{\"services\":[{\"answer\":{\"A\":{}}}],\"listeners\":[1]}",
+    };
+    struct cli_status_view view = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct text out = { 0 };
+        render(bodies[i], &view, &out);
+        assert_false(text_failed(&out));
+        text_fini(&out);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_engineer_sees_what_is_wrong),
+        cmocka_unit_test(all_shows_what_is_healthy_too),
+        cmocka_unit_test(bad_states_are_red),
+        cmocka_unit_test(a_warning_is_shown_first),
+        cmocka_unit_test(of_many_services_only_those_in_trouble_are_listed),
+        cmocka_unit_test(anything_may_be_missing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,57 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "resolver/cli/cli_why_text.h"
+
+static void assert_rendered(const char *json, const char *wanted)
+{
+    struct text out = { 0 };
+    json_t *root = json_loads(json, 0, NULL);
+
+    assert_non_null(root);
+    cli_why_text_put(root, false, &out);
+    assert_string_equal(text_string(&out), wanted);
+    json_decref(root);
+    text_fini(&out);
+}
+
+static void an_answer_comes_with_its_steps(void **state)
+{
+    (void)state;
+    assert_rendered("{\"name\":\"api.svc.example.com\",\"type\":\"A\",\"client\":\"127.0.0.1\","
+                    "\"source\":\"service\",\"rcode\":\"NOERROR\",\"rung\":2,\"ttl_s\":5,"
+                    "\"answer\":[\"api.svc.example.com. 5 IN A 198.51.100.10\"],"
+                    "\"steps\":[\"one\",\"two\"]}",
+                    "api.svc.example.com A for 127.0.0.1: NOERROR, source service, rung 2, TTL 5 s\n"
+                    "  api.svc.example.com. 5 IN A 198.51.100.10\n"
+                    "because\n"
+                    "  1. one\n"
+                    "  2. two\n");
+}
+
+static void a_forwarded_name_has_no_answer_of_ours(void **state)
+{
+    (void)state;
+    assert_rendered("{\"name\":\"a.example\",\"type\":\"A\",\"client\":\"::1\","
+                    "\"source\":\"forward\",\"rcode\":null,\"rung\":null,\"ttl_s\":null,"
+                    "\"answer\":[],\"steps\":[\"one\"],\"upstreams\":[{\"address\":\"10.1.0.2:53\","
+                    "\"state\":\"suspect\",\"since_ms\":1500,\"reason\":\"SERVFAIL\"}]}",
+                    "a.example A for ::1: asked of others, source forward\n"
+                    "because\n"
+                    "  1. one\n"
+                    "upstreams\n"
+                    "  10.1.0.2:53 is suspect for 1s: SERVFAIL\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_comes_with_its_steps),
+        cmocka_unit_test(a_forwarded_name_has_no_answer_of_ours),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,237 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "policy/config.h"
+#include "policy/config_print.h"
+#include "policy/config_sections.h"
+
+static struct model *load(const char *yaml)
+{
+    struct config_report report;
+    struct model *model = NULL;
+    struct text out = { 0 };
+
+    if (config_load_text(yaml, "t.yaml", &model, &report) < 0) {
+        config_report_print(&report, &out);
+        print_error("of:\n%s\n%s", yaml, text_string(&out));
+        fail();
+    }
+    config_report_fini(&report);
+    return model;
+}
+
+static const char whole[] =
+    "node: {region: \"no\", threads: 2, user: nobody, name: \"n 1\"}\n"
+    "listen: [127.0.0.1:53, \"[::1]:53\", {address: 10.0.0.1}]\n"
+    "access: {query: [10.0.0.0/8, loopback, \"2001:db8::/32\"], recursion: [], transfer: []}\n"
+    "regions:\n"
+    "  seoul:\n"
+    "    minimum_healthy: 50%\n"
+    "    checks:\n"
+    "      - {dns: {server: 10.1.0.2, name: \"{random}.canary.example\", type: TXT}}\n"
+    "      - dns: {server: \"10.1.1.2:5353\", name: a, expect: {address: [10.0.0.1, 10.0.0.2]}}\n"
+    "      - dns: {server: \"2001:db8::2\", name: a, expect: {rcode: nxdomain}}\n"
+    "      - {tcp: {server: 10.1.1.2:22}}\n"
+    "      - {http: {server: 10.1.1.2, port: 80}}\n"
+    "      - can\n"
+    "      - fixed\n"
+    "    on_dns_failure: prove\n"
+    "  tokyo: {minimum_healthy: 1, checks: can}\n"
+    "  no: {minimum_healthy: 0}\n"
+    "checks:\n"
+    "  can: {dns: {server: 10.2.0.2, name: x}, interval: 200ms, silent_fall: 4, timeout: 200ms}\n"
+    "  web: {http: {port: 8080, path: \"/h?a=\\\"b\\\"\", expect: {status: [200-299, 304],"
+    " body: '\"ok\" $${X} 한글 # : \\'}}, jitter: 0%}\n"
+    "  fixed: {http: {server: 10.1.1.2, port: 80, host: b.svc.example.com}, rise: 9}\n"
+    "services:\n"
+    "  api.svc.example.com:\n"
+    "    order: [tokyo, seoul]\n"
+    "    ttl: 3s\n"
+    "    check: [web, {tcp: {port: 80}, hold_down: 0s}, fixed]\n"
+    "    minimum_healthy: 50%\n"
+    "    on_all_down: {fallback: [192.0.2.80, \"2001:db8::1\"]}\n"
+    "    max_failover: 2s\n"
+    "    endpoints:\n"
+    "      seoul: [203.0.113.10:81, 203.0.113.11, \"2001:db8:1::10\", \"[2001:db8::11]:80\"]\n"
+    "      tokyo: [{address: 198.51.100.10}]\n"
+    "  B.svc.example.com.: {check: [web, fixed], minimum_healthy: 1, on_all_down: servfail,"
+    " endpoints: {no: 192.0.2.1, tokyo: 192.0.2.2}}\n"
+    "  'o''dd\\;\\032\\.x.example': {minimum_healthy: 1, on_all_down: all, endpoints:"
+    " {seoul: 192.0.2.1}}\n"
+    "zones:\n"
+    "  svc.example.com: {nameservers: [ns1.example.com, 'n\\@s.example.com.']}\n"
+    "  other.example: {file: \"zones/it's ${X:-ok}.zone\"}\n"
+    "  empty.example:\n"
+    "forward:\n"
+    "  \".\": {upstreams: [{region: seoul, address: 10.1.0.2}, {region: public, address: 1.1.1.1},"
+    " \"2001:db8::53\"], hedge: off}\n"
+    "  internal.example: {upstreams: 10.1.0.9}\n"
+    "guards: {minimum_regions: 2}\n"
+    "api: {socket: off}\n"
+    "log: {level: debug, format: json, queries: errors}\n";
+
+static void what_is_printed_loads_and_prints_the_same(void **state)
+{
+    struct model *first = load(whole);
+    struct model *second = load(first->source);
+    struct text printed = { 0 };
+
+    (void)state;
+    config_print(second, &printed);
+    assert_string_equal(text_string(&printed), first->source);
+    assert_string_equal(second->source, first->source);
+    text_fini(&printed);
+    model_free(first);
+    model_free(second);
+}
+
+static void what_is_printed_means_the_same(void **state)
+{
+    struct model *first = load(whole);
+    struct model *second = load(first->source);
+
+    (void)state;
+    for (size_t i = 0; i < first->service_count; i++) {
+        const struct model_service *a = &first->services[i];
+        const struct model_service *b = &second->services[i];
+        assert_string_equal(a->name, b->name);
+        assert_int_equal(a->pool_count, b->pool_count);
+        assert_int_equal(a->check_count, b->check_count);
+        for (size_t j = 0; j < a->check_count; j++) {
+            assert_memory_equal(&a->checks[j].timing, &b->checks[j].timing,
+                                sizeof(a->checks[j].timing));
+            assert_true((a->checks[j].name == NULL) == (b->checks[j].name == NULL));
+            assert_true((a->checks[j].host == NULL) == (b->checks[j].host == NULL));
+            if (a->checks[j].host != NULL) {
+                assert_string_equal(a->checks[j].host, b->checks[j].host);
+            }
+        }
+    }
+    assert_string_equal(second->services[0].checks[0].host, "api.svc.example.com");
+    assert_string_equal(second->services[0].checks[2].host, "b.svc.example.com");
+    assert_string_equal(second->services[1].checks[0].host, "b.svc.example.com");
+    assert_string_equal(second->services[0].checks[0].body, "\"ok\" ${X} 한글 # : \\");
+    assert_null(second->regions[0].checks[4].host);
+    assert_string_equal(second->regions[0].checks[6].host, "b.svc.example.com");
+    assert_int_equal(second->node_region, 2);
+    assert_string_equal(second->node_name, "n 1");
+    model_free(first);
+    model_free(second);
+}
+
+static void scalars_are_quoted_where_they_have_to_be(void **state)
+{
+    static const struct {
+        const char *value;
+        const char *printed;
+    } list[] = {
+        { "api.example", "api.example" },
+        { "/run/x.sock", "/run/x.sock" },
+        { "10.0.0.1:53", "10.0.0.1:53" },
+        { "a-b_c", "a-b_c" },
+        { "", "\"\"" },
+        { ".", "\".\"" },
+        { "-x", "\"-x\"" },
+        { "no", "\"no\"" },
+        { "Null", "\"Null\"" },
+        { "12", "\"12\"" },
+        { "::1", "\"::1\"" },
+        { "a: b", "\"a: b\"" },
+        { "a #b", "\"a #b\"" },
+        { "50%", "\"50%\"" },
+        { "say \"x\\\"", "\"say \\\"x\\\\\\\"\"" },
+        { "${A}", "\"$${A}\"" },
+        { "\t\n\x1b", "\"\\x09\\x0A\\x1B\"" },
+        { "\xc2\x85 \xe2\x80\xa8", "\"\\x85 \\u2028\"" },
+        { "한글", "\"한글\"" },
+        { "\xff", "\"\\uFFFD\"" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        struct text out = { 0 };
+        config_print_scalar(list[i].value, &out);
+        assert_string_equal(text_string(&out), list[i].printed);
+        text_fini(&out);
+    }
+}
+
+static void the_timing_table_names_the_slowest_check(void **state)
+{
+    struct model *model = load(whole);
+    struct text out = { 0 };
+
+    (void)state;
+    config_print_timing(model, &out);
+    assert_non_null(strstr(text_string(&out), "api.svc.example.com"));
+    assert_non_null(strstr(text_string(&out), "1200ms    1600ms            2s  the tcp check"));
+    assert_non_null(strstr(text_string(&out), "b.svc.example.com"));
+    text_fini(&out);
+    model_free(model);
+}
+
+static void reference_and_schema_know_every_key(void **state)
+{
+    const struct config_table *tables[CONFIG_SECTIONS_MAX_TABLES];
+    size_t count = config_sections_list(tables);
+    struct text reference = { 0 };
+    struct text schema = { 0 };
+
+    (void)state;
+    config_print_reference(&reference);
+    config_print_schema(&schema);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < tables[i]->row_count; j++) {
+            const struct config_row *row = &tables[i]->rows[j];
+            struct text key = { 0 };
+            text_printf(&key, "`%s`", row->key);
+            assert_non_null(strstr(text_string(&reference), text_string(&key)));
+            text_fini(&key);
+            text_printf(&key, "\"%s\":{", row->key);
+            assert_true(row->kind == CONFIG_LATER ||
+                        strstr(text_string(&schema), text_string(&key)) != NULL);
+            text_fini(&key);
+            assert_non_null(row->help);
+            assert_int_equal(row->help[strlen(row->help) - 1], '.');
+        }
+    }
+    text_fini(&reference);
+    text_fini(&schema);
+}
+
+static void the_schema_is_json(void **state)
+{
+    struct text schema = { 0 };
+    struct config_report report;
+    struct model *model = NULL;
+
+    (void)state;
+    /* read by our own parser, JSON being YAML: it must get as far as unknown keys */
+    config_print_schema(&schema);
+    assert_true(config_load_text(text_string(&schema), "schema", &model, &report) < 0);
+    for (size_t i = 0; i < report.count; i++) {
+        assert_non_null(strstr(report.errors[i].message, "unknown key"));
+    }
+    config_report_fini(&report);
+    text_fini(&schema);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_printed_loads_and_prints_the_same),
+        cmocka_unit_test(what_is_printed_means_the_same),
+        cmocka_unit_test(scalars_are_quoted_where_they_have_to_be),
+        cmocka_unit_test(the_timing_table_names_the_slowest_check),
+        cmocka_unit_test(reference_and_schema_know_every_key),
+        cmocka_unit_test(the_schema_is_json),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
