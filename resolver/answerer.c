@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "resolver/query.h"
 #include "resolver/rcu.h"
@@ -14,6 +15,7 @@
 
 #define CONTROL_BYTES 64 /* room for one packet-info message of either family */
 #define STOP_SIGNAL   SIGUSR2
+#define STOP_AGAIN_NS 10000000
 
 /* A source address, as narrow as the families we serve. */
 union source {
@@ -38,7 +40,7 @@ struct answerer {
     struct iovec out_parts[ANSWERER_BATCH];
     union source sources[ANSWERER_BATCH];
     struct control_buffer controls[ANSWERER_BATCH];
-    uint8_t buffers[ANSWERER_BATCH][QUERY_UDP_BUFFER];
+    _Alignas(64) uint8_t buffers[ANSWERER_BATCH][QUERY_UDP_BUFFER];
 };
 
 /* Make every slot ready to receive: the kernel shortens what it has filled. */
@@ -229,7 +231,7 @@ static void *answer(void *user)
         int n = recvmmsg(a->setup.fd, a->in, ANSWERER_BATCH, MSG_WAITFORONE, NULL);
         if (n <= 0) {
             used = ANSWERER_BATCH;
-            continue; /* a timeout or a signal: is it time to stop? */
+            continue; /* a signal: is it time to stop? */
         }
         bool handed = false;
         used = (unsigned)n;
@@ -256,12 +258,13 @@ static void on_stop_signal(int signal)
 int answerer_start(const struct answerer_setup *setup, struct answerer **out, struct error *err)
 {
     const struct sigaction action = { .sa_handler = on_stop_signal };
-    struct answerer *a = calloc(1, sizeof(*a));
+    struct answerer *a = aligned_alloc(64, sizeof(*a));
     sigset_t all, before;
 
     if (a == NULL) {
         return error_set(err, -ENOMEM, "out of memory for an answerer");
     }
+    memset(a, 0, sizeof(*a));
     a->setup = *setup;
     atomic_init(&a->stop, false);
     query_thread_init(&a->query, setup->counters);
@@ -287,8 +290,16 @@ void answerer_stop(struct answerer *answerer)
     if (answerer == NULL) {
         return;
     }
+    struct timespec until;
+
     atomic_store(&answerer->stop, true);
-    (void)pthread_kill(answerer->thread, STOP_SIGNAL);
-    pthread_join(answerer->thread, NULL);
+    /* a signal that comes just before recvmmsg is missed by it: signal again */
+    do {
+        (void)pthread_kill(answerer->thread, STOP_SIGNAL);
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += STOP_AGAIN_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_timedjoin_np(answerer->thread, NULL, &until) == ETIMEDOUT);
     free(answerer);
 }

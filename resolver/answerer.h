@@ -19,7 +19,7 @@ struct answerer;
 
 /* What an answerer works with; all of it outlives the answerer. */
 struct answerer_setup {
-    int fd;               /* a blocking UDP socket with SO_RCVTIMEO; the listener's */
+    int fd;               /* a blocking UDP socket; the listener's */
     bool local_is_loopback;
     bool is_wildcard;
     struct publication *publication; /* with a snapshot in force */
@@ -32,5 +32,5 @@ struct answerer_setup {
 /* Start it. -errno, explained, when the thread cannot be made. */
 int answerer_start(const struct answerer_setup *setup, struct answerer **out, struct error *err);
 
-/* Ask it to end, wait until it has (a second at most), and free it. NULL is fine. */
+/* Ask it to end, wait until it has, and free it. NULL is fine. */
 void answerer_stop(struct answerer *answerer);

@@ -5,13 +5,11 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #define BACKLOG           256
 #define RECEIVE_BUFFER    (1024 * 1024) /* a burst while a thread is off its core */
 #define ANY_PORT_TRIES    32
-#define STOP_CHECK_SECONDS 1
 
 static int set_option(int fd, int level, int option, int value)
 {
@@ -60,7 +58,6 @@ static void read_port(int fd, struct addr *address)
  */
 static int open_udp(struct listener *l, bool shared, int *out)
 {
-    const struct timeval wait = { .tv_sec = STOP_CHECK_SECONDS };
     int fd = open_socket(&l->address, SOCK_DGRAM);
 
     if (fd < 0) {
@@ -75,7 +72,6 @@ static int open_udp(struct listener *l, bool shared, int *out)
         return rc;
     }
     (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
     /* never fragment by path MTU tricks: RFC 9715 */
     (void)set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
     if (l->is_wildcard) {

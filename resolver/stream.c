@@ -11,7 +11,7 @@
 #define FRAME_BYTES    2
 #define READ_BYTES     4096
 #define MESSAGE_BYTES  (FRAME_BYTES + WIRE_MESSAGE_MAX)
-#define QUERY_MOST     QUERY_UDP_BUFFER /* no query is longer */
+#define QUERY_MOST     4096 /* no honest query is longer, padding and all */
 #define WRITE_MOST     (256 * 1024)     /* unsent answers of a client that does not read */
 
 struct acceptor {

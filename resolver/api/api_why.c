@@ -165,6 +165,7 @@ static bool explain_service(struct why *why, const struct steer_service *service
     return true;
 }
 
+/* The types of the name; ANY is compiled for every name and says nothing. */
 static void explain_types(struct why *why, const struct node *node)
 {
     if (node->answer_count == 0) {
@@ -173,10 +174,23 @@ static void explain_types(struct why *why, const struct node *node)
     }
     text_put(&why->steps, "the name exists, with");
     for (unsigned i = 0; i < node->answer_count; i++) {
-        text_put_char(&why->steps, ' ');
-        record_text_put_type(&why->steps, node->answers[i].type);
+        if (node->answers[i].type != WIRE_ANY) {
+            text_put_char(&why->steps, ' ');
+            record_text_put_type(&why->steps, node->answers[i].type);
+        }
     }
     text_put_char(&why->steps, '\n');
+}
+
+static void explain_alias(struct why *why, const struct answer *answer)
+{
+    char target[NAME_TEXT_MAX];
+
+    step(why, "the name is an alias (CNAME)");
+    if (answer->outside != NULL) {
+        (void)name_format(answer->outside, target, sizeof(target));
+        step(why, "it leads to %s, which is not ours: the client resolves it", target);
+    }
 }
 
 static void explain_node(struct why *why, const struct node *node)
@@ -184,22 +198,13 @@ static void explain_node(struct why *why, const struct node *node)
     const struct answer *answer = namespace_answer(node, why->question->type);
 
     explain_zone_of(why, node->zone);
-    if (answer == NULL) {
-        explain_types(why, node);
-        if (node->answer_count > 0) {
-            put_type(why, "there is no ", why->question->type, " among them: NODATA");
-        }
+    if (node->alias != NULL && answer != NULL && why->question->type != WIRE_CNAME) {
+        explain_alias(why, answer);
         return;
     }
-    if (answer != node->alias) {
-        explain_types(why, node);
-        return;
-    }
-    step(why, "the name is an alias (CNAME)");
-    if (answer->outside != NULL) {
-        char target[NAME_TEXT_MAX];
-        (void)name_format(answer->outside, target, sizeof(target));
-        step(why, "it leads to %s, which is not ours: the client resolves it", target);
+    explain_types(why, node);
+    if (answer == NULL && node->answer_count > 0) {
+        put_type(why, "there is no ", why->question->type, " among them: NODATA");
     }
 }
 

@@ -140,11 +140,19 @@ static void put_node(const json_t *status, const struct cli_status_view *view, s
 
 /* ---- regions ---- */
 
-static void put_check(struct cli_table *table, const json_t *check)
+/* Below its region the label need not name it again. */
+static const char *short_label(const char *label, const char *region)
+{
+    size_t length = strlen(region);
+    return strncmp(label, region, length) == 0 && label[length] == ' ' ? label + length + 1
+                                                                       : label;
+}
+
+static void put_check(struct cli_table *table, const char *region, const json_t *check)
 {
     const char *state = string(check, "state");
 
-    cli_table_add(table, CLI_PAINT_PLAIN, "  %s", string(check, "label"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "  %s", short_label(string(check, "label"), region));
     cli_table_add(table, truth(check, "misconfigured") ? CLI_PAINT_DOUBT : paint_of(state), "%s",
                   truth(check, "misconfigured") ? "misconfigured" : state);
     if (json_is_integer(json_object_get(check, "usual_ms"))) {
@@ -160,6 +168,7 @@ static void put_region(struct cli_table *table, const json_t *region, bool all)
 {
     const char *state = string(region, "state");
     const json_t *checks = json_object_get(region, "checks");
+    bool plain = strcmp(state, "in") == 0 && !truth(region, "lifted"); /* needs no reason */
 
     cli_table_add(table, CLI_PAINT_STRONG, "%s", string(region, "name"));
     cli_table_add(table, truth(region, "lifted") ? CLI_PAINT_DOUBT : paint_of(state), "%s%s",
@@ -171,11 +180,11 @@ static void put_region(struct cli_table *table, const json_t *region, bool all)
         cli_table_add(table, CLI_PAINT_PLAIN, "-");
     }
     put_age(table, region, "since_ms_ago");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(region, "reason"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", plain ? "" : string(region, "reason"));
     for (size_t i = 0; i < json_array_size(checks); i++) {
         const json_t *check = json_array_get(checks, i);
         if (all || !is_fine(string(check, "state")) || truth(check, "misconfigured")) {
-            put_check(table, check);
+            put_check(table, string(region, "name"), check);
         }
     }
 }

@@ -99,9 +99,12 @@ static void show_live(struct demo *demo, uint64_t now_us)
         all.failed += one.failed + one.empty;
         all.slow += one.slow;
     }
+    if (!demo->client->has_address) {
+        return;
+    }
     addr_format(&demo->client->address, address, sizeof(address));
     demo_story_live(&demo->story, now_us,
-                    DEMO_WORLD_SERVICE " is %s (%s)  %u lookups, %u failed, %u slow, last %.1f ms",
+                    "answer %s (%s), %u lookups, %u failed, %u slow, last %.1f ms",
                     address, region < 0 ? "?" : demo->world.regions[region].name, all.asked,
                     all.failed, all.slow, (double)demo->client->last_us / 1000.0);
 }
@@ -214,6 +217,20 @@ static void tell_reason(struct demo *demo)
     text_fini(&line);
 }
 
+/* Which resolver the other names come from by now. */
+static void tell_rerouted(struct demo *demo)
+{
+    const struct demo_client *client = demo->client;
+
+    if (client->resolver >= 2 && client->resolver <= DEMO_WORLD_REGIONS &&
+        client->resolver_since_us >= demo->fault_us) {
+        demo_story_event(&demo->story, client->resolver_since_us, CLI_PAINT_GOOD, "rerouted",
+                         "other names come from %s's resolver, %lu ms after the fault",
+                         demo->world.regions[client->resolver - 1].name,
+                         ms_between(demo->fault_us, client->resolver_since_us));
+    }
+}
+
 /* ---- the story ---- */
 
 static void introduce(struct demo *demo)
@@ -274,6 +291,7 @@ static bool play_fault(struct demo *demo, struct error *err)
         return false;
     }
     demo->moved_to = current_region(demo);
+    tell_rerouted(demo);
     demo_story_event(&demo->story, demo->moved_us, CLI_PAINT_GOOD, "moved",
                      DEMO_WORLD_SERVICE " is %s (%s), %lu ms after the fault",
                      demo->world.regions[demo->moved_to].address,
@@ -383,15 +401,13 @@ static void keep_running(struct demo *demo)
 {
     const struct demo_world *world = &demo->world;
     struct text region = { 0 };
+    struct text server = { 0 };
     char listen[ADDR_TEXT_MAX];
-    char self[512] = "leeward";
-    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-    if (length > 0) {
-        self[length] = '\0';
-    }
     addr_format(&world->listen, listen, sizeof(listen));
     demo_world_region_program(&region);
+    demo_world_server_program(&server);
+    const char *self = text_string(&server);
     demo_story_print(&demo->story,
                      "\nEverything goes on running until Ctrl-C. To play with:\n\n"
                      "  dig -p %u @%s " DEMO_WORLD_SERVICE "\n"
@@ -410,6 +426,7 @@ static void keep_running(struct demo *demo)
         (void)poll(NULL, 0, 200);
     }
     text_fini(&region);
+    text_fini(&server);
 }
 
 /* ---- all of it ---- */

@@ -130,6 +130,11 @@ static void take_answer(struct demo_client *client, enum demo_client_kind kind,
         client->address = address;
         client->address_since_us = now_us;
     }
+    /* a simulated region answers with 10.NUMBER.x.y */
+    if (found && kind == DEMO_CLIENT_OTHER && client->resolver != address.bytes[1]) {
+        client->resolver = address.bytes[1];
+        client->resolver_since_us = now_us;
+    }
     if (kind != DEMO_CLIENT_DIRECT) {
         client->last_us = (uint32_t)(now_us - lookup->sent_us);
     }

@@ -56,6 +56,8 @@ struct demo_client {
     bool has_address;           /* the newest answer for the service */
     struct addr address;        /* what it said */
     uint64_t address_since_us;  /* when it first said so */
+    uint8_t resolver;           /* the number in the newest answer for another name; 0: none */
+    uint64_t resolver_since_us; /* when it first was that */
 };
 
 /* Open the sockets. On failure -errno, explained. */

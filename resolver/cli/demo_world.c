@@ -68,6 +68,16 @@ static int remove_entry(const char *path, const struct stat *file, int kind, str
 
 /* ---- the regions ---- */
 
+/* By its path rather than by /proc, so that lists of processes show its name. */
+void demo_world_server_program(struct text *out)
+{
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    self[length > 0 ? length : 0] = '\0';
+    text_put(out, access(self, X_OK) == 0 ? self : "/proc/self/exe");
+}
+
 void demo_world_region_program(struct text *out)
 {
     char self[PATH_MAX];
@@ -269,27 +279,37 @@ static int wait_until_ready(struct demo_world *world, struct error *err)
                      READY_TIMEOUT_MS / 1000);
 }
 
-static int start_server(struct demo_world *world, struct error *err)
+/* One try; -EAGAIN: perhaps the next has more luck with its port. */
+static int try_server(struct demo_world *world, const char *program, struct error *err)
 {
     char *argv[] = { "leeward", "run", "--strict", "-c", world->config_path, NULL };
+    int rc = find_port(&world->listen, err);
+
+    if (rc == 0) {
+        rc = write_config(world, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    world->server = demo_process_start(program, argv, world->log_path, NULL, err);
+    if (world->server < 0) {
+        rc = (int)world->server;
+        world->server = 0;
+        return rc;
+    }
+    return wait_until_ready(world, err);
+}
+
+static int start_server(struct demo_world *world, struct error *err)
+{
+    struct text program = { 0 };
     int rc = -EAGAIN;
 
+    demo_world_server_program(&program);
     for (int i = 0; i < START_TRIES && rc == -EAGAIN; i++) {
-        rc = find_port(&world->listen, err);
-        if (rc == 0) {
-            rc = write_config(world, err);
-        }
-        if (rc < 0) {
-            return rc;
-        }
-        world->server = demo_process_start("/proc/self/exe", argv, world->log_path, NULL, err);
-        if (world->server < 0) {
-            rc = (int)world->server;
-            world->server = 0;
-            return rc;
-        }
-        rc = wait_until_ready(world, err);
+        rc = try_server(world, text_string(&program), err);
     }
+    text_fini(&program);
     return rc;
 }
 

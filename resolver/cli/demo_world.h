@@ -49,7 +49,8 @@ int demo_world_command(const struct demo_world *world, unsigned region, const ch
 /* Do all children still run? */
 bool demo_world_is_whole(struct demo_world *world);
 
-/* The path of leeward-region, beside this program or in PATH. */
+/* Append the path of this program / of leeward-region, beside it or in PATH. */
+void demo_world_server_program(struct text *out);
 void demo_world_region_program(struct text *out);
 
 /* The region whose endpoint is this address, or -1. */

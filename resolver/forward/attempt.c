@@ -236,8 +236,8 @@ static void on_connected(uv_connect_t *connect, int status)
         return;
     }
     uv_stream_t *stream = (uv_stream_t *)&attempt->tcp;
-    uv_buf_t query = uv_buf_init((char *)attempt->query,
-                                 (unsigned)ATTEMPT_STREAM_LEN + attempt->query_length);
+    uv_buf_t query =
+        uv_buf_init((char *)attempt->query, (unsigned)ATTEMPT_STREAM_LEN + attempt->query_length);
     if (status == 0) {
         status = uv_read_start(stream, on_alloc, on_read);
     }
@@ -272,9 +272,9 @@ static void build_query(struct attempt *attempt, const struct forward_question *
 {
     uint16_t flags = (uint16_t)(WIRE_RD | (question->checking_disabled ? WIRE_CD : 0));
     uint8_t *query = attempt->query + ATTEMPT_STREAM_LEN;
-    size_t length = wire_query_build(query, draw_id(attempt->pool), flags, question->name,
-                                     question->type, question->class, WIRE_UDP_MOST,
-                                     question->dnssec_ok);
+    size_t length =
+        wire_query_build(query, draw_id(attempt->pool), flags, question->name, question->type,
+                         question->class, WIRE_UDP_MOST, question->dnssec_ok);
 
     wire_put16(attempt->query, (uint16_t)length);
     attempt->query_length = (uint16_t)length;

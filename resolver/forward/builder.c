@@ -122,8 +122,8 @@ void builder_put_name(struct builder *builder, const uint8_t *name, bool compres
     }
 }
 
-void builder_init(struct builder *builder, uint8_t *out, size_t capacity,
-                  const uint8_t *question, size_t question_length)
+void builder_init(struct builder *builder, uint8_t *out, size_t capacity, const uint8_t *question,
+                  size_t question_length)
 {
     size_t name = name_length(question);
 

@@ -40,8 +40,8 @@ struct builder {
  * Begin a response in `out` with the question of `question_length` bytes:
  * uncompressed name, type, class. The header is written by builder_finish.
  */
-void builder_init(struct builder *builder, uint8_t *out, size_t capacity,
-                  const uint8_t *question, size_t question_length);
+void builder_init(struct builder *builder, uint8_t *out, size_t capacity, const uint8_t *question,
+                  size_t question_length);
 
 /* Write an uncompressed name, keeping its letter case. */
 void builder_put_name(struct builder *builder, const uint8_t *name, bool compress);

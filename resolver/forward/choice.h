@@ -22,13 +22,13 @@
 
 #include "resolver/snapshot.h"
 
-#define CHOICE_MOST         32  /* candidates; more of a rule are not used */
-#define CHOICE_RESEND_MS    400 /* to each, while all are silent */
-#define CHOICE_PATIENCE_MS  200 /* silence after which a better answer is not expected: at least */
-#define CHOICE_PUBLIC_MS    300 /* silence that counts as failed before public is asked: at least */
-#define CHOICE_UNHEDGED_MS  500 /* instead of hedge_ms when that is 0 */
-#define CHOICE_LAST_MS      100 /* before the deadline: the time to take what there is */
-#define CHOICE_NONE         UINT32_MAX
+#define CHOICE_MOST        32  /* candidates; more of a rule are not used */
+#define CHOICE_RESEND_MS   400 /* to each, while all are silent */
+#define CHOICE_PATIENCE_MS 200 /* silence after which a better answer is not expected: at least */
+#define CHOICE_PUBLIC_MS   300 /* silence that counts as failed before public is asked: at least */
+#define CHOICE_UNHEDGED_MS 500 /* instead of hedge_ms when that is 0 */
+#define CHOICE_LAST_MS     100 /* before the deadline: the time to take what there is */
+#define CHOICE_NONE        UINT32_MAX
 
 struct upstream;
 

@@ -187,9 +187,9 @@ static void give_up(struct lookup *lookup)
             ede = LOOKUP_EDE_NETWORK_ERROR;
         }
         if (told++ < TOLD_MAX && at < sizeof(text)) {
-            int size = snprintf(text + at, sizeof(text) - at, "%s%.80s: %s", at > 0 ? "; " : "",
-                                c->upstream->label,
-                                c->state == CHOICE_FAILED ? c->fault : "no answer");
+            int size =
+                snprintf(text + at, sizeof(text) - at, "%s%.80s: %s", at > 0 ? "; " : "",
+                         c->upstream->label, c->state == CHOICE_FAILED ? c->fault : "no answer");
             at += size > 0 ? (size_t)size : 0;
         }
     }
@@ -212,8 +212,7 @@ static void deny(struct lookup *lookup)
 
 /* ---- asking ---- */
 
-static void fail_candidate(struct lookup *lookup, uint32_t candidate, bool spoke,
-                           const char *fault)
+static void fail_candidate(struct lookup *lookup, uint32_t candidate, bool spoke, const char *fault)
 {
     drop_candidate(lookup, candidate);
     choice_failed(&lookup->choice, candidate, spoke, fault);
@@ -394,9 +393,9 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
         on_truncated(attempt);
         return;
     }
-    enum scrub_verdict verdict = scrub_answer(message, length, answers_at, &question,
-                                              context->answer, LOOKUP_ANSWER_MAX,
-                                              &answer_length, &fault);
+    enum scrub_verdict verdict =
+        scrub_answer(message, length, answers_at, &question, context->answer, LOOKUP_ANSWER_MAX,
+                     &answer_length, &fault);
     if (verdict != SCRUB_FAILED) {
         directory_good(context->directory, upstream, now - attempt->sent_ms, now);
         if (lookup == NULL) {
@@ -462,9 +461,8 @@ void lookup_context_init(struct lookup_context *context)
 
 /* ---- the beginning ---- */
 
-struct lookup *lookup_new(struct lookup_context *context,
-                          const struct forward_question *question, const uint8_t *dname,
-                          uint64_t hash)
+struct lookup *lookup_new(struct lookup_context *context, const struct forward_question *question,
+                          const uint8_t *dname, uint64_t hash)
 {
     struct lookup *lookup = calloc(1, sizeof(*lookup));
 

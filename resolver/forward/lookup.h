@@ -33,7 +33,7 @@ struct waiter;
 struct lookup_context {
     struct attempt_pool pool;
     struct directory *directory;
-    uint8_t *answer; /* LOOKUP_ANSWER_MAX bytes: the one being made */
+    uint8_t *answer;         /* LOOKUP_ANSWER_MAX bytes: the one being made */
     struct attempt *watched; /* tries whose question is answered already */
     unsigned alive;          /* lookups not freed yet */
     /*
@@ -74,9 +74,8 @@ struct lookup {
 void lookup_context_init(struct lookup_context *context);
 
 /* A lookup of this question, or NULL when memory is out. */
-struct lookup *lookup_new(struct lookup_context *context,
-                          const struct forward_question *question, const uint8_t *dname,
-                          uint64_t hash);
+struct lookup *lookup_new(struct lookup_context *context, const struct forward_question *question,
+                          const uint8_t *dname, uint64_t hash);
 
 /* Begin to ask the upstreams of `rule`, which is read during this call only. */
 void lookup_start(struct lookup *lookup, const struct forward_rule *rule);

@@ -7,9 +7,9 @@
 #include "zones/rdata.h"
 #include "zones/wire.h"
 
-#define SIGNERS_MAX    8     /* zones whose denials are taken over */
-#define RRSIG_FIXED    18    /* bytes before the signer's name; RFC 4034, section 3.1 */
-#define FIRST_METATYPE 128   /* 128 to 255 are no data; RFC 6895, section 3.1 */
+#define SIGNERS_MAX    8   /* zones whose denials are taken over */
+#define RRSIG_FIXED    18  /* bytes before the signer's name; RFC 4034, section 3.1 */
+#define FIRST_METATYPE 128 /* 128 to 255 are no data; RFC 6895, section 3.1 */
 #define LAST_METATYPE  255
 #define STEPS_MAX      65536 /* records looked at: a chain in 64 KiB must not cost a second */
 
@@ -33,7 +33,7 @@ struct scrub {
     const struct scrub_question *question;
     uint16_t type;
     uint16_t class;
-    unsigned rcode;              /* with the upper bits of the OPT record */
+    unsigned rcode;               /* with the upper bits of the OPT record */
     uint8_t name[NAME_MAX_BYTES]; /* where the chain has led so far */
     uint8_t signers[SIGNERS_MAX][NAME_MAX_BYTES];
     unsigned signer_count;
@@ -57,7 +57,7 @@ static const char too_large[] = "answer too large";
 const char *scrub_rcode_name(unsigned rcode)
 {
     static const char *const names[] = {
-        "NOERROR", "FORMERR",  "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
+        "NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED",
         "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE",
     };
 
@@ -214,8 +214,8 @@ static void put_record(struct scrub *scrub, enum builder_section section,
     uint8_t owner[NAME_MAX_BYTES];
 
     copy_name(scrub, cursor->owner_at, owner);
-    size_t mark = builder_begin_record(&scrub->builder, section, owner, record->type,
-                                       record->class, ttl_s);
+    size_t mark =
+        builder_begin_record(&scrub->builder, section, owner, record->type, record->class, ttl_s);
     if (!put_rdata(scrub, record)) {
         scrub->fault = malformed;
     }
@@ -430,8 +430,7 @@ static enum scrub_verdict put_sections(struct scrub *scrub)
     bool found = put_answers(scrub);
     bool soa = false;
 
-    if (scrub->fault == NULL && scrub->sections[BUILDER_ANSWER].count > 0 &&
-        scrub->written == 0) {
+    if (scrub->fault == NULL && scrub->sections[BUILDER_ANSWER].count > 0 && scrub->written == 0) {
         scrub->fault = "answer does not belong to the question";
     }
     if (scrub->fault == NULL && found && scrub->rcode == WIRE_NXDOMAIN) {
@@ -482,8 +481,8 @@ enum scrub_verdict scrub_answer(const uint8_t *message, size_t length, size_t an
         *out_fault = scrub.fault;
         return SCRUB_FAILED;
     }
-    *out_length = builder_finish(&scrub.builder, (uint16_t)(WIRE_QR | WIRE_RD | WIRE_RA |
-                                                            (flags & WIRE_AD) | scrub.rcode));
+    *out_length = builder_finish(
+        &scrub.builder, (uint16_t)(WIRE_QR | WIRE_RD | WIRE_RA | (flags & WIRE_AD) | scrub.rcode));
     if (*out_length == 0) {
         *out_fault = too_large;
         return SCRUB_FAILED;

@@ -12,13 +12,13 @@ enum {
 
 /* Trees in wire form; a string's own terminator is the root label. */
 static const char *const trees[] = {
-    "\4test",             /* RFC 6761, section 6.2 */
-    "\11localhost",       /* 6.3 */
-    "\7invalid",          /* 6.4 */
-    "\5local",            /* RFC 6762 */
-    "\5onion",            /* RFC 7686 */
-    "\10internal",        /* ICANN, resolution 2024.07.29.06 */
-    "\4home\4arpa",       /* RFC 8375 */
+    "\4test",               /* RFC 6761, section 6.2 */
+    "\11localhost",         /* 6.3 */
+    "\7invalid",            /* 6.4 */
+    "\5local",              /* RFC 6762 */
+    "\5onion",              /* RFC 7686 */
+    "\10internal",          /* ICANN, resolution 2024.07.29.06 */
+    "\4home\4arpa",         /* RFC 8375 */
     "\0010\7in-addr\4arpa", /* RFC 6303, section 4.2 and RFC 1918 from here on */
     "\00210\7in-addr\4arpa",
     "\003127\7in-addr\4arpa",
