@@ -106,16 +106,15 @@ char *arena_strdup(struct arena *arena, const char *string)
 
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
+    char *made;
     va_list args;
 
     va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vasprintf(&made, format, args);
     va_end(args);
     REQUIRE(length >= 0);
-    char *string = arena_alloc(arena, (size_t)length + 1);
-    va_start(args, format);
-    (void)vsnprintf(string, (size_t)length + 1, format, args);
-    va_end(args);
+    char *string = arena_copy(arena, made, (size_t)length + 1);
+    free(made);
     return string;
 }
 

@@ -7,6 +7,8 @@
 
 #define QUESTION_POINTER (0xc000u | WIRE_QUESTION)
 #define RECORD_TTL_AT    6 /* behind owner pointer, type and class */
+#define LOOKS_MOST       4 /* at words that move while they are read */
+#define NOTHING_LEFT     UINT32_MAX /* remembered, but its region is no longer configured */
 
 /* What the words say about one pool at one moment. */
 struct view {
@@ -39,20 +41,63 @@ static inline bool is_short(uint32_t region_word, uint32_t group_flags)
     return (region_word & HEALTH_REGION_SUSPECT) != 0 || (group_flags & HEALTH_GROUP_SUSPECT) != 0;
 }
 
+static inline uint64_t load64_acquire(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_acquire);
+}
+
+/*
+ * Read in this order: `flags` before `proven`, which then belongs to the epoch
+ * they name or to a newer one; `held` before `up`, so that an endpoint that
+ * comes out of hold_down is seen in one of them (health stores them the other
+ * way round).
+ */
 static void look(const struct steer_pool *pool, struct view *v)
 {
     const struct health_group *group = pool->group;
-    /* acquire: `proven` belongs to the epoch that `flags` names, or is newer */
     uint32_t flags = atomic_load_explicit(&group->flags, memory_order_acquire);
 
-    v->word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
+    v->word = atomic_load_explicit(&pool->region->word, memory_order_acquire);
     v->minimum = group->minimum;
     v->short_ttl = is_short(v->word, flags);
-    bool same_epoch = v->word >> HEALTH_EPOCH_SHIFT == flags >> HEALTH_EPOCH_SHIFT;
+    bool counts = (v->word & HEALTH_REGION_PROVE) != 0 ||
+                  v->word >> HEALTH_EPOCH_SHIFT == flags >> HEALTH_EPOCH_SHIFT;
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        v->up[f] = load64(&group->up[f]);
-        v->held[f] = load64(&group->held[f]);
-        v->proven[f] = same_epoch ? load64(&group->proven[f]) : 0;
+        v->held[f] = load64_acquire(&group->held[f]);
+        v->up[f] = load64_acquire(&group->up[f]);
+        v->proven[f] = counts ? load64_acquire(&group->proven[f]) : 0;
+    }
+}
+
+/* Look once more. Returns whether everything is as it was. */
+static bool look_again(const struct steer_pool *pool, struct view *v)
+{
+    struct view before = *v;
+
+    look(pool, v);
+    return before.word == v->word && before.short_ttl == v->short_ttl &&
+           memcmp(before.up, v->up, sizeof(v->up)) == 0 &&
+           memcmp(before.held, v->held, sizeof(v->held)) == 0 &&
+           memcmp(before.proven, v->proven, sizeof(v->proven)) == 0;
+}
+
+/*
+ * Look at all pools. Words change one by one while they are read: where one
+ * region comes back as another goes, a single look may find both gone. So look
+ * until nothing has moved, a few times at most.
+ */
+static void look_at_all(const struct steer_service *s, struct view *views)
+{
+    bool still = false;
+
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        look(&s->pools[i], &views[i]);
+    }
+    for (unsigned looks = 1; looks < LOOKS_MOST && !still; looks++) {
+        still = true;
+        for (uint32_t i = 0; i < s->pool_count; i++) {
+            still = look_again(&s->pools[i], &views[i]) && still;
+        }
     }
 }
 
@@ -255,28 +300,38 @@ static void choose_all(const struct steer_service *s, unsigned family, const str
                                                : STEER_SERVFAIL;
 }
 
-/* As it was when the service last stood on rung 1 or 2; false when unknown. */
-static bool choose_last_good(const struct steer_service *s, unsigned family,
-                             const struct view *views, struct steer_choice *choice)
+/* What is left of the endpoints remembered for `family`: `*out_pool` and their bits, or 0. */
+static uint64_t recall(const struct steer_service *s, unsigned family, const struct view *views,
+                       uint32_t *out_pool)
 {
-    uint32_t pool = atomic_load_explicit(&s->memory->pool, memory_order_acquire);
-    uint64_t bits[ADDR_FAMILIES];
+    uint32_t pool = atomic_load_explicit(&s->memory->pool[family], memory_order_acquire);
 
     if (pool == 0 || pool > s->pool_count ||
         (views[pool - 1].word & HEALTH_REGION_FORCED_DOWN) != 0) {
-        return false;
+        return 0;
     }
-    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        bits[f] = load64(&s->memory->bits[f]) & all_bits(s->pools[pool - 1].counts[f]);
+    *out_pool = pool - 1;
+    return load64(&s->memory->bits[family]) & all_bits(s->pools[pool - 1].counts[family]);
+}
+
+/* As it was when the service last stood on rung 1 or 2; false when nothing is left of that. */
+static bool choose_last_good(const struct steer_service *s, unsigned family,
+                             const struct view *views, struct steer_choice *choice)
+{
+    unsigned other = family == ADDR_V4 ? ADDR_V6 : ADDR_V4;
+    uint32_t pool;
+    uint64_t bits = recall(s, family, views, &pool);
+
+    if (bits != 0) {
+        choice->result = STEER_ADDRESSES;
+        choice->pool = pool;
+        choice->bits = bits;
+        return true;
     }
-    if ((bits[0] | bits[1]) == 0) {
-        return false;
-    }
-    choice->several = false;
-    choice->pool = pool - 1;
-    choice->bits = bits[family];
-    choice->result = bits[family] != 0 ? STEER_ADDRESSES : STEER_NODATA;
-    return true;
+    /* only the other family answered then: so it is now */
+    bool never = atomic_load_explicit(&s->memory->pool[family], memory_order_relaxed) == 0;
+    choice->result = STEER_NODATA;
+    return never && recall(s, other, views, &pool) != 0;
 }
 
 static void choose_all_down(const struct steer_service *s, unsigned family,
@@ -286,8 +341,6 @@ static void choose_all_down(const struct steer_service *s, unsigned family,
     const char *what = "all";
 
     choice->rung = 6;
-    choice->short_ttl = true;
-    choice->several = false;
     switch (s->on_all_down) {
     case MODEL_ALL_DOWN_SERVFAIL:
         choice->result = STEER_SERVFAIL;
@@ -321,21 +374,21 @@ static void choose_slowly(const struct steer_service *s, unsigned family,
     struct view views[STEER_POOLS_MAX];
     bool any = false;
 
-    for (uint32_t i = 0; i < s->pool_count; i++) {
-        look(&s->pools[i], &views[i]);
-        if (trace != NULL) {
-            explain_pool(trace, &s->pools[i], &views[i]);
-        }
+    look_at_all(s, views);
+    for (uint32_t i = 0; i < s->pool_count && trace != NULL; i++) {
+        explain_pool(trace, &s->pools[i], &views[i]);
     }
     if (choose_single(s, family, views, choice, &any, trace) ||
         choose_together(s, family, views, choice, &any, trace)) {
         return;
     }
+    choice->short_ttl = true;
+    choice->several = false;
+    choice->pool = 0;
+    choice->bits = 0;
     if (any) {
         choice->result = STEER_NODATA;
         choice->rung = 4;
-        choice->short_ttl = true;
-        choice->several = false;
         if (trace != NULL) {
             text_put(trace, "no endpoint of this address family is up, one of the other is: "
                             "NODATA\n");
@@ -505,32 +558,28 @@ unsigned steer_put(const struct steer_service *service, unsigned family,
 
 /* ---- memory for on_all_down ---- */
 
+static void remember(struct steer_memory *memory, unsigned family, uint32_t pool, uint64_t bits)
+{
+    atomic_store_explicit(&memory->bits[family], bits, memory_order_relaxed);
+    atomic_store_explicit(&memory->pool[family], pool, memory_order_release);
+}
+
 void steer_remember(const struct steer_service *service)
 {
-    struct steer_choice choice;
-    uint64_t bits[ADDR_FAMILIES] = { 0 };
-    uint32_t pool = UINT32_MAX;
+    struct steer_choice choices[ADDR_FAMILIES];
+    bool good[ADDR_FAMILIES];
 
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        steer_choose(service, f, &choice);
-        if (choice.result != STEER_ADDRESSES || choice.rung > 2) {
-            continue;
-        }
-        /* one region is remembered: the one that answers the first family that has one */
-        if (pool == UINT32_MAX) {
-            pool = choice.pool;
-        }
-        if (pool == choice.pool) {
-            bits[f] = choice.bits;
-        }
-    }
-    if (pool == UINT32_MAX) {
-        return;
+        steer_choose(service, f, &choices[f]);
+        good[f] = choices[f].result == STEER_ADDRESSES && choices[f].rung <= 2;
     }
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        atomic_store_explicit(&service->memory->bits[f], bits[f], memory_order_relaxed);
+        if (good[f]) {
+            remember(service->memory, f, choices[f].pool + 1, choices[f].bits);
+        } else if (good[1 - f] && choices[f].result == STEER_NODATA) {
+            remember(service->memory, f, 0, 0);
+        }
     }
-    atomic_store_explicit(&service->memory->pool, pool + 1, memory_order_release);
 }
 
 /* The bit of the endpoint of `pool` whose compiled record holds this address, or 0. */
@@ -546,28 +595,44 @@ static uint64_t bit_of(const struct steer_pool *pool, unsigned family, const uin
     return 0;
 }
 
-void steer_inherit(const struct steer_service *service, const struct steer_service *old)
+/* The pool of the region named so, or NULL. */
+static const struct steer_pool *find_pool(const struct steer_service *service, const char *name)
 {
-    uint32_t remembered = atomic_load_explicit(&old->memory->pool, memory_order_acquire);
+    for (uint32_t i = 0; i < service->pool_count; i++) {
+        if (strcmp(service->pools[i].region_name, name) == 0) {
+            return &service->pools[i];
+        }
+    }
+    return NULL;
+}
+
+static void inherit(const struct steer_service *service, const struct steer_service *old,
+                    unsigned family)
+{
+    uint32_t remembered = atomic_load_explicit(&old->memory->pool[family], memory_order_acquire);
+    uint64_t bits = 0;
 
     if (remembered == 0 || remembered > old->pool_count) {
+        remember(service->memory, family, remembered, 0);
         return;
     }
     const struct steer_pool *from = &old->pools[remembered - 1];
-    for (uint32_t i = 0; i < service->pool_count; i++) {
-        const struct steer_pool *to = &service->pools[i];
-        if (strcmp(to->region_name, from->region_name) != 0) {
-            continue;
-        }
-        for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-            uint64_t bits = 0;
-            for (uint64_t b = load64(&old->memory->bits[f]); b != 0; b &= b - 1) {
-                bits |= bit_of(to, f, from->records[f] + (unsigned)__builtin_ctzll(b) *
-                                                             steer_record_bytes(f));
-            }
-            atomic_store_explicit(&service->memory->bits[f], bits, memory_order_relaxed);
-        }
-        atomic_store_explicit(&service->memory->pool, i + 1, memory_order_release);
+    const struct steer_pool *to = find_pool(service, from->region_name);
+    if (to == NULL) {
+        remember(service->memory, family, NOTHING_LEFT, 0);
         return;
+    }
+    for (uint64_t b = load64(&old->memory->bits[family]); b != 0; b &= b - 1) {
+        bits |= bit_of(to, family,
+                       from->records[family] +
+                           (unsigned)__builtin_ctzll(b) * steer_record_bytes(family));
+    }
+    remember(service->memory, family, (uint32_t)(to - service->pools) + 1, bits);
+}
+
+void steer_inherit(const struct steer_service *service, const struct steer_service *old)
+{
+    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+        inherit(service, old, f);
     }
 }

@@ -38,9 +38,10 @@ struct steer_pool {
     const uint8_t *records[ADDR_FAMILIES];
 };
 
-/* The last choice made on rung 1 or 2. Written by the control thread only. */
+/* What each family answered when the service last stood on rung 1 or 2. Written by the
+ * control thread only. */
 struct steer_memory {
-    _Atomic uint32_t pool; /* index + 1; 0: none yet */
+    _Atomic uint32_t pool[ADDR_FAMILIES]; /* index + 1; 0: none; too high: no longer configured */
     _Atomic uint64_t bits[ADDR_FAMILIES];
 };
 
@@ -99,7 +100,8 @@ void steer_explain(const struct steer_service *service, unsigned family,
  * Write the chosen records at `out` with their owner at message offset
  * `owner`, rotated by `turn`, at most max_addresses and as many as fit in
  * `cap` bytes. Returns their number and the bytes written in `*out_length`;
- * `*out_cut` tells that not all fitted.
+ * `*out_cut` tells that not all fitted. Only for STEER_ADDRESSES and
+ * STEER_FALLBACK.
  */
 unsigned steer_put(const struct steer_service *service, unsigned family,
                    const struct steer_choice *choice, uint16_t owner, uint32_t turn, uint8_t *out,

@@ -55,8 +55,12 @@ def test_v4_down_v6_up_in_one_region(w):
     patience.until(lambda: is_short_nodata(server, A),
                    lambda: f"no IPv4 lives: NODATA, but {server.ask(SERVICE)}")
     answers_with(server, seoul6, rtype=AAAA)
-    seoul6.do("http die")  # no family is up: only now on_all_down acts
-    patience.until(lambda: server.addresses_of(SERVICE), "the last good IPv4 address")
+    seoul6.do("http die")  # no family is up: on_all_down keeps what was answered last
+    patience.until(lambda: server.status_of_service(SERVICE)["answer"]["AAAA"]["rung"] == 6,
+                   "nothing is up")
+    answers_with(server, seoul6, rtype=AAAA)
+    tokyo.heal()
+    answers_with(server, tokyo)
 
 
 def test_listening_on_ipv6(w):

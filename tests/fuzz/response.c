@@ -28,8 +28,7 @@ static bool check_name(struct wire_reader *reader, uint8_t out[NAME_MAX_BYTES])
     }
     REQUIRE(length <= NAME_MAX_BYTES && length == name_length(out));
     REQUIRE(reader->at > position && reader->at <= reader->length);
-    REQUIRE(ldns_wire2dname(&theirs, reader->message, reader->length, &position) ==
-            LDNS_STATUS_OK);
+    REQUIRE(ldns_wire2dname(&theirs, reader->message, reader->length, &position) == LDNS_STATUS_OK);
     REQUIRE(position == reader->at);
     REQUIRE(ldns_rdf_size(theirs) == length);
     ldns_dname2canonical(theirs);

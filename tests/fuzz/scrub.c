@@ -77,9 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (question.length > 0 && wire_get16(message + 4) == 1) {
         const char *fault = NULL;
         size_t out_length = 0;
-        enum scrub_verdict verdict =
-            scrub_answer(message, length, WIRE_QUESTION + question.length, &question, once, room,
-                         &out_length, &fault);
+        enum scrub_verdict verdict = scrub_answer(message, length, WIRE_QUESTION + question.length,
+                                                  &question, once, room, &out_length, &fault);
         REQUIRE((verdict == SCRUB_FAILED) == (fault != NULL && out_length == 0));
         if (verdict != SCRUB_FAILED) {
             check_answer(&question, wire_get16(message + 2), out_length, room);

@@ -116,7 +116,7 @@ static void an_error_found_later_shows_its_line_too(void **state)
     struct config_report report = { 0 };
     struct text out = { 0 };
     struct error err;
-    char expected[512];
+    char expected[1024];
 
     (void)state;
     scratch_init(&scratch);

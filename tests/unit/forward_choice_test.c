@@ -61,8 +61,9 @@ static void add_all(struct play *play, const char *candidates)
 {
     for (unsigned i = 0; *candidates != '\0'; i++) {
         struct choice_candidate c = { .upstream = (struct upstream *)(void *)&tags[i] };
-        c.class = *candidates == 'o' ? FORWARD_OWN : *candidates == 't' ? FORWARD_OTHER
-                                                                        : FORWARD_PUBLIC;
+        c.class = *candidates == 'o'   ? FORWARD_OWN
+                  : *candidates == 't' ? FORWARD_OTHER
+                                       : FORWARD_PUBLIC;
         c.region = (uint32_t)(candidates[1] - '0');
         for (candidates += 2; *candidates == '-' || *candidates == '?'; candidates++) {
             c.away = c.away || *candidates == '-';

@@ -32,10 +32,9 @@ struct type_name {
 };
 
 static const struct type_name types[] = {
-    { "A", 1 },      { "NS", 2 },   { "CNAME", 5 }, { "SOA", 6 },    { "PTR", 12 },
-    { "MX", 15 },    { "TXT", 16 }, { "AAAA", 28 }, { "SRV", 33 },   { "DNAME", 39 },
-    { "OPT", 41 },   { "DS", 43 },  { "NSEC", 47 }, { "RRSIG", 46 }, { "NSEC3", 50 },
-    { "TSIG", 250 }, { "ANY", 255 },
+    { "A", 1 },     { "NS", 2 },     { "CNAME", 5 },  { "SOA", 6 },    { "PTR", 12 },  { "MX", 15 },
+    { "TXT", 16 },  { "AAAA", 28 },  { "SRV", 33 },   { "DNAME", 39 }, { "OPT", 41 },  { "DS", 43 },
+    { "NSEC", 47 }, { "RRSIG", 46 }, { "NSEC3", 50 }, { "TSIG", 250 }, { "ANY", 255 },
 };
 
 static uint16_t type_of(const char *text)
@@ -197,7 +196,9 @@ static void show_rdata(struct wire_reader reader, const struct wire_record *reco
     char first[NAME_TEXT_MAX], second[NAME_TEXT_MAX];
     const uint8_t *rdata = reader.message + record->rdata_at;
 
-    reader.at = record->rdata_at + (record->type == WIRE_MX ? 2u : record->type == WIRE_SRV ? 6u : 0);
+    reader.at = record->rdata_at + (record->type == WIRE_MX    ? 2u
+                                    : record->type == WIRE_SRV ? 6u
+                                                               : 0);
     switch (record->type) {
     case WIRE_A:
         (void)inet_ntop(AF_INET, rdata, out, (socklen_t)cap);
@@ -284,8 +285,8 @@ static enum scrub_verdict scrub(size_t question, bool dnssec_ok, size_t *out_len
     memcpy(message, in.bytes, in.length);
     memcpy(asked, in.bytes + WIRE_QUESTION, question);
     struct scrub_question q = { .bytes = asked, .length = question, .dnssec_ok = dnssec_ok };
-    enum scrub_verdict verdict = scrub_answer(message, in.length, WIRE_QUESTION + question, &q,
-                                              out, sizeof(out), out_length, out_fault);
+    enum scrub_verdict verdict = scrub_answer(message, in.length, WIRE_QUESTION + question, &q, out,
+                                              sizeof(out), out_length, out_fault);
     free(message);
     free(asked);
     return verdict;
@@ -307,8 +308,8 @@ static void check(const struct scrubbed *cases, size_t count)
             assert_true(wire_response_sound(out, length));
             assert_memory_equal(out + WIRE_QUESTION, in.bytes + WIRE_QUESTION, question);
             assert_int_equal(wire_get16(out + 4), 1);
-            assert_int_equal(wire_get16(out + 2), WIRE_QR | WIRE_RD | WIRE_RA |
-                                                      (c->flags & (WIRE_AD | WIRE_RCODE)));
+            assert_int_equal(wire_get16(out + 2),
+                             WIRE_QR | WIRE_RD | WIRE_RA | (c->flags & (WIRE_AD | WIRE_RCODE)));
             show(out, length, text, sizeof(text));
         }
         if (verdict != c->verdict || strcmp(text, c->expected) != 0) {
@@ -318,9 +319,9 @@ static void check(const struct scrubbed *cases, size_t count)
 }
 
 #define CHECK(cases) check(cases, sizeof(cases) / sizeof((cases)[0]))
-#define P SCRUB_POSITIVE
-#define N SCRUB_NEGATIVE
-#define F SCRUB_FAILED
+#define P            SCRUB_POSITIVE
+#define N            SCRUB_NEGATIVE
+#define F            SCRUB_FAILED
 
 // clang-format off
 static void only_what_was_asked_for_is_taken(void **state)

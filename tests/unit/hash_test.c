@@ -21,7 +21,8 @@ static uint64_t rotate(uint64_t x, unsigned bits)
 static uint64_t sip(unsigned c, unsigned d, const uint8_t *bytes, size_t size)
 {
     uint64_t v[4] = { key.k0 ^ UINT64_C(0x736f6d6570736575), key.k1 ^ UINT64_C(0x646f72616e646f6d),
-                      key.k0 ^ UINT64_C(0x6c7967656e657261), key.k1 ^ UINT64_C(0x7465646279746573) };
+                      key.k0 ^ UINT64_C(0x6c7967656e657261),
+                      key.k1 ^ UINT64_C(0x7465646279746573) };
 
     for (size_t block = 0; block <= size / 8 + 1; block++) {
         bool final = block == size / 8 + 1;
@@ -101,8 +102,8 @@ static void one_bit_changes_half_of_the_hash(void **state)
         uint64_t before = hash_bytes(&key, bytes, sizeof(bytes));
         for (size_t bit = 0; bit < sizeof(bytes) * 8; bit++, tries++) {
             bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-            changed += (unsigned)__builtin_popcountll(
-                before ^ hash_bytes(&key, bytes, sizeof(bytes)));
+            changed +=
+                (unsigned)__builtin_popcountll(before ^ hash_bytes(&key, bytes, sizeof(bytes)));
             bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         }
     }

@@ -74,11 +74,11 @@ static void what_is_not_utf_8_is_replaced(void **state)
         { "\x80", "\"" REPLACED "\"" },
         { "\xc3", "\"" REPLACED "\"" },
         { "\xc3(", "\"" REPLACED "(\"" },
-        { "\xc0\xaf", "\"" REPLACED REPLACED "\"" },                     /* overlong */
-        { "\xe0\x80\xaf", "\"" REPLACED REPLACED REPLACED "\"" },         /* overlong */
-        { "\xed\xa0\x80", "\"" REPLACED REPLACED REPLACED "\"" },         /* surrogate */
+        { "\xc0\xaf", "\"" REPLACED REPLACED "\"" },              /* overlong */
+        { "\xe0\x80\xaf", "\"" REPLACED REPLACED REPLACED "\"" }, /* overlong */
+        { "\xed\xa0\x80", "\"" REPLACED REPLACED REPLACED "\"" }, /* surrogate */
         { "\xf4\x90\x80\x80", "\"" REPLACED REPLACED REPLACED REPLACED "\"" },
-        { "\xf0\x9f\x98", "\"" REPLACED REPLACED REPLACED "\"" },         /* cut */
+        { "\xf0\x9f\x98", "\"" REPLACED REPLACED REPLACED "\"" }, /* cut */
         { "\xff\xfe", "\"" REPLACED REPLACED "\"" },
     };
 

@@ -72,7 +72,10 @@ static void values_are_quoted_where_they_need_to_be(void **state)
 
 static void no_value_can_make_a_field_or_a_line(void **state)
 {
-    static const char evil[] = "a\x1f" "forged=1\nwarning fake \x1e" "b=2\x1d" "c=3";
+    static const char evil[] = "a\x1f"
+                               "forged=1\nwarning fake \x1e"
+                               "b=2\x1d"
+                               "c=3";
 
     (void)state;
     capture();
@@ -83,6 +86,20 @@ static void no_value_can_make_a_field_or_a_line(void **state)
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
     assert_non_null(strstr(text, "forged=1")); /* it is told, inside the value */
     assert_non_null(strstr(text, " next=7\n"));
+}
+
+static void a_value_with_every_control_character_costs_the_evidence(void **state)
+{
+    char evil[64] = "";
+
+    (void)state;
+    for (size_t i = 0; i < 31; i++) {
+        evil[i] = (char)(i + 1);
+    }
+    strcpy(evil + 31, "forged=1");
+    capture();
+    log_event(LOG_INFO, "seen", "name=%s next=%d", evil, 7);
+    assert_string_equal(captured(), "info seen\n");
 }
 
 static void json_is_the_same_event(void **state)
@@ -136,6 +153,8 @@ int main(void)
         cmocka_unit_test_teardown(an_event_is_one_line_with_its_evidence, tear_down),
         cmocka_unit_test_teardown(values_are_quoted_where_they_need_to_be, tear_down),
         cmocka_unit_test_teardown(no_value_can_make_a_field_or_a_line, tear_down),
+        cmocka_unit_test_teardown(a_value_with_every_control_character_costs_the_evidence,
+                                  tear_down),
         cmocka_unit_test_teardown(json_is_the_same_event, tear_down),
         cmocka_unit_test_teardown(what_is_below_the_level_is_not_written, tear_down),
         cmocka_unit_test_teardown(an_event_may_have_no_evidence, tear_down),

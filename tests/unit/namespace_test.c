@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
 #include <ldns/ldns.h>
+#include <cmocka.h>
 
 #include "base/text.h"
 #include "tests/unit/scratch.h"
@@ -103,8 +103,8 @@ static void put_message(struct text *out, const uint8_t *name, uint16_t type,
 {
     static uint8_t message[WIRE_MESSAGE_MAX];
     ldns_pkt *packet;
-    size_t at = wire_query_build(message, 1, (uint16_t)(WIRE_QR | rcode), name, type, WIRE_IN, 0,
-                                 false);
+    size_t at =
+        wire_query_build(message, 1, (uint16_t)(WIRE_QR | rcode), name, type, WIRE_IN, 0, false);
 
     wire_put16(message + 6, answer->answers);
     wire_put16(message + 8, answer->authorities);
@@ -180,8 +180,7 @@ static void expect(const struct namespace *ns, const char *question, uint16_t ty
     text_fini(&out);
 }
 
-#define NEGATIVE(zone)                                                                            \
-    "AU " zone ". 60 IN SOA ns1." zone ". host." zone ". 7 3600 900 604800 60\n"
+#define NEGATIVE(zone) "AU " zone ". 60 IN SOA ns1." zone ". host." zone ". 7 3600 900 604800 60\n"
 
 /* ---- answers ---- */
 
@@ -221,8 +220,7 @@ static void any_is_answered_with_hinfo_where_there_is_data(void **state)
     add_zone(ns, "example.com", SOA "a.b A 192.0.2.1\nc CNAME a.b\n");
     add_service(ns, "s.example.com");
     compile(ns);
-    expect(ns, "a.b.example.com", WIRE_ANY,
-           "AN a.b.example.com. 3600 IN HINFO \"RFC8482\" \"\"\n");
+    expect(ns, "a.b.example.com", WIRE_ANY, "AN a.b.example.com. 3600 IN HINFO \"RFC8482\" \"\"\n");
     expect(ns, "s.example.com", WIRE_ANY, "AN s.example.com. 3600 IN HINFO \"RFC8482\" \"\"\n");
     expect(ns, "b.example.com", WIRE_ANY, NEGATIVE("example.com"));
     expect(ns, "c.example.com", WIRE_ANY, "AN c.example.com. 300 IN CNAME a.b.example.com.\n");
@@ -294,7 +292,8 @@ static void an_answer_does_not_depend_on_the_hash_key(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         add_zone(ns[i], "example.com",
-                 SOA "@ NS b\n@ NS a\na A 192.0.2.1\nb A 192.0.2.2\n$GENERATE 1-100 h$ A 192.0.2.$\n");
+                 SOA
+                 "@ NS b\n@ NS a\na A 192.0.2.1\nb A 192.0.2.2\n$GENERATE 1-100 h$ A 192.0.2.$\n");
         compile(ns[i]);
     }
     const struct node *a = ns[0]->nodes;
@@ -338,7 +337,8 @@ static void a_chain_is_followed_through_all_zones(void **state)
     expect(ns, "one.example.com", WIRE_AAAA,
            "AN one.example.com. 300 IN CNAME two.example.com.\n"
            "AN two.example.com. 60 IN CNAME three.example.net.\n" NEGATIVE("example.net"));
-    expect(ns, "one.example.com", WIRE_CNAME, "AN one.example.com. 300 IN CNAME two.example.com.\n");
+    expect(ns, "one.example.com", WIRE_CNAME,
+           "AN one.example.com. 300 IN CNAME two.example.com.\n");
     expect(ns, "gone.example.com", WIRE_A,
            "NXDOMAIN\nAN gone.example.com. 300 IN CNAME nowhere.example.net.\n" NEGATIVE(
                "example.net"));
@@ -372,8 +372,7 @@ static void a_chain_into_a_service_has_it_as_its_tail(void **state)
     compile(ns);
     expect(ns, "api.svc.example.com", WIRE_A, "service\n");
     expect(ns, "api.svc.example.com", WIRE_AAAA, "service\n");
-    expect(ns, "api.svc.example.com", WIRE_TXT,
-           "AN api.svc.example.com. 300 IN TXT \"static\"\n");
+    expect(ns, "api.svc.example.com", WIRE_TXT, "AN api.svc.example.com. 300 IN TXT \"static\"\n");
     expect(ns, "api.svc.example.com", WIRE_MX, NEGATIVE("example.com"));
     expect(ns, "www.example.com", WIRE_A,
            "AN www.example.com. 300 IN CNAME api.svc.example.com.\ntail api.svc.example.com\n");
@@ -462,8 +461,7 @@ static void broken_zones_are_refused_with_their_place(void **state)
           "example.com: a second SOA; the first is in line 2" },
         { SOA "a SOA ns1 host 8 1 1 1 1\n", 3,
           "a.example.com: a SOA that is not at the zone's apex" },
-        { SOA "a.example.org. A 192.0.2.1\n", 3,
-          "a.example.org: is outside the zone example.com" },
+        { SOA "a.example.org. A 192.0.2.1\n", 3, "a.example.org: is outside the zone example.com" },
         { SOA "com. A 192.0.2.1\n", 3, "com: is outside the zone example.com" },
         { SOA "a CNAME b\na A 192.0.2.1\n", 4,
           "a.example.com: a CNAME and other data (line 3) at one name" },

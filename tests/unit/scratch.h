@@ -37,8 +37,7 @@ static inline const char *scratch_write_bytes(struct scratch *scratch, const cha
     return scratch->path;
 }
 
-static inline const char *scratch_write(struct scratch *scratch, const char *name,
-                                        const char *text)
+static inline const char *scratch_write(struct scratch *scratch, const char *name, const char *text)
 {
     return scratch_write_bytes(scratch, name, text, strlen(text));
 }

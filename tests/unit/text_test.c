@@ -51,10 +51,9 @@ static void durations_are_for_people(void **state)
         unsigned long long ms;
         const char *text;
     } cases[] = {
-        { 0, "0ms" },           { 850, "850ms" },       { 999, "999ms" },
-        { 1000, "1s" },         { 12999, "12s" },       { 59999, "59s" },
-        { 60000, "1m 0s" },     { 185000, "3m 5s" },    { 3600000, "1h 0m" },
-        { 7800000, "2h 10m" },  { 86400000, "1d 0h" },  { 356400000, "4d 3h" },
+        { 0, "0ms" },         { 850, "850ms" },      { 999, "999ms" },      { 1000, "1s" },
+        { 12999, "12s" },     { 59999, "59s" },      { 60000, "1m 0s" },    { 185000, "3m 5s" },
+        { 3600000, "1h 0m" }, { 7800000, "2h 10m" }, { 86400000, "1d 0h" }, { 356400000, "4d 3h" },
     };
 
     (void)state;
@@ -73,9 +72,9 @@ static void the_nearest_word_is_what_was_meant(void **state)
         const char *word;
         const char *nearest;
     } cases[] = {
-        { "wieght", "weight" }, { "weigth", "weight" },     { "weight", "weight" },
-        { "lisen", "listen" },  { "listenn", "listen" },    { "intervall", "interval" },
-        { "region", "regions" }, { "rsie", "rise" },        { "xyzzyxyzzy", NULL },
+        { "wieght", "weight" },  { "weigth", "weight" },  { "weight", "weight" },
+        { "lisen", "listen" },   { "listenn", "listen" }, { "intervall", "interval" },
+        { "region", "regions" }, { "rsie", "rise" },      { "xyzzyxyzzy", NULL },
         { "port", NULL },
     };
     char long_word[200];

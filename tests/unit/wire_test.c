@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <ldns/ldns.h>
+#include <cmocka.h>
 
 /* ---- making messages ---- */
 

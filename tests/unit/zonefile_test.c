@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
 #include <ldns/ldns.h>
+#include <cmocka.h>
 
 #include "base/text.h"
 #include "tests/unit/scratch.h"
@@ -51,9 +51,9 @@ static int print_record(void *user, const struct zonefile_record *record, struct
     wire_put32(wire + at + 4, record->ttl_s);
     wire_put16(wire + at + 8, record->rdata_length);
     memcpy(wire + at + 10, record->rdata, record->rdata_length);
-    assert_int_equal(ldns_wire2rr(&rr, wire, at + 10 + record->rdata_length, &position,
-                                  LDNS_SECTION_ANSWER),
-                     LDNS_STATUS_OK);
+    assert_int_equal(
+        ldns_wire2rr(&rr, wire, at + 10 + record->rdata_length, &position, LDNS_SECTION_ANSWER),
+        LDNS_STATUS_OK);
     char *text = ldns_rr2str(rr);
     for (char *c = text; *c != '\0'; c++) {
         *c = *c == '\t' ? ' ' : *c;
@@ -103,8 +103,7 @@ static void expect_error_bytes(const void *zone, size_t size, const char *place,
     text_fini(&out);
 }
 
-static void expect_error(const char *zone, const char *place, const char *message,
-                         const char *hint)
+static void expect_error(const char *zone, const char *place, const char *message, const char *hint)
 {
     expect_error_bytes(zone, strlen(zone), place, message, hint);
 }
@@ -414,9 +413,8 @@ static void names_that_are_too_long_are_refused_wherever_they_stand(void **state
                    label);
     struct text out = { 0 };
     struct error err;
-    assert_int_equal(zonefile_read(scratch_write(&scratch, "zone", zone), origin, print_record,
-                                   &out, &err),
-                     0);
+    assert_int_equal(
+        zonefile_read(scratch_write(&scratch, "zone", zone), origin, print_record, &out, &err), 0);
     text_fini(&out);
 }
 
