@@ -59,7 +59,7 @@ void accepted_save(const struct model *model)
 /* The value behind "state_directory:" in `line`, quotes taken off; "" when it is not there. */
 static void read_value(const char *line, size_t length, char *out, size_t cap)
 {
-    static const char key[] = "state_directory:";
+    static const char key[] = "state_directory";
     const char *end = line + length;
     const char *at = memmem(line, length, key, sizeof(key) - 1);
 
@@ -68,7 +68,11 @@ static void read_value(const char *line, size_t length, char *out, size_t cap)
         return;
     }
     at += sizeof(key) - 1;
-    at += strspn(at, " \"'");
+    at += strspn(at, " \"'"); /* JSON quotes its keys */
+    if (*at != ':') {
+        return;
+    }
+    at += 1 + strspn(at + 1, " \"'");
     size_t value = strcspn(at, " \t\r\n\"',}#");
     if (at < end && value > 0 && value < cap && *at != '$') {
         memcpy(out, at, value);

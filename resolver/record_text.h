@@ -23,7 +23,6 @@ void record_text_put_type(struct text *out, uint16_t type);
 /* "NOERROR", "SERVFAIL", ...; "RCODE11" for those without a name, in `scratch`. */
 const char *record_text_rcode(unsigned rcode, char scratch[16]);
 
-
 /* One record of a message, to be shown. `line` is "name TTL CLASS TYPE data". */
 typedef void record_text_each(void *user, unsigned section, uint16_t type, const char *line);
 

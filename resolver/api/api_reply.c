@@ -9,8 +9,8 @@ void api_reply_fini(struct api_reply *reply)
     text_fini(&reply->body);
 }
 
-void api_reply_error(struct api_reply *reply, unsigned status, const char *code,
-                     const char *format, ...)
+void api_reply_error(struct api_reply *reply, unsigned status, const char *code, const char *format,
+                     ...)
 {
     struct json_writer json;
     struct text message = { 0 };

@@ -21,5 +21,5 @@ struct api_reply {
 void api_reply_fini(struct api_reply *reply);
 
 /* Replace the reply by {"error": {"code": code, "message": ...}}. */
-void api_reply_error(struct api_reply *reply, unsigned status, const char *code,
-                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+void api_reply_error(struct api_reply *reply, unsigned status, const char *code, const char *format,
+                     ...) __attribute__((format(printf, 4, 5)));

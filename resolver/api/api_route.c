@@ -31,18 +31,12 @@ struct route {
 };
 
 static const struct route routes[] = {
-    { "/healthz", "GET", PAGE_HEALTHZ },
-    { "/readyz", "GET", PAGE_READYZ },
-    { "/api/v1/status", "GET", PAGE_STATUS },
-    { "/api/v1/why", "GET", PAGE_WHY },
-    { "/api/v1/config", "GET", PAGE_CONFIG },
-    { "/api/v1/reload", "POST", PAGE_RELOAD },
-    { "/metrics", NULL, PAGE_NOT_YET },
-    { "/api/v1/history", NULL, PAGE_NOT_YET },
-    { "/api/v1/events", NULL, PAGE_NOT_YET },
-    { "/api/v1/cache", NULL, PAGE_NOT_YET },
-    { "/api/v1/simulate", NULL, PAGE_NOT_YET },
-    { "/api/v1/review", NULL, PAGE_NOT_YET },
+    { "/healthz", "GET", PAGE_HEALTHZ },         { "/readyz", "GET", PAGE_READYZ },
+    { "/api/v1/status", "GET", PAGE_STATUS },    { "/api/v1/why", "GET", PAGE_WHY },
+    { "/api/v1/config", "GET", PAGE_CONFIG },    { "/api/v1/reload", "POST", PAGE_RELOAD },
+    { "/metrics", NULL, PAGE_NOT_YET },          { "/api/v1/history", NULL, PAGE_NOT_YET },
+    { "/api/v1/events", NULL, PAGE_NOT_YET },    { "/api/v1/cache", NULL, PAGE_NOT_YET },
+    { "/api/v1/simulate", NULL, PAGE_NOT_YET },  { "/api/v1/review", NULL, PAGE_NOT_YET },
     { "/api/v1/overrides", NULL, PAGE_NOT_YET },
 };
 
@@ -126,14 +120,14 @@ static void put_unknown_service(const struct model *model, const char *name,
     if (names != NULL) {
         near = text_nearest(name, names, model->service_count);
     }
-    api_reply_error(reply, 404, "unknown_service", "no service named '%.*s'%s%s%s", SHOWN_MAX,
-                    name, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+    api_reply_error(reply, 404, "unknown_service", "no service named '%.*s'%s%s%s", SHOWN_MAX, name,
+                    near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
                     near != NULL ? "'?" : "");
     free(names);
 }
 
-static void put_service(struct control *control, const struct snapshot *snapshot,
-                        const char *name, struct api_reply *reply)
+static void put_service(struct control *control, const struct snapshot *snapshot, const char *name,
+                        struct api_reply *reply)
 {
     uint8_t dname[NAME_MAX_BYTES];
     struct error ignored;
@@ -187,8 +181,7 @@ static const struct route *find_route(const char *path)
 }
 
 static enum api_route_outcome open_page(struct control *control, enum page page,
-                                        const struct api_request *request,
-                                        struct api_reply *reply)
+                                        const struct api_request *request, struct api_reply *reply)
 {
     const struct snapshot *snapshot;
 

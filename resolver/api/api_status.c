@@ -80,10 +80,9 @@ static void put_chosen(const struct steer_service *service, unsigned family,
         uint64_t bits = chosen_bits(choice, i);
         for (unsigned bit = 0; bit < service->pools[i].counts[family]; bit++) {
             if ((bits >> bit & 1) != 0) {
-                put_record_address(family,
-                                   service->pools[i].records[family] +
-                                       bit * steer_record_bytes(family),
-                                   json);
+                put_record_address(
+                    family, service->pools[i].records[family] + bit * steer_record_bytes(family),
+                    json);
             }
         }
     }
@@ -196,8 +195,8 @@ static const char *endpoint_reason(const struct health_endpoint_view *view)
     return "";
 }
 
-static void put_endpoint(const struct status *status, size_t service, size_t pool,
-                         size_t endpoint, bool with_checks)
+static void put_endpoint(const struct status *status, size_t service, size_t pool, size_t endpoint,
+                         bool with_checks)
 {
     struct json_writer *json = status->json;
     struct health_endpoint_view view;

@@ -99,8 +99,8 @@ static bool ask(const struct snapshot *snapshot, const struct question *question
     query_thread_init(&thread, &counters);
     size_t length = wire_query_build(out->message, 0, WIRE_RD, question->dname, question->type,
                                      WIRE_IN, WIRE_UDP_MOST, false);
-    out->verdict = query_answer(&thread, snapshot, &client, out->message, length,
-                                WIRE_MESSAGE_MAX, &out->length);
+    out->verdict = query_answer(&thread, snapshot, &client, out->message, length, WIRE_MESSAGE_MAX,
+                                &out->length);
     out->source = counted_source(&counters);
     out->recursion = thread.recursion;
     return true;

@@ -183,8 +183,7 @@ static void complain_unknown(struct cli *cli, const char *word, const struct opt
     bare[strcspn(bare, "=")] = '\0';
     const char *near = text_nearest(bare, names, count);
     if (near != NULL) {
-        cli->exit_code =
-            cli_wrong_usage(cli, "no option '%s'; did you mean '--%s'?", word, near);
+        cli->exit_code = cli_wrong_usage(cli, "no option '%s'; did you mean '--%s'?", word, near);
     } else {
         cli->exit_code = cli_wrong_usage(cli, "no option '%s'", word);
     }
@@ -194,13 +193,11 @@ static void complain_unknown(struct cli *cli, const char *word, const struct opt
 static void complain(struct cli *cli, int said, char **argv, const struct option *longs)
 {
     if (said == ':' && optopt >= 256) {
-        cli->exit_code =
-            cli_wrong_usage(cli, "--%s needs an argument", long_name(longs, optopt));
+        cli->exit_code = cli_wrong_usage(cli, "--%s needs an argument", long_name(longs, optopt));
     } else if (said == ':') {
         cli->exit_code = cli_wrong_usage(cli, "-%c needs an argument", optopt);
     } else if (optopt != 0 && strncmp(argv[optind - 1], "--", 2) == 0) {
-        cli->exit_code =
-            cli_wrong_usage(cli, "--%s takes no argument", long_name(longs, optopt));
+        cli->exit_code = cli_wrong_usage(cli, "--%s takes no argument", long_name(longs, optopt));
     } else if (optopt != 0) {
         cli->exit_code = cli_wrong_usage(cli, "no option '-%c'", optopt);
     } else {

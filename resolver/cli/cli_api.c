@@ -27,8 +27,8 @@ static void print_refusal(const struct cli_http_reply *reply)
     json_decref(root);
 }
 
-int cli_api_call(const struct cli *cli, const char *method, const char *target,
-                 unsigned timeout_ms, struct text *body)
+int cli_api_call(const struct cli *cli, const char *method, const char *target, unsigned timeout_ms,
+                 struct text *body)
 {
     struct cli_http_reply reply = { 0 };
     struct text socket = { 0 };

@@ -13,5 +13,5 @@ struct cli;
  * or, with the error already written to stderr, CLI_NO when the server says
  * no, CLI_NO_SERVER when there is none.
  */
-int cli_api_call(const struct cli *cli, const char *method, const char *target,
-                 unsigned timeout_ms, struct text *body);
+int cli_api_call(const struct cli *cli, const char *method, const char *target, unsigned timeout_ms,
+                 struct text *body);

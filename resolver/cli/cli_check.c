@@ -46,9 +46,9 @@ static struct snapshot *build(struct health *health, struct model *model, struct
 
 static void put_summary(const char *path, const struct model *model, struct text *out)
 {
-    text_printf(out, "%s: ok, %zu service%s, %zu region%s, %zu zone%s, %zu forward rule%s\n",
-                path, model->service_count, model->service_count == 1 ? "" : "s",
-                model->region_count, model->region_count == 1 ? "" : "s", model->zone_count,
+    text_printf(out, "%s: ok, %zu service%s, %zu region%s, %zu zone%s, %zu forward rule%s\n", path,
+                model->service_count, model->service_count == 1 ? "" : "s", model->region_count,
+                model->region_count == 1 ? "" : "s", model->zone_count,
                 model->zone_count == 1 ? "" : "s", model->forward_count,
                 model->forward_count == 1 ? "" : "s");
 }
@@ -78,8 +78,8 @@ static int check(const struct cli *cli, const struct wants *wants)
     struct text out = { 0 };
     struct health *health = health_new(NULL, NULL);
 
-    int rc = path != NULL ? config_load(path, &model, &report)
-                          : config_load_default(&model, &report);
+    int rc =
+        path != NULL ? config_load(path, &model, &report) : config_load_default(&model, &report);
     if (rc == 0 && health != NULL) {
         snapshot = build(health, model, &err);
         if (snapshot == NULL) {

@@ -69,9 +69,8 @@ static int open_socket(struct ask *ask, const struct addr *server, int kind)
 static bool is_answer(const struct ask *ask, size_t length)
 {
     size_t end;
-    return wire_response_matches(ask->message, length, ask->id,
-                                 ask->query + 2 + WIRE_HEADER_BYTES, ask->question_length, true,
-                                 &end);
+    return wire_response_matches(ask->message, length, ask->id, ask->query + 2 + WIRE_HEADER_BYTES,
+                                 ask->question_length, true, &end);
 }
 
 /* Returns the length of the answer or -errno. */

@@ -88,8 +88,10 @@ static bool scan_file(const char *path, struct text *out)
     const char *slash = strrchr(path, '/');
 
     read_some(path, &yaml);
+    /* not an environment variable, an escape or the word `off`: those take a parser */
     bool found = cli_find_scan(text_string(&yaml), &value) &&
-                 strchr(text_string(&value), '$') == NULL; /* an environment variable */
+                 strpbrk(text_string(&value), "$\\") == NULL &&
+                 strcmp(text_string(&value), "off") != 0;
     if (found) {
         if (text_string(&value)[0] != '/' && slash != NULL) {
             text_put_bytes(out, path, (size_t)(slash + 1 - path));
@@ -116,11 +118,14 @@ bool cli_find_socket(const struct cli *cli, struct text *out)
         text_put(out, SOCKET_DEFAULT);
         return true;
     }
+    if (scan_file(path, out)) {
+        return true; /* quicker than to load a large configuration, and it may be broken */
+    }
     if (config_load(path, &model, &report) == 0) {
         wanted = model->api_socket != NULL;
         text_put(out, wanted ? model->api_socket : "");
         model_free(model);
-    } else if (!scan_file(path, out)) {
+    } else {
         text_put(out, SOCKET_DEFAULT);
     }
     config_report_fini(&report);

@@ -161,8 +161,8 @@ static int parse(const struct text *raw, struct cli_http_reply *out)
     const char *bytes = text_string(raw);
     const char *end = memmem(bytes, raw->length, "\r\n\r\n", 4);
 
-    if (end == NULL || (size_t)(end - bytes) > HEAD_MAX ||
-        strncmp(bytes, "HTTP/1.", 7) != 0 || bytes[8] != ' ') {
+    if (end == NULL || (size_t)(end - bytes) > HEAD_MAX || strncmp(bytes, "HTTP/1.", 7) != 0 ||
+        bytes[8] != ' ') {
         return -EPROTO;
     }
     unsigned long status = strtoul(bytes + 9, NULL, 10);
@@ -180,8 +180,8 @@ static int parse(const struct text *raw, struct cli_http_reply *out)
     return text_failed(&out->body) ? -ENOMEM : 0;
 }
 
-int cli_http(const char *socket_path, const char *method, const char *target,
-             unsigned timeout_ms, struct cli_http_reply *out, struct error *err)
+int cli_http(const char *socket_path, const char *method, const char *target, unsigned timeout_ms,
+             struct cli_http_reply *out, struct error *err)
 {
     struct call call = {
         .fd = -1,
@@ -214,7 +214,8 @@ int cli_http(const char *socket_path, const char *method, const char *target,
 
 void cli_http_put_escaped(struct text *out, const char *value)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
 
     for (; *value != '\0'; value++) {
         if (strchr(plain, *value) != NULL) {

@@ -20,8 +20,8 @@ struct cli_http_reply {
  * query string, already escaped. 0, or -errno, explained: -ENOENT and
  * -ECONNREFUSED when nobody listens there, -EACCES, -ETIMEDOUT, -EPROTO.
  */
-int cli_http(const char *socket_path, const char *method, const char *target,
-             unsigned timeout_ms, struct cli_http_reply *out, struct error *err);
+int cli_http(const char *socket_path, const char *method, const char *target, unsigned timeout_ms,
+             struct cli_http_reply *out, struct error *err);
 
 /* Append `value` escaped for a query string or a path segment (RFC 3986, section 2). */
 void cli_http_put_escaped(struct text *out, const char *value);

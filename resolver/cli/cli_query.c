@@ -47,8 +47,8 @@ static int find_listener(const struct cli *cli, struct addr *out)
 
     if (code == CLI_DONE) {
         json_t *status = json_loadb(text_string(&body), body.length, 0, NULL);
-        const char *first = json_string_value(
-            json_array_get(json_object_get(status, "listeners"), 0));
+        const char *first =
+            json_string_value(json_array_get(json_object_get(status, "listeners"), 0));
         if (first == NULL || addr_parse(first, 53, out, &err) < 0) {
             (void)fputs("leeward: the server names no listener; use --server\n", stderr);
             code = CLI_NO_SERVER;
@@ -95,14 +95,14 @@ static void put_record(void *user, unsigned section, uint16_t type, const char *
     }
     struct text titled = { 0 };
     text_printf(&titled, "  %s%s", titles[section], line);
-    cli_table_paint(shown->out, shown->colored,
-                    section == 0 ? CLI_PAINT_PLAIN : CLI_PAINT_FAINT, text_string(&titled));
+    cli_table_paint(shown->out, shown->colored, section == 0 ? CLI_PAINT_PLAIN : CLI_PAINT_FAINT,
+                    text_string(&titled));
     text_put_char(shown->out, '\n');
     text_fini(&titled);
 }
 
-static void put_head(const struct lookup *lookup, const struct cli_dns_answer *answer,
-                     bool colored, struct text *out)
+static void put_head(const struct lookup *lookup, const struct cli_dns_answer *answer, bool colored,
+                     struct text *out)
 {
     uint16_t flags = wire_get16(answer->message + 2);
     unsigned rcode = flags & WIRE_RCODE;
@@ -117,9 +117,9 @@ static void put_head(const struct lookup *lookup, const struct cli_dns_answer *a
     cli_table_paint(out, colored, rcode == WIRE_NOERROR ? CLI_PAINT_GOOD : CLI_PAINT_BAD,
                     record_text_rcode(rcode, scratch));
     text_printf(out, "%s, %u record%s, %.2f ms from %s over %s\n",
-                (flags & WIRE_AA) != 0 ? ", authoritative" : "",
-                wire_get16(answer->message + 6), wire_get16(answer->message + 6) == 1 ? "" : "s",
-                (double)answer->took_us / 1000.0, server, answer->tcp ? "TCP" : "UDP");
+                (flags & WIRE_AA) != 0 ? ", authoritative" : "", wire_get16(answer->message + 6),
+                wire_get16(answer->message + 6) == 1 ? "" : "s", (double)answer->took_us / 1000.0,
+                server, answer->tcp ? "TCP" : "UDP");
 }
 
 static int show_text(const struct cli *cli, const struct lookup *lookup,
@@ -171,8 +171,7 @@ static int run(const struct cli *cli, struct lookup *lookup)
     if (code != CLI_DONE) {
         return code;
     }
-    if (cli_dns_ask(&lookup->server, lookup->dname, lookup->type, lookup->tcp, &answer, &err) <
-        0) {
+    if (cli_dns_ask(&lookup->server, lookup->dname, lookup->type, lookup->tcp, &answer, &err) < 0) {
         cli_print_error(&err);
         return CLI_NO_SERVER;
     }

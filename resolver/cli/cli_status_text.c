@@ -42,9 +42,9 @@ static enum cli_paint paint_of(const char *state)
         const char *state;
         enum cli_paint paint;
     } paints[] = {
-        { "in", CLI_PAINT_GOOD },        { "up", CLI_PAINT_GOOD },
-        { "held", CLI_PAINT_DOUBT },     { "suspect", CLI_PAINT_DOUBT },
-        { "unknown", CLI_PAINT_DOUBT },  { "drained", CLI_PAINT_DOUBT },
+        { "in", CLI_PAINT_GOOD },         { "up", CLI_PAINT_GOOD },
+        { "held", CLI_PAINT_DOUBT },      { "suspect", CLI_PAINT_DOUBT },
+        { "unknown", CLI_PAINT_DOUBT },   { "drained", CLI_PAINT_DOUBT },
         { "unchecked", CLI_PAINT_PLAIN },
     };
 
@@ -69,7 +69,8 @@ static void put_counts(const json_t *counts, struct text *out)
     json_t *value;
     const char *before = " ";
 
-    json_object_foreach((json_t *)counts, key, value) {
+    json_object_foreach((json_t *)counts, key, value)
+    {
         if (json_integer_value(value) > 0) {
             text_printf(out, "%s%s %lld", before, key, (long long)json_integer_value(value));
             before = ", ";
@@ -144,8 +145,7 @@ static void put_node(const json_t *status, const struct cli_status_view *view, s
 static const char *short_label(const char *label, const char *region)
 {
     size_t length = strlen(region);
-    return strncmp(label, region, length) == 0 && label[length] == ' ' ? label + length + 1
-                                                                       : label;
+    return strncmp(label, region, length) == 0 && label[length] == ' ' ? label + length + 1 : label;
 }
 
 static void put_check(struct cli_table *table, const char *region, const json_t *check)
@@ -171,8 +171,8 @@ static void put_region(struct cli_table *table, const json_t *region, bool all)
     bool plain = strcmp(state, "in") == 0 && !truth(region, "lifted"); /* needs no reason */
 
     cli_table_add(table, CLI_PAINT_STRONG, "%s", string(region, "name"));
-    cli_table_add(table, truth(region, "lifted") ? CLI_PAINT_DOUBT : paint_of(state), "%s%s",
-                  state, truth(region, "lifted") ? " (gate lifted)" : "");
+    cli_table_add(table, truth(region, "lifted") ? CLI_PAINT_DOUBT : paint_of(state), "%s%s", state,
+                  truth(region, "lifted") ? " (gate lifted)" : "");
     if (number(region, "total") > 0) {
         cli_table_add(table, CLI_PAINT_PLAIN, "%llu/%llu up, needs %llu", number(region, "up"),
                       number(region, "total"), number(region, "minimum"));
@@ -189,8 +189,7 @@ static void put_region(struct cli_table *table, const json_t *region, bool all)
     }
 }
 
-static void put_regions(const json_t *status, const struct cli_status_view *view,
-                        struct text *out)
+static void put_regions(const json_t *status, const struct cli_status_view *view, struct text *out)
 {
     static const char *const heads[] = { "REGION", "STATE", "CHECKS", "SINCE", "REASON" };
     const json_t *regions = json_object_get(status, "regions");
@@ -226,8 +225,7 @@ static void put_joined(struct cli_table *table, enum cli_paint paint, const json
     struct text joined = { 0 };
 
     for (size_t i = 0; i < json_array_size(list); i++) {
-        text_printf(&joined, "%s%s", i > 0 ? " " : "",
-                    json_string_value(json_array_get(list, i)));
+        text_printf(&joined, "%s%s", i > 0 ? " " : "", json_string_value(json_array_get(list, i)));
     }
     cli_table_add(table, paint, "%s", joined.length > 0 ? text_string(&joined) : otherwise);
     text_fini(&joined);
@@ -257,8 +255,7 @@ static void put_endpoint(struct cli_table *table, const char *region, const json
     cli_table_add(table, paint_of(state), "%s", state);
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&age));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s",
-                  is_fine(state) ? "" : string(endpoint, "reason"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", is_fine(state) ? "" : string(endpoint, "reason"));
     text_fini(&age);
 }
 
@@ -322,8 +319,7 @@ static void put_service(struct cli_table *table, const json_t *service, bool all
     (void)put_endpoints(table, service, all);
 }
 
-static void put_services(const json_t *status, const struct cli_status_view *view,
-                         struct text *out)
+static void put_services(const json_t *status, const struct cli_status_view *view, struct text *out)
 {
     static const char *const heads[] = { "SERVICE", "TYPE", "FROM", "BY", "TTL", "ADDRESSES" };
     const json_t *services = json_object_get(status, "services");
@@ -349,8 +345,9 @@ static void put_services(const json_t *status, const struct cli_status_view *vie
         cli_table_put(&table, view->colored, view->width, out);
     }
     if (left_out > 0) {
-        text_printf(out, "%zu %sservices answer from their first region, all endpoints up (-v lists "
-                         "them)\n",
+        text_printf(out,
+                    "%zu %sservices answer from their first region, all endpoints up (-v lists "
+                    "them)\n",
                     left_out, left_out < count ? "more " : "");
     }
     cli_table_fini(&table);
@@ -394,8 +391,7 @@ static void put_upstreams(const json_t *status, const struct cli_status_view *vi
     cli_table_fini(&table);
 }
 
-void cli_status_text_put(const json_t *status, const struct cli_status_view *view,
-                         struct text *out)
+void cli_status_text_put(const json_t *status, const struct cli_status_view *view, struct text *out)
 {
     put_node(status, view, out);
     put_regions(status, view, out);

@@ -176,8 +176,7 @@ static void put_row(const struct cli_table *table, const struct cli_table_cell *
     text_put_char(out, '\n');
 }
 
-void cli_table_put(const struct cli_table *table, bool colored, unsigned width,
-                   struct text *out)
+void cli_table_put(const struct cli_table *table, bool colored, unsigned width, struct text *out)
 {
     unsigned widths[CLI_TABLE_COLUMNS];
 

@@ -49,5 +49,4 @@ void cli_table_end_row(struct cli_table *table);
  * Write the table. With `width` above 0 lines are cut to it; the last column
  * is never padded.
  */
-void cli_table_put(const struct cli_table *table, bool colored, unsigned width,
-                   struct text *out);
+void cli_table_put(const struct cli_table *table, bool colored, unsigned width, struct text *out);

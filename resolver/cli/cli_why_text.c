@@ -49,7 +49,8 @@ static void put_upstreams(const json_t *why, bool colored, struct text *out)
     size_t index;
     const json_t *upstream;
 
-    json_array_foreach(upstreams, index, upstream) {
+    json_array_foreach(upstreams, index, upstream)
+    {
         const char *state = string(upstream, "state");
         bool up = strcmp(state, "up") == 0;
         text_put(out, "  ");
@@ -57,8 +58,8 @@ static void put_upstreams(const json_t *why, bool colored, struct text *out)
         text_put(out, " is ");
         cli_table_paint(out, colored, up ? CLI_PAINT_GOOD : CLI_PAINT_BAD, state);
         text_put(out, " for ");
-        text_put_duration(out, (unsigned long long)json_integer_value(
-                                   json_object_get(upstream, "since_ms")));
+        text_put_duration(
+            out, (unsigned long long)json_integer_value(json_object_get(upstream, "since_ms")));
         if (!up) {
             text_put(out, ": ");
             cli_table_paint(out, colored, CLI_PAINT_PLAIN, string(upstream, "reason"));
@@ -74,7 +75,8 @@ void cli_why_text_put(const json_t *why, bool colored, struct text *out)
     const json_t *line;
 
     put_head(why, colored, out);
-    json_array_foreach(json_object_get(why, "answer"), index, line) {
+    json_array_foreach(json_object_get(why, "answer"), index, line)
+    {
         text_put(out, "  ");
         cli_table_paint(out, colored, CLI_PAINT_PLAIN, json_string_value(line));
         text_put_char(out, '\n');
@@ -82,7 +84,8 @@ void cli_why_text_put(const json_t *why, bool colored, struct text *out)
     if (json_array_size(steps) > 0) {
         text_put(out, "because\n");
     }
-    json_array_foreach(steps, index, line) {
+    json_array_foreach(steps, index, line)
+    {
         text_printf(out, "%3zu. ", index + 1);
         cli_table_paint(out, colored, CLI_PAINT_PLAIN, json_string_value(line));
         text_put_char(out, '\n');

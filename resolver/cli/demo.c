@@ -53,7 +53,7 @@ struct demo {
     struct demo_world world;
     struct demo_client *client;
     struct demo_story story;
-    uint32_t bound_ms;        /* the worst case that the configuration promises */
+    uint32_t bound_ms; /* the worst case that the configuration promises */
     uint64_t next_live_us;
     uint64_t fault_us, moved_us; /* 0: has not happened */
     uint64_t cure_us, back_us;
@@ -82,9 +82,8 @@ static unsigned long ms_between(uint64_t from_us, uint64_t to_us)
 
 static int current_region(const struct demo *demo)
 {
-    return demo->client->has_address
-               ? demo_world_region_of(&demo->world, &demo->client->address)
-               : -1;
+    return demo->client->has_address ? demo_world_region_of(&demo->world, &demo->client->address)
+                                     : -1;
 }
 
 static void show_live(struct demo *demo, uint64_t now_us)
@@ -104,9 +103,9 @@ static void show_live(struct demo *demo, uint64_t now_us)
     }
     addr_format(&demo->client->address, address, sizeof(address));
     demo_story_live(&demo->story, now_us,
-                    "answer %s (%s), %u lookups, %u failed, %u slow, last %.1f ms",
-                    address, region < 0 ? "?" : demo->world.regions[region].name, all.asked,
-                    all.failed, all.slow, (double)demo->client->last_us / 1000.0);
+                    "answer %s (%s), %u lookups, %u failed, %u slow, last %.1f ms", address,
+                    region < 0 ? "?" : demo->world.regions[region].name, all.asked, all.failed,
+                    all.slow, (double)demo->client->last_us / 1000.0);
 }
 
 /* One step of the client; false when the demo is to end. */
@@ -172,8 +171,7 @@ static void put_region_reason(const json_t *status, struct text *out)
 
     if (state != NULL) {
         text_printf(out, "region seoul is %s%s%s", state,
-                    reason != NULL && reason[0] != '\0' ? ": " : "",
-                    reason != NULL ? reason : "");
+                    reason != NULL && reason[0] != '\0' ? ": " : "", reason != NULL ? reason : "");
     }
 }
 
@@ -189,8 +187,7 @@ static void put_endpoint_reason(const json_t *status, struct text *out)
     if (state != NULL) {
         text_printf(out, "endpoint %s is %s%s%s",
                     json_string_value(json_object_get(endpoint, "address")), state,
-                    reason != NULL && reason[0] != '\0' ? ": " : "",
-                    reason != NULL ? reason : "");
+                    reason != NULL && reason[0] != '\0' ? ": " : "", reason != NULL ? reason : "");
     }
 }
 
@@ -260,15 +257,13 @@ static bool play_steady(struct demo *demo)
     uint64_t seen_us;
 
     demo_client_begin(demo->client, PHASE_STEADY);
-    if (!pass_until(demo, true, MOVE_LIMIT_MS, &seen_us) ||
-        !pass(demo, demo->fast ? 1000 : 4000)) {
+    if (!pass_until(demo, true, MOVE_LIMIT_MS, &seen_us) || !pass(demo, demo->fast ? 1000 : 4000)) {
         return false;
     }
     struct demo_client_counts counts = demo_client_through_server(demo->client, PHASE_STEADY);
     demo_story_event(&demo->story, clock_now_us(), CLI_PAINT_GOOD, "steady",
                      DEMO_WORLD_SERVICE " is %s (seoul); %u lookups, %u failed",
-                     demo->world.regions[0].address, counts.asked,
-                     counts.failed + counts.empty);
+                     demo->world.regions[0].address, counts.asked, counts.failed + counts.empty);
     return seen_us != 0;
 }
 
@@ -314,14 +309,12 @@ static bool play_cure(struct demo *demo, struct error *err)
     }
     if (demo->back_us == 0) {
         demo_story_event(&demo->story, clock_now_us(), CLI_PAINT_BAD, "stuck",
-                         "after %u s the answer has not returned to seoul",
-                         BACK_LIMIT_MS / 1000);
+                         "after %u s the answer has not returned to seoul", BACK_LIMIT_MS / 1000);
         return false;
     }
     demo_story_event(&demo->story, demo->back_us, CLI_PAINT_GOOD, "back",
                      DEMO_WORLD_SERVICE " is %s (seoul), %.1f s after the cure",
-                     demo->world.regions[0].address,
-                     seconds_between(demo->cure_us, demo->back_us));
+                     demo->world.regions[0].address, seconds_between(demo->cure_us, demo->back_us));
     return pass(demo, demo->fast ? 1000 : 4000);
 }
 
@@ -372,8 +365,8 @@ static bool summarize(struct demo *demo)
 {
     struct demo_client_counts lost = { 0 };
 
-    demo_story_print(&demo->story, "\n  %-18s %7s %7s %7s %9s %11s %11s\n", "", "lookups",
-                     "failed", "empty", "> 250 ms", "median", "worst");
+    demo_story_print(&demo->story, "\n  %-18s %7s %7s %7s %9s %11s %11s\n", "", "lookups", "failed",
+                     "empty", "> 250 ms", "median", "worst");
     summarize_phase(demo, PHASE_STEADY, "steady");
     summarize_phase(demo, PHASE_FAULT, demo->scenario->title);
     summarize_phase(demo, PHASE_HEALED, "healed");
@@ -388,8 +381,7 @@ static bool summarize(struct demo *demo)
     cli_table_paint(&verdict, demo->story.colored, good ? CLI_PAINT_GOOD : CLI_PAINT_BAD,
                     good ? "passed" : "failed");
     demo_story_print(&demo->story, "\n  %s: answers %s, %s, %u lookups failed\n",
-                     text_string(&verdict),
-                     demo->moved_us != 0 ? "moved" : "did not move",
+                     text_string(&verdict), demo->moved_us != 0 ? "moved" : "did not move",
                      demo->back_us != 0 ? "came back" : "did not come back", lost.failed);
     text_fini(&verdict);
     return good;
@@ -418,10 +410,10 @@ static void keep_running(struct demo *demo)
                      "  %s control %s all heal\n"
                      "  cat %s\n"
                      "  tail -f %s\n",
-                     world->listen.port, listen, self, world->socket_path, self,
-                     world->socket_path, text_string(&region), world->regions[0].control,
-                     text_string(&region), world->regions[1].control, text_string(&region),
-                     world->regions[0].control, world->config_path, world->log_path);
+                     world->listen.port, listen, self, world->socket_path, self, world->socket_path,
+                     text_string(&region), world->regions[0].control, text_string(&region),
+                     world->regions[1].control, text_string(&region), world->regions[0].control,
+                     world->config_path, world->log_path);
     while (!interrupted && demo_world_is_whole(&demo->world)) {
         (void)poll(NULL, 0, 200);
     }
@@ -468,8 +460,8 @@ static int open_client(struct demo *demo, struct error *err)
 {
     struct addr direct;
 
-    int rc = addr_parse(demo->world.regions[0].address, demo->world.regions[0].dns_port, &direct,
-                        err);
+    int rc =
+        addr_parse(demo->world.regions[0].address, demo->world.regions[0].dns_port, &direct, err);
     return rc < 0 ? rc : demo_client_open(demo->client, &demo->world.listen, &direct, err);
 }
 

@@ -154,8 +154,7 @@ static void take_datagram(struct demo_client *client, bool direct, const uint8_t
         struct demo_client_lookup *lookup = &client->lookups[kind][id % DEMO_CLIENT_IDS];
         if (lookup->open && wire_response_matches(message, length, id, lookup->question,
                                                   lookup->question_length, true, &end)) {
-            take_answer(client, (enum demo_client_kind)kind, lookup, message, length, end,
-                        now_us);
+            take_answer(client, (enum demo_client_kind)kind, lookup, message, length, end, now_us);
             return;
         }
     }
@@ -172,8 +171,8 @@ static void ask(struct demo_client *client, enum demo_client_kind kind, const ui
     if (lookup->open) {
         fail_lookup(client, kind, lookup, now_us);
     }
-    size_t length = wire_query_build(query, id, WIRE_RD, dname, WIRE_A, WIRE_IN, WIRE_UDP_MOST,
-                                     false);
+    size_t length =
+        wire_query_build(query, id, WIRE_RD, dname, WIRE_A, WIRE_IN, WIRE_UDP_MOST, false);
     lookup->question_length = (uint8_t)(name_length(dname) + 4);
     memcpy(lookup->question, query + WIRE_HEADER_BYTES, lookup->question_length);
     lookup->open = true;

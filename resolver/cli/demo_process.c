@@ -32,8 +32,8 @@ static _Noreturn void become(const char *program, char *const *argv, int log_fd,
     _exit(EXEC_FAILED);
 }
 
-pid_t demo_process_start(const char *program, char *const *argv, const char *log_path,
-                         int *out_fd, struct error *err)
+pid_t demo_process_start(const char *program, char *const *argv, const char *log_path, int *out_fd,
+                         struct error *err)
 {
     int ends[2] = { -1, -1 };
     pid_t parent = getpid();

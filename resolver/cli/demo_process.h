@@ -16,8 +16,8 @@
  * stdout can be read there; the caller closes it. Returns the pid or -errno,
  * explained.
  */
-pid_t demo_process_start(const char *program, char *const *argv, const char *log_path,
-                         int *out_fd, struct error *err);
+pid_t demo_process_start(const char *program, char *const *argv, const char *log_path, int *out_fd,
+                         struct error *err);
 
 /*
  * Read the first line that the child writes into `out`, without newline.

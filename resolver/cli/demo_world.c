@@ -51,8 +51,8 @@ static int make_folder(struct demo_world *world, struct error *err)
                    world->folder);
     (void)snprintf(world->log_path, sizeof(world->log_path), "%s/log", world->folder);
     for (unsigned i = 0; i < DEMO_WORLD_REGIONS; i++) {
-        (void)snprintf(world->regions[i].control, sizeof(world->regions[i].control),
-                       "%s/%s.sock", world->folder, world->regions[i].name);
+        (void)snprintf(world->regions[i].control, sizeof(world->regions[i].control), "%s/%s.sock",
+                       world->folder, world->regions[i].name);
     }
     return 0;
 }
@@ -108,9 +108,17 @@ static int start_region(struct demo_world *world, unsigned number, struct error 
     char index[16];
     char line[512] = "";
     int fd = -1;
-    char *argv[] = { "leeward-region", "--name",  (char *)region->name,    "--index", index,
-                     "--address",      (char *)region->address, "--control", region->control,
-                     "--with-parent",  NULL };
+    char *argv[] = { "leeward-region",
+                     "--name",
+                     (char *)region->name,
+                     "--index",
+                     index,
+                     "--address",
+                     (char *)region->address,
+                     "--control",
+                     region->control,
+                     "--with-parent",
+                     NULL };
 
     (void)snprintf(index, sizeof(index), "%u", number + 1);
     demo_world_region_program(&program);
@@ -178,8 +186,7 @@ static int find_port(struct addr *listen, struct error *err)
         socklen_t length = addr_to_sockaddr(listen, &address);
         int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool ok = udp >= 0 && tcp >= 0 &&
-                  bind(udp, (struct sockaddr *)&address, length) == 0 &&
+        bool ok = udp >= 0 && tcp >= 0 && bind(udp, (struct sockaddr *)&address, length) == 0 &&
                   getsockname(udp, (struct sockaddr *)&address, &length) == 0 &&
                   bind(tcp, (struct sockaddr *)&address, length) == 0;
         if (udp >= 0) {

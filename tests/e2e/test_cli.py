@@ -245,6 +245,12 @@ def test_the_api_explains_its_errors(w):
     assert "seoul" in server.request("GET", "/api/v1/config")[1]
 
 
+def test_only_owner_and_group_may_use_the_socket(w):
+    server = w.start(config(w.three_regions()))
+    mode = os.stat(server.socket_path).st_mode & 0o777
+    assert mode == 0o660, oct(mode)
+
+
 def test_bytes_that_are_no_http_do_not_disturb_the_api(w):
     import socket
     server = w.start(config(w.three_regions()))

@@ -173,6 +173,7 @@ def test_records_nobody_asked_for_are_left_behind(w):
     assert bank.addresses != {"192.0.2.66"}, bank
 
 
+@tsan
 def test_truncation_leads_to_tcp(w):
     seoul, tokyo, _ = w.three_regions()
     server = start(w, [seoul, tokyo], hedge="off")
@@ -266,6 +267,7 @@ def test_private_names_never_go_to_public(w):
         assert public.asked(name) == 0, f"{name} went out"
 
 
+@tsan
 def test_equal_questions_in_flight_are_asked_once(w):
     seoul, tokyo, _ = w.three_regions()
     server = start(w, [seoul, tokyo], hedge="off")
@@ -336,6 +338,7 @@ def test_all_dead_is_servfail_with_a_reason_and_recovers_by_itself(w):
     asks(server, regions[0])
 
 
+@tsan
 def test_many_at_once_while_all_are_silent(w):
     """The bound of what is in flight holds, and every client gets some answer."""
     regions = w.three_regions()

@@ -193,6 +193,7 @@ def test_several_queries_in_one_connection(w):
         assert dns.check_response(last, stream.receive(), True).addresses
 
 
+@tsan
 def test_pipelined_questions_for_upstreams_are_answered_as_they_come(w):
     regions = w.three_regions()
     server = w.start(config(regions, gates=False,
@@ -283,6 +284,7 @@ def test_an_idle_connection_is_closed(w):
         assert time.monotonic() - begin > 1, "not at once: the next query may come"
 
 
+@tsan
 def test_the_limit_of_connections(w):
     """Beyond the limit the one idle longest makes room; newcomers are served."""
     server, regions = start(w)
@@ -340,6 +342,7 @@ def test_the_answer_comes_from_the_address_that_was_asked(w):
         assert over_tcp.rcode == dns.NOERROR, f"loopback may recurse over TCP too: {over_tcp}"
 
 
+@tsan
 def test_several_addresses_and_threads(w):
     regions = w.three_regions()
     whole = config(regions, gates=False, node={"threads": 2})

@@ -133,6 +133,7 @@ def test_a_gate_over_dead_endpoints_is_no_rung(w):
         answers_with(server, singapore)
 
 
+@tsan
 def test_prove_keeps_the_endpoints_that_pass(w):
     regions = w.three_regions()
     seoul, tokyo, _ = regions

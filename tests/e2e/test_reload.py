@@ -101,6 +101,7 @@ def test_a_new_endpoint_is_probed_before_it_answers(w):
     assert seoul.address
 
 
+@tsan
 def test_twenty_reloads_lose_no_answer(w):
     regions = w.three_regions()
     whole = config(regions)
@@ -211,6 +212,7 @@ def test_a_reload_takes_a_changed_zone_file(w):
     assert server.addresses_of("www.zone.test") == {"192.0.2.11"}
 
 
+@tsan
 def test_a_reload_changes_where_it_listens(w):
     regions = w.three_regions()
     whole = config(regions)
@@ -266,6 +268,7 @@ def test_a_reload_changes_who_may_recurse_and_whom_is_asked(w):
     assert server.ask("www.elsewhere.test").rcode == dns.REFUSED
 
 
+@tsan
 def test_reloads_that_come_together_all_end(w):
     regions = w.three_regions()
     whole = config(regions)

@@ -263,8 +263,8 @@ static void *run_call(void *user)
 {
     struct call *call = user;
 
-    call->rc = cli_http(call->path, call->method, call->target, PATIENCE_MS, &call->reply,
-                        &call->err);
+    call->rc =
+        cli_http(call->path, call->method, call->target, PATIENCE_MS, &call->reply, &call->err);
     (void)uv_async_send(call->ended);
     return NULL;
 }
@@ -301,14 +301,13 @@ static struct cli_http_reply ask(struct fixture *f, const char *method, const ch
     return call.reply;
 }
 
-static json_t *ask_json(struct fixture *f, const char *method, const char *target,
-                        unsigned status)
+static json_t *ask_json(struct fixture *f, const char *method, const char *target, unsigned status)
 {
     struct cli_http_reply reply = ask(f, method, target);
 
     assert_int_equal(reply.status, status);
-    json_t *root = json_loadb(text_string(&reply.body), reply.body.length,
-                              JSON_REJECT_DUPLICATES, NULL);
+    json_t *root =
+        json_loadb(text_string(&reply.body), reply.body.length, JSON_REJECT_DUPLICATES, NULL);
     if (root == NULL) {
         fail_msg("no JSON: %s", text_string(&reply.body));
     }
@@ -322,8 +321,8 @@ static const char *string(const json_t *object, const char *key)
     return value != NULL ? value : "(none)";
 }
 
-static void assert_error(struct fixture *f, const char *method, const char *target,
-                         unsigned status, const char *code, const char *part)
+static void assert_error(struct fixture *f, const char *method, const char *target, unsigned status,
+                         const char *code, const char *part)
 {
     json_t *root = ask_json(f, method, target, status);
     const json_t *error = json_object_get(root, "error");
@@ -340,7 +339,8 @@ static bool has_step(const json_t *why, const char *part)
     size_t index;
     const json_t *step;
 
-    json_array_foreach(json_object_get(why, "steps"), index, step) {
+    json_array_foreach(json_object_get(why, "steps"), index, step)
+    {
         if (strstr(json_string_value(step), part) != NULL) {
             return true;
         }
@@ -377,9 +377,8 @@ static void readiness_says_what_is_waited_for(void **state)
     f->control.warning = "leeward.yaml:3:1: no such key";
     struct cli_http_reply reply = ask(f, "GET", "/readyz");
     assert_int_equal(reply.status, 503);
-    assert_string_equal(text_string(&reply.body),
-                        "not ready: 4 checks have no result yet\n"
-                        "warning: leeward.yaml:3:1: no such key\n");
+    assert_string_equal(text_string(&reply.body), "not ready: 4 checks have no result yet\n"
+                                                  "warning: leeward.yaml:3:1: no such key\n");
     text_fini(&reply.body);
     f->control.ready = true;
     f->control.warning = "";
@@ -401,9 +400,8 @@ static void status_holds_regions_services_and_counters(void **state)
     assert_int_equal(json_integer_value(json_object_get(root, "generation")), 3);
     assert_true(json_integer_value(json_object_get(root, "uptime_ms")) >= 5000);
     assert_int_equal(json_integer_value(json_object_get(queries, "total")), 12);
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(queries, "by_rcode"),
-                                                        "NXDOMAIN")),
-                     2);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(queries, "by_rcode"), "NXDOMAIN")), 2);
     assert_string_equal(string(region, "name"), "seoul");
     assert_string_equal(string(region, "state"), "in");
     assert_int_equal(json_array_size(json_object_get(region, "checks")), 1);
@@ -516,8 +514,8 @@ static void why_another_name_lists_the_upstreams(void **state)
 
 static void why_a_stranger_is_refused(void **state)
 {
-    json_t *why = ask_json(*state, "GET",
-                           "/api/v1/why?name=www.random.example&client=192.0.2.7", 200);
+    json_t *why =
+        ask_json(*state, "GET", "/api/v1/why?name=www.random.example&client=192.0.2.7", 200);
 
     assert_string_equal(string(why, "source"), "refused");
     assert_string_equal(string(why, "rcode"), "REFUSED");
@@ -632,8 +630,8 @@ static void a_dead_socket_is_replaced_and_another_file_is_not(void **state)
     assert_int_equal(close(fd), 0);
     assert_int_equal(open_second(f, address.sun_path, &err), 0);
     assert_int_equal(stat(address.sun_path, &file), -1);
-    assert_int_equal(
-        open_second(f, scratch_write(&f->scratch, "plain", "precious"), &err), -EADDRINUSE);
+    assert_int_equal(open_second(f, scratch_write(&f->scratch, "plain", "precious"), &err),
+                     -EADDRINUSE);
     assert_non_null(strstr(err.message, "no socket"));
     assert_int_equal(stat(f->scratch.path, &file), 0);
 }

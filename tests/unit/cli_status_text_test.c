@@ -148,7 +148,9 @@ static void of_many_services_only_those_in_trouble_are_listed(void **state)
 static void anything_may_be_missing(void **state)
 {
     static const char *const bodies[] = {
-        "{}", "[]", "{\"regions\":[1,{}],\"services\":[{},null],\"upstreams\":[{}]}",
+        "{}",
+        "[]",
+        "{\"regions\":[1,{}],\"services\":[{},null],\"upstreams\":[{}]}",
         "{\"services\":[{\"answer\":{\"A\":{}}}],\"listeners\":[1]}",
     };
     struct cli_status_view view = { 0 };

@@ -115,8 +115,8 @@ static void wrong_usage_has_its_own_code(void **state)
 static void help_is_no_error(void **state)
 {
     static const char *const lines[] = {
-        "help", "help probe", "--help", "-h", "probe --help", "--help probe", "probe -h x y z",
-        "--version",
+        "help",         "help probe",   "--help",         "-h",
+        "probe --help", "--help probe", "probe -h x y z", "--version",
     };
 
     (void)state;

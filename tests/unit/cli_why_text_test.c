@@ -22,15 +22,16 @@ static void assert_rendered(const char *json, const char *wanted)
 static void an_answer_comes_with_its_steps(void **state)
 {
     (void)state;
-    assert_rendered("{\"name\":\"api.svc.example.com\",\"type\":\"A\",\"client\":\"127.0.0.1\","
-                    "\"source\":\"service\",\"rcode\":\"NOERROR\",\"rung\":2,\"ttl_s\":5,"
-                    "\"answer\":[\"api.svc.example.com. 5 IN A 198.51.100.10\"],"
-                    "\"steps\":[\"one\",\"two\"]}",
-                    "api.svc.example.com A for 127.0.0.1: NOERROR, source service, rung 2, TTL 5 s\n"
-                    "  api.svc.example.com. 5 IN A 198.51.100.10\n"
-                    "because\n"
-                    "  1. one\n"
-                    "  2. two\n");
+    assert_rendered(
+        "{\"name\":\"api.svc.example.com\",\"type\":\"A\",\"client\":\"127.0.0.1\","
+        "\"source\":\"service\",\"rcode\":\"NOERROR\",\"rung\":2,\"ttl_s\":5,"
+        "\"answer\":[\"api.svc.example.com. 5 IN A 198.51.100.10\"],"
+        "\"steps\":[\"one\",\"two\"]}",
+        "api.svc.example.com A for 127.0.0.1: NOERROR, source service, rung 2, TTL 5 s\n"
+        "  api.svc.example.com. 5 IN A 198.51.100.10\n"
+        "because\n"
+        "  1. one\n"
+        "  2. two\n");
 }
 
 static void a_forwarded_name_has_no_answer_of_ours(void **state)

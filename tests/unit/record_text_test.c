@@ -17,9 +17,9 @@ static void types_are_read_by_name_and_by_number(void **state)
         const char *text;
         int type; /* -1: no type */
     } cases[] = {
-        { "A", 1 },        { "aaaa", 28 },    { "MX", 15 },      { "TYPE65280", 65280 },
-        { "type1", 1 },    { "TYPE", -1 },    { "TYPE65536", -1 }, { "TYPE1x", -1 },
-        { "NOTYPE", -1 },  { "", -1 },        { "Ax", -1 },
+        { "A", 1 },       { "aaaa", 28 }, { "MX", 15 },        { "TYPE65280", 65280 },
+        { "type1", 1 },   { "TYPE", -1 }, { "TYPE65536", -1 }, { "TYPE1x", -1 },
+        { "NOTYPE", -1 }, { "", -1 },     { "Ax", -1 },
     };
 
     (void)state;
@@ -46,11 +46,12 @@ static void rcodes_have_names(void **state)
 
 /* www.example. CNAME a.example., a.example. A 192.0.2.1, an OPT behind them. */
 static const uint8_t message[] = {
-    0,    1,    0x84, 0,    0,   1,   0,   2,   0,   0,    0,   1,                    /* header */
-    3,    'w',  'w',  'w',  7,   'e', 'x', 'a', 'm', 'p',  'l', 'e', 0, 0, 1, 0, 1,   /* question */
-    0xc0, 12,   0,    5,    0,   1,   0,   0,   0,   30,   0,   4,   1, 'a', 0xc0, 16, /* CNAME */
-    0xc0, 41,   0,    1,    0,   1,   0,   0,   0,   60,   0,   4,   192, 0, 2, 1,     /* A */
-    0,    0,    41,   4,    208, 0,   0,   0,   0,   0,    0,                         /* OPT */
+    0,    1,   0x84, 0,   0,   1,   0,   2,   0,   0,   0,   1, /* header */
+    3,    'w', 'w',  'w', 7,   'e', 'x', 'a', 'm', 'p', 'l', 'e', 0,   0,   1,    0,
+    1,                                                                                /* question */
+    0xc0, 12,  0,    5,   0,   1,   0,   0,   0,   30,  0,   4,   1,   'a', 0xc0, 16, /* CNAME */
+    0xc0, 41,  0,    1,   0,   1,   0,   0,   0,   60,  0,   4,   192, 0,   2,    1,  /* A */
+    0,    0,   41,   4,   208, 0,   0,   0,   0,   0,   0,                            /* OPT */
 };
 
 struct seen {
