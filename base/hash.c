@@ -29,47 +29,6 @@ static inline void sip_round(struct state *s)
     s->v2 = rotate_left(s->v2, 32);
 }
 
-static inline uint64_t load64(const unsigned char *p)
-{
-    uint64_t word;
-
-    memcpy(&word, p, sizeof(word));
-    return word; /* the key is of this process, so byte order does not matter */
-}
-
-/* The last 0 to 7 bytes of the input, without a loop over single bytes. */
-static inline uint64_t load_tail(const unsigned char *p, size_t left)
-{
-    uint64_t word = 0;
-
-    switch (left) {
-    case 7:
-        word |= (uint64_t)p[6] << 48;
-        /* fall through */
-    case 6:
-        word |= (uint64_t)p[5] << 40;
-        /* fall through */
-    case 5:
-        word |= (uint64_t)p[4] << 32;
-        /* fall through */
-    case 4:
-        word |= (uint64_t)p[3] << 24;
-        /* fall through */
-    case 3:
-        word |= (uint64_t)p[2] << 16;
-        /* fall through */
-    case 2:
-        word |= (uint64_t)p[1] << 8;
-        /* fall through */
-    case 1:
-        word |= (uint64_t)p[0];
-        break;
-    default:
-        break;
-    }
-    return word;
-}
-
 uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t size)
 {
     const unsigned char *p = bytes;
@@ -82,12 +41,12 @@ uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t size)
     size_t left = size;
 
     for (; left >= 8; left -= 8, p += 8) {
-        uint64_t word = load64(p);
+        uint64_t word = hash_load64(p);
         s.v3 ^= word;
         sip_round(&s);
         s.v0 ^= word;
     }
-    uint64_t last = load_tail(p, left) | (uint64_t)(size & 0xff) << 56;
+    uint64_t last = hash_load_tail(p, left) | (uint64_t)(size & 0xff) << 56;
     s.v3 ^= last;
     sip_round(&s);
     s.v0 ^= last;
@@ -96,33 +55,6 @@ uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t size)
     sip_round(&s);
     sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
-}
-
-static inline uint64_t fold_product(uint64_t a, uint64_t b)
-{
-    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-uint64_t hash_own(const struct hash_key *key, const void *bytes, size_t size)
-{
-    const unsigned char *p = bytes;
-    /* odd bits of the golden ratio and of pi: a poor key still multiplies well */
-    uint64_t multiplier = (key->k1 ^ UINT64_C(0x9e3779b97f4a7c15)) | 1;
-    uint64_t finisher = (key->k0 ^ UINT64_C(0x243f6a8885a308d3)) | 1;
-    uint64_t hash = key->k0 ^ size;
-
-    if (size < 8) {
-        return fold_product(fold_product(hash ^ load_tail(p, size), multiplier), finisher);
-    }
-    const unsigned char *last = p + size - 8;
-    for (; p < last; p += 8) {
-        hash = fold_product(hash ^ load64(p), multiplier);
-    }
-    /* the last word may overlap the one before */
-    hash = fold_product(hash ^ load64(last), multiplier);
-    return fold_product(hash, finisher);
 }
 
 void hash_random(void *out, size_t size)

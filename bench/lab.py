@@ -7,16 +7,19 @@ import json
 import os
 import platform
 import signal
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
 sys.dont_write_bytecode = True
 
-from lib.world import World  # noqa: E402,F401
+from lib.region import Region  # noqa: E402
+from lib.server import Server  # noqa: E402
 
 NOERROR = "0"
 
@@ -117,6 +120,47 @@ def waited_ms(pid):
         except OSError:
             continue  # the thread has ended, or the kernel does not tell
     return total / 1e6
+
+
+# ---- regions and servers
+
+
+class Stage:
+    """Simulated regions and servers in a folder of their own; close() ends them all."""
+
+    def __init__(self, options):
+        self.options = options
+        self.region_program = program(options, "leeward-region")
+        if not os.access(options.leeward, os.X_OK):
+            raise Failed(f"{options.leeward} is not built: ./dev build")
+        self.folder = tempfile.mkdtemp(prefix="lwb-", dir="/tmp")  # a socket's path is short
+        self.started = []
+
+    def region(self, name, index, *arguments):
+        region = Region(self.region_program, self.folder, name, f"127.0.{index}.1", index,
+                        arguments)
+        self.started.append(region)
+        return region
+
+    def folder_for(self, name):
+        path = os.path.join(self.folder, f"{name}{len(self.started)}")
+        os.mkdir(path)
+        return path
+
+    def start(self, configuration, kind=Server, **more):
+        """A server that answers and has its first verdicts."""
+        server = kind(self.options.leeward, self.folder_for("server"), configuration, **more)
+        self.started.append(server)
+        return server.start()
+
+    def close(self):
+        for one in reversed(self.started):
+            try:
+                one.stop()
+            except AssertionError as problem:
+                print(f"note: {problem}", file=sys.stderr)
+        self.started = []
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 # ---- figures

@@ -4,11 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint8_t fold_byte(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -24,21 +19,21 @@ static int read_byte(const char **text)
 
     if (*s != '\\') {
         *text = s + 1;
-        return fold_byte((uint8_t)*s);
+        return name_fold_byte((uint8_t)*s);
     }
     if (s[1] == '\0') {
         return -1;
     }
     if (!is_digit(s[1])) {
         *text = s + 2;
-        return fold_byte((uint8_t)s[1]);
+        return name_fold_byte((uint8_t)s[1]);
     }
     if (!is_digit(s[2]) || !is_digit(s[3])) {
         return -1;
     }
     int value = (s[1] - '0') * 100 + (s[2] - '0') * 10 + (s[3] - '0');
     *text = s + 4;
-    return value > 255 ? -1 : fold_byte((uint8_t)value);
+    return value > 255 ? -1 : name_fold_byte((uint8_t)value);
 }
 
 /* One label of at most 63 bytes at `*text`; returns its length or -EINVAL. */
@@ -222,38 +217,4 @@ bool name_is_within(const uint8_t *dname, const uint8_t *tree)
         dname = name_parent(dname);
     }
     return name_equal(dname, tree);
-}
-
-/* Set bit 0x20 in every byte of `word` that is 'A' to 'Z'. */
-static inline uint64_t fold_word(uint64_t word)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t low = word & (ones * 0x7f);
-    uint64_t from_a = low + ones * (0x80 - 'A');
-    uint64_t above_z = low + ones * (0x7f - 'Z');
-    uint64_t is_upper = (from_a ^ above_z) & ~word & (ones * 0x80);
-
-    return word | is_upper >> 2;
-}
-
-void name_fold(const uint8_t *wire, size_t length, uint8_t *out)
-{
-    uint64_t word;
-
-    /* length bytes are below 'A' (at most 63), so the whole name folds as one */
-    if (length < sizeof(word)) {
-        for (size_t i = 0; i < length; i++) {
-            out[i] = fold_byte(wire[i]);
-        }
-        return;
-    }
-    for (size_t i = 0; i + sizeof(word) < length; i += sizeof(word)) {
-        memcpy(&word, wire + i, sizeof(word));
-        word = fold_word(word);
-        memcpy(out + i, &word, sizeof(word));
-    }
-    /* the last word may overlap the one before: folding twice changes nothing */
-    memcpy(&word, wire + length - sizeof(word), sizeof(word));
-    word = fold_word(word);
-    memcpy(out + length - sizeof(word), &word, sizeof(word));
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -51,5 +52,44 @@ bool name_equal(const uint8_t *a, const uint8_t *b);
 /* Is `dname` equal to `tree` or below it? */
 bool name_is_within(const uint8_t *dname, const uint8_t *tree);
 
+/* ---- on the answering path: inline ---- */
+
+static inline uint8_t name_fold_byte(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+/* Set bit 0x20 in every byte of `word` that is 'A' to 'Z'. */
+static inline uint64_t name_fold_word(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t low = word & (ones * 0x7f);
+    uint64_t from_a = low + ones * (0x80 - 'A');
+    uint64_t above_z = low + ones * (0x7f - 'Z');
+    uint64_t is_upper = (from_a ^ above_z) & ~word & (ones * 0x80);
+
+    return word | is_upper >> 2;
+}
+
 /* Fold ASCII upper case of a wire-form name of `length` bytes into `out`. */
-void name_fold(const uint8_t *wire, size_t length, uint8_t *out);
+static inline void name_fold(const uint8_t *wire, size_t length, uint8_t *out)
+{
+    uint64_t word;
+
+    /* length bytes are below 'A' (at most 63), so the whole name folds as one */
+    if (length < sizeof(word)) {
+        for (size_t i = 0; i < length; i++) {
+            out[i] = name_fold_byte(wire[i]);
+        }
+        return;
+    }
+    for (size_t i = 0; i + sizeof(word) < length; i += sizeof(word)) {
+        memcpy(&word, wire + i, sizeof(word));
+        word = name_fold_word(word);
+        memcpy(out + i, &word, sizeof(word));
+    }
+    /* the last word may overlap the one before: folding twice changes nothing */
+    memcpy(&word, wire + length - sizeof(word), sizeof(word));
+    word = name_fold_word(word);
+    memcpy(out + length - sizeof(word), &word, sizeof(word));
+}

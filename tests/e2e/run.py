@@ -12,6 +12,7 @@ import argparse
 import glob
 import importlib
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -58,9 +59,9 @@ def discover(args):
 # ---- in the process of a test
 
 
-def run_test(test, build):
+def run_test(test, build, folder):
     """The exit code; what went wrong is printed."""
-    world = World(build)
+    world = World(build, folder)
     code = 0
     try:
         test(world)
@@ -79,7 +80,6 @@ def run_test(test, build):
     except BaseException:  # pylint: disable=broad-except
         traceback.print_exc()
         code = 1
-    world.remove()
     return code
 
 
@@ -89,7 +89,7 @@ def show_logs(world):
         print(server.log_tail(TAIL_LINES))
 
 
-def child(test, build, output):
+def child(test, build, folder, output):
     os.setsid()
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
@@ -99,7 +99,7 @@ def child(test, build, output):
         signal.signal(number, signal.default_int_handler)
     code = 1
     try:
-        code = run_test(test, build)
+        code = run_test(test, build, folder)
     finally:
         sys.stdout.flush()
         os._exit(code)
@@ -112,12 +112,14 @@ class Running:
     def __init__(self, name, test, build):
         self.name = name
         self.output = tempfile.TemporaryFile()
+        # Short: the path of a Unix socket in it is limited.
+        self.folder = tempfile.mkdtemp(prefix="lwe-", dir="/tmp")
         self.begin = time.monotonic()
         self.limit_s = LIMIT_S * patience.factor()
         self.asked_to_end = False
         self.pid = os.fork()
         if self.pid == 0:
-            child(test, build, self.output)
+            child(test, build, self.folder, self.output)
 
     def text(self):
         self.output.seek(0)
@@ -132,12 +134,13 @@ class Running:
         elif spent > self.limit_s * 1.5:
             os.kill(self.pid, signal.SIGKILL)
 
-    def end_group(self):
+    def clean_up(self):
         """Whatever the test left behind goes with it."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def report(self, status):
         """Print the line of the test; returns "passed", "failed" or "skipped"."""
@@ -168,7 +171,7 @@ def run_all(tests, build, jobs):
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid in running:
                 done = running.pop(pid)
-                done.end_group()
+                done.clean_up()
                 counts[done.report(status)] += 1
                 done.output.close()
             elif pid == 0:
@@ -178,7 +181,7 @@ def run_all(tests, build, jobs):
             sys.stdout.flush()
     finally:
         for one in running.values():
-            one.end_group()
+            one.clean_up()
     return counts
 
 

@@ -314,7 +314,7 @@ def curl_until(region, since, limit_s):
     """
     wanted, running, last = f"region {region.name}\n", [], "nothing"
     end = time.monotonic() + patience.seconds(limit_s)
-    start_next = 0.0
+    start_next, environment = 0.0, client_environment()
     try:
         while True:
             now = time.monotonic()
@@ -323,7 +323,7 @@ def curl_until(region, since, limit_s):
                 start_next = now + 0.05
                 running.append(subprocess.Popen(CURL, stdin=subprocess.DEVNULL, text=True,
                                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                                env=client_environment()))
+                                                env=environment))
             for one in [one for one in running if one.poll() is not None]:
                 running.remove(one)
                 last = one.communicate()[0]
@@ -550,7 +550,7 @@ class Play:
         with open(self.log, encoding="utf-8", errors="replace") as file:
             file.seek(size)
             lines = [line.strip() for line in file if "down" in line.split("target=")[0]]
-        return lines[0] if lines else ""
+        return lines[0].split(" ", 1)[-1] if lines else ""  # without the time of day
 
     def report(self, act):
         t, fault = self.terminal, act["fault"]

@@ -1,9 +1,7 @@
 """What one test works with: a folder, regions, servers; all of it goes with the test."""
 
 import os
-import shutil
 import socket
-import tempfile
 
 from lib import patience
 from lib.region import Region
@@ -44,11 +42,12 @@ def needs_ipv6():
 
 
 class World:
-    def __init__(self, build):
+    """build: where the programs are; folder: for what the test writes, removed by the runner."""
+
+    def __init__(self, build, folder):
         self.leeward = os.path.join(build, "leeward")
         self.leeward_region = os.path.join(build, "leeward-region")
-        # Short: the path of a Unix socket is.
-        self.folder = tempfile.mkdtemp(prefix="lwe-", dir="/tmp")
+        self.folder = folder
         self.regions = {}
         self.servers = []
 
@@ -101,9 +100,6 @@ class World:
         for region in self.regions.values():
             region.stop()
         return complaints
-
-    def remove(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 # ---- configurations
