@@ -104,8 +104,8 @@ static const struct config_choice format_choices[] = {
     { "logfmt", LOG_FORMAT_LOGFMT, false }, { "json", LOG_FORMAT_JSON, false }, { NULL, 0, false },
 };
 static const struct config_choice queries_choices[] = {
-    { "off", MODEL_LOG_QUERIES_OFF, false }, { "errors", MODEL_LOG_QUERIES_ERRORS, false },
-    { "all", MODEL_LOG_QUERIES_ALL, false }, { NULL, 0, false },
+    { "off", MODEL_LOG_QUERIES_OFF, false }, { "errors", MODEL_LOG_QUERIES_ERRORS, true },
+    { "all", MODEL_LOG_QUERIES_ALL, true }, { NULL, 0, false },
 };
 static const struct config_row log_rows[] = {
     { "level", CONFIG_CHOICE, AT(log_level), 0, 0, "info",

@@ -4,13 +4,13 @@
 
 #include "base/error.h"
 
-#define AGE_FLOOR_MS       10u /* below this a late answer says more about this node */
-#define STALL_MS           100u /* a wake later than this: nobody looked, nothing is late */
+#define AGE_FLOOR_MS       10u     /* below this a late answer says more about this node */
+#define STALL_MS           100u    /* a wake later than this: nobody looked, nothing is late */
 #define QUIET_MS           300000u /* hold_down halves after each 5 min without a flap */
 #define SHORT_TTL_MOST_MS  60000u
 #define SHORT_TTL_PAUSE_MS 300000u
 #define DOWN_INTERVAL_MS   1000u /* a path that was cut is probed again within a second */
-#define FIRST_PROBES       4u /* within the first timeout, so that one lost packet decides nothing */
+#define FIRST_PROBES       4u    /* within the first timeout: one lost packet decides nothing */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -134,8 +134,7 @@ static uint64_t roomy_gap_ms(const struct detect *d, uint64_t gap_ms)
     if (d->open_count < d->timing.silent_fall) {
         return gap_ms;
     }
-    return later(gap_ms,
-                 1 + d->timing.timeout_ms / (DETECT_OPEN_MAX - d->timing.silent_fall));
+    return later(gap_ms, 1 + d->timing.timeout_ms / (DETECT_OPEN_MAX - d->timing.silent_fall));
 }
 
 /* Bring the next probe forward to a confirmation's gap behind the last one. */
@@ -154,8 +153,8 @@ static void calm(struct detect *d, uint64_t sent_ms)
 {
     if (d->hastened) {
         d->hastened = false;
-        d->next_send_ms = later(sent_ms + roomy_gap_ms(d, usual_gap_ms(d)),
-                                d->last_sent_ms + hurried_gap_ms(d));
+        d->next_send_ms =
+            later(sent_ms + roomy_gap_ms(d, usual_gap_ms(d)), d->last_sent_ms + hurried_gap_ms(d));
     }
 }
 
@@ -195,8 +194,7 @@ uint32_t detect_sent(struct detect *detect, uint64_t now_ms)
     d->open[d->open_count++] = (struct detect_open){ .number = number, .sent_ms = now_ms };
     d->last_sent_ms = now_ms;
     d->hastened = is_hurried(d, now_ms);
-    d->next_send_ms =
-        now_ms + roomy_gap_ms(d, d->hastened ? hurried_gap_ms(d) : usual_gap_ms(d));
+    d->next_send_ms = now_ms + roomy_gap_ms(d, d->hastened ? hurried_gap_ms(d) : usual_gap_ms(d));
     return number;
 }
 
@@ -342,8 +340,8 @@ static void note_latency(struct detect *d, const struct detect_open *open, uint6
     uint64_t took_ms = now_ms - earlier(now_ms, watched_at(open, 0));
     uint64_t us = earlier(took_ms, d->timing.timeout_ms) * 1000 + 1; /* never 0: unknown */
 
-    d->usual_us = d->usual_us == 0 ? (uint32_t)us
-                                   : (uint32_t)(d->usual_us - d->usual_us / 8 + us / 8);
+    d->usual_us =
+        d->usual_us == 0 ? (uint32_t)us : (uint32_t)(d->usual_us - d->usual_us / 8 + us / 8);
     d->usual_us = d->usual_us == 0 ? 1 : d->usual_us;
 }
 
@@ -461,8 +459,7 @@ bool detect_result(struct detect *detect, uint32_t number, enum detect_outcome o
     struct detect_open open;
 
     note_time(detect, now_ms);
-    bool changed = take_open(detect, number, &open) &&
-                   take_result(detect, &open, outcome, now_ms);
+    bool changed = take_open(detect, number, &open) && take_result(detect, &open, outcome, now_ms);
     return act(detect, now_ms) || changed;
 }
 

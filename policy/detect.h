@@ -55,19 +55,19 @@ struct detect_open {
 struct detect {
     struct model_timing timing;
     enum detect_state state;
-    bool held;      /* DOWN, risen, and waiting for hold_down to pass */
-    bool heard;     /* something has come back, whatever it said */
-    bool hastened;  /* the next probe was brought forward of the usual pace */
-    bool scatter;   /* the next usual gap is any part of it: probes must not go in step */
+    bool held;       /* DOWN, risen, and waiting for hold_down to pass */
+    bool heard;      /* something has come back, whatever it said */
+    bool hastened;   /* the next probe was brought forward of the usual pace */
+    bool scatter;    /* the next usual gap is any part of it: probes must not go in step */
     uint32_t random; /* state of the jitter's generator */
     uint32_t next_number;
     struct detect_open open[DETECT_OPEN_MAX]; /* oldest first */
     uint32_t open_count;
-    uint32_t strong_run;        /* since the last success */
-    uint32_t silent_run;        /* probes given up after the timeout, since the last success */
-    uint32_t pass_run;          /* since the last failure */
-    uint32_t usual_us;          /* smoothed latency of successes; 0: none yet */
-    uint64_t seen_ms;           /* when time was last told */
+    uint32_t strong_run; /* since the last success */
+    uint32_t silent_run; /* probes given up after the timeout, since the last success */
+    uint32_t pass_run;   /* since the last failure */
+    uint32_t usual_us;   /* smoothed latency of successes; 0: none yet */
+    uint64_t seen_ms;    /* when time was last told */
     uint64_t last_sent_ms;
     uint64_t next_send_ms;
     uint64_t since_ms;          /* when the present state began */
@@ -76,10 +76,10 @@ struct detect {
     uint64_t first_failure_ms;  /* of the present run; 0: none */
     uint64_t silent_from_ms;    /* when the oldest probe of silent_run was sent */
     uint64_t hold_until_ms;
-    uint32_t hold_now_ms;       /* hold_down with its doublings */
-    uint64_t recovered_ms;      /* when it last came back; 0: never */
-    uint64_t suspect_end_ms;    /* when the last suspicion that shortened TTLs ended; 0: never */
-    uint64_t suspect_begin_ms;  /* when the one that shortens them now began; 0: none does */
+    uint32_t hold_now_ms;      /* hold_down with its doublings */
+    uint64_t recovered_ms;     /* when it last came back; 0: never */
+    uint64_t suspect_end_ms;   /* when the last suspicion that shortened TTLs ended; 0: never */
+    uint64_t suspect_begin_ms; /* when the one that shortens them now began; 0: none does */
 };
 
 /* A new target, UNKNOWN; its first probe is due at `now_ms`. */

@@ -99,8 +99,7 @@ static void describe_region(const struct region_slot *region, char *out, size_t 
     size_t used;
 
     count_region(region, &up, &held);
-    (void)snprintf(out, cap, "%u of %zu checks pass, minimum_healthy %u%s", up,
-                   region->probe_count,
+    (void)snprintf(out, cap, "%u of %zu checks pass, minimum_healthy %u%s", up, region->probe_count,
                    model_minimum_count(region->minimum, (uint32_t)region->probe_count),
                    region->lifted ? ", not gated because of minimum_regions" : "");
     used = strlen(out);
@@ -289,8 +288,8 @@ void health_refresh(struct health *health, uint64_t now_ms)
 static void count_evidence(const struct detect *d, const struct detect *before, uint64_t now_ms,
                            struct health_event *event)
 {
-    bool strong = d->strong_run >= d->timing.fall ||
-                  (d->strong_run > 0 && d->state == DETECT_SUSPECT);
+    bool strong =
+        d->strong_run >= d->timing.fall || (d->strong_run > 0 && d->state == DETECT_SUSPECT);
 
     event->failed = d->strong_run + (strong ? 0 : detect_silent_count(d, now_ms));
     event->needed = before->state == DETECT_UNKNOWN ? 1
@@ -426,8 +425,8 @@ static enum detect_outcome weigh_misconfigured(struct health *health, struct hea
         probe->misconfigured_since_ms = now_ms;
         tell_alert(health, probe);
     }
-    bool passed = d->last_pass_ms != 0 &&
-                  probe->misconfigured_since_ms - d->last_pass_ms < CANARY_MEMORY_MS;
+    bool passed =
+        d->last_pass_ms != 0 && probe->misconfigured_since_ms - d->last_pass_ms < CANARY_MEMORY_MS;
     if (passed && has_witness(health, probe)) {
         return DETECT_STRONG;
     }
@@ -459,6 +458,9 @@ static void note_result(struct health *health, struct health_probe *probe,
     bool is_down = probe->detect.state == DETECT_DOWN && !probe->detect.held;
     bool is_failure = outcome == DETECT_STRONG || outcome == DETECT_SILENT || misconfigured;
 
+    if (outcome == DETECT_VOID) {
+        return; /* nothing came of it */
+    }
     probe->last_result_ms = now_ms;
     probe->failed_count += is_failure && !misconfigured;
     if (is_failure || !is_down) {
@@ -499,7 +501,7 @@ void health_probe_result(struct health *health, struct health_probe *probe, uint
     if (changed) {
         if (is_down) {
             slot->down_by_canary = misconfigured;
-        } else {
+        } else if (outcome != DETECT_VOID) {
             (void)snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
         }
         publish_probe(health, probe, &before, now_ms);

@@ -44,8 +44,8 @@ struct health_region {
 
 /* Endpoints of a region as one service (or several with equal ones) sees them. */
 struct health_group {
-    _Atomic uint64_t up[ADDR_FAMILIES];     /* a bit per endpoint, in the order configured */
-    _Atomic uint64_t held[ADDR_FAMILIES];   /* DOWN, risen, in hold_down */
+    _Atomic uint64_t up[ADDR_FAMILIES];   /* a bit per endpoint, in the order configured */
+    _Atomic uint64_t held[ADDR_FAMILIES]; /* DOWN, risen, in hold_down */
     /*
      * Passed since the region's gate of this epoch. Of a region that proves
      * itself: passing now, in any epoch.
@@ -63,10 +63,10 @@ struct health_probe {
     struct addr target;       /* with port */
     char label[160];          /* for people: "seoul http 203.0.113.10:8080/healthz" */
     struct detect detect;
-    bool misconfigured;       /* a canary that is not there: alerts, decides nothing */
+    bool misconfigured; /* a canary that is not there: alerts, decides nothing */
     uint64_t misconfigured_since_ms;
-    uint64_t last_result_ms;  /* 0: none yet */
-    char reason[160];         /* what the newest decisive result was */
+    uint64_t last_result_ms; /* 0: none yet */
+    char reason[160];        /* what the newest decisive result was */
     uint64_t sent_count;
     uint64_t failed_count;
     void *runner; /* the prober's */
@@ -99,8 +99,8 @@ typedef void health_listener(void *user, const struct health_event *event);
 /* What a region looks like to people. */
 struct health_region_view {
     const char *name;
-    const char *state; /* "in", "held", "gated", "drained", "forced down" */
-    bool lifted;       /* would be gated, but minimum_regions lifts the gates */
+    const char *state;                 /* "in", "held", "gated", "drained", "forced down" */
+    bool lifted;                       /* would be gated, but minimum_regions lifts the gates */
     uint32_t up, held, total, minimum; /* its own checks */
     uint64_t since_ms;                 /* monotonic; 0: since the start */
     char reason[200];

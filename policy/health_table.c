@@ -109,8 +109,7 @@ static void label_probe(struct health_probe *probe, const char *region)
 
     addr_format_port(&probe->target, target, sizeof(target));
     (void)snprintf(probe->label, sizeof(probe->label), "%s %s %s%s%s", region, kinds[check->kind],
-                   target, check->kind == MODEL_CHECK_DNS ? " " : "",
-                   detail == NULL ? "" : detail);
+                   target, check->kind == MODEL_CHECK_DNS ? " " : "", detail == NULL ? "" : detail);
 }
 
 static void copy_check(struct model_check *out, const struct model_check *check)
@@ -433,8 +432,7 @@ static void drop_region(struct health *health, struct region_slot *region)
 
 /* ---- bindings ---- */
 
-static void bind_regions(struct health_binding *binding, const struct model *model,
-                         uint64_t now_ms)
+static void bind_regions(struct health_binding *binding, const struct model *model, uint64_t now_ms)
 {
     binding->region_count = model->region_count;
     binding->regions = get(model->region_count, sizeof(struct region_slot *));
@@ -561,8 +559,8 @@ size_t health_pending(const struct health_binding *binding)
         for (size_t p = 0; p < binding->services[i].group_count; p++) {
             const struct group_slot *group = binding->services[i].groups[p];
             for (size_t e = 0; e < group->endpoint_count; e++) {
-                pending += count_pending(group->endpoints[e].probes,
-                                         group->endpoints[e].probe_count);
+                pending +=
+                    count_pending(group->endpoints[e].probes, group->endpoints[e].probe_count);
             }
         }
     }

@@ -19,7 +19,7 @@ struct region_slot;
 struct probe_slot {
     struct health_probe probe; /* first: the two are one object */
     char *key;
-    unsigned refs;             /* bindings that use it */
+    unsigned refs;              /* bindings that use it */
     struct group_slot **groups; /* that lean on it */
     size_t group_count;
     struct region_slot **regions;
@@ -40,7 +40,7 @@ struct region_slot {
     struct health_probe **probes; /* each a probe_slot's */
     size_t probe_count;
     uint32_t override; /* DRAINED, FORCED_DOWN */
-    const char *told; /* how it stood when that was told last; a literal */
+    const char *told;  /* how it stood when that was told last; a literal */
     uint64_t since_ms;
     uint64_t gated_ms;
     char reason[240];

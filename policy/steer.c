@@ -6,8 +6,8 @@
 #include "zones/wire.h"
 
 #define QUESTION_POINTER (0xc000u | WIRE_QUESTION)
-#define RECORD_TTL_AT    6 /* behind owner pointer, type and class */
-#define LOOKS_MOST       4 /* at words that move while they are read */
+#define RECORD_TTL_AT    6          /* behind owner pointer, type and class */
+#define LOOKS_MOST       4          /* at words that move while they are read */
 #define NOTHING_LEFT     UINT32_MAX /* remembered, but its region is no longer configured */
 
 /* What the words say about one pool at one moment. */
@@ -295,7 +295,7 @@ static void choose_all(const struct steer_service *s, unsigned family, const str
         choice->bits_of[i] = forced ? 0 : all_bits(s->pools[i].counts[family]);
     }
     choice->several = true;
-    choice->result = found[family] > 0      ? STEER_ADDRESSES
+    choice->result = found[family] > 0         ? STEER_ADDRESSES
                      : found[0] + found[1] > 0 ? STEER_NODATA
                                                : STEER_SERVFAIL;
 }
@@ -398,8 +398,7 @@ static void choose_slowly(const struct steer_service *s, unsigned family,
     choose_all_down(s, family, views, choice, trace);
 }
 
-void steer_choose(const struct steer_service *service, unsigned family,
-                  struct steer_choice *choice)
+void steer_choose(const struct steer_service *service, unsigned family, struct steer_choice *choice)
 {
     /* the common case: the first region that is in and meets its minimum */
     for (uint32_t i = 0; i < service->pool_count; i++) {
@@ -548,8 +547,8 @@ unsigned steer_put(const struct steer_service *service, unsigned family,
                               (unsigned)__builtin_ctzll(choice->bits) * sink.size);
     } else {
         unsigned n = count(choice->bits, 0);
-        put_pool(&sink, service->pools[choice->pool].records[family], choice->bits,
-                 scale(turn, n), service->max_addresses);
+        put_pool(&sink, service->pools[choice->pool].records[family], choice->bits, scale(turn, n),
+                 service->max_addresses);
     }
     *out_length = (size_t)(sink.out - out);
     *out_cut = sink.cut;

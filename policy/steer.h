@@ -73,9 +73,9 @@ struct steer_choice {
     enum steer_result result;
     uint8_t rung; /* 1 to 6 */
     bool short_ttl;
-    uint32_t pool;            /* the one pool, when `several` is false */
-    bool several;             /* bits_of[] is set for all pools */
-    uint64_t bits;            /* of the one pool */
+    uint32_t pool; /* the one pool, when `several` is false */
+    bool several;  /* bits_of[] is set for all pools */
+    uint64_t bits; /* of the one pool */
     uint64_t bits_of[STEER_POOLS_MAX];
 };
 
