@@ -6,7 +6,8 @@
  * datagrams arrive and a refusal is told at once, its port chosen at random by
  * the kernel, its id by us (RFC 5452, section 9). What does not answer the
  * question exactly is counted and ignored. Decides nothing: everything is told
- * to the owner, who closes the attempt. One service loop.
+ * to the owner, who closes the attempt. One service loop, in a process that
+ * ignores SIGPIPE.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -29,6 +29,8 @@ def test_with_all_targets_dead_it_answers_at_once_and_becomes_ready(w):
     regions, whole = slow_world(w, timeout_ms)
     server = w.start(whole, ready=False)
     answer = server.ask(SERVICE)
+    # answers come first, the api a moment later
+    patience.until(lambda: server.readyz()[0] != 0, "the api is there")
     status, body = server.readyz()
     assert answer.addresses == {regions[0].address}, f"in configured order: {answer}"
     assert answer.ttl == 2, f"with the short TTL, nothing is known yet: {answer}"

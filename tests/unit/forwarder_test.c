@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -988,8 +989,10 @@ static void closing_fails_what_is_in_flight(void **state)
 static void closing_is_possible_at_any_moment(void **state)
 {
     static struct question q[2];
+    uv_timer_t tick;
 
     (void)state;
+    uv_timer_init(&loop, &tick);
     for (unsigned turns = 0; turns < 12; turns++) {
         if (forwarder == NULL) {
             forwarder = forwarder_new(&loop);
@@ -1002,13 +1005,17 @@ static void closing_is_possible_at_any_moment(void **state)
         rule.hedge_ms = 1;
         ask(&q[0]);
         ask_about(&q[1], "\1a\2bc", WIRE_A, true);
+        uv_timer_start(&tick, on_tick, 1, 1); /* so that no turn waits for ever */
         for (unsigned i = 0; i < turns; i++) {
             (void)uv_run(&loop, UV_RUN_ONCE);
         }
+        uv_timer_stop(&tick);
         close_all();
         assert_int_equal(q[0].done, 1);
         assert_int_equal(q[1].done, 1);
     }
+    uv_close((uv_handle_t *)&tick, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
 }
 
 struct again {
@@ -1116,5 +1123,6 @@ int main(void)
         TEST(status_is_read_from_another_thread),
     };
 
+    (void)signal(SIGPIPE, SIG_IGN); /* as the program does */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
