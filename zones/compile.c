@@ -230,7 +230,9 @@ static int follow(struct compiler *c, const struct node *node, struct chain *cha
         size_t length = name_length(chain->target);
         chain->end = namespace_find(c->ns, chain->target, length);
         const struct node *holder =
-            chain->end != NULL ? chain->end : namespace_encloser(c->ns, chain->target, length);
+            chain->end != NULL
+                ? chain->end
+                : namespace_encloser(c->ns, chain->target, length, name_labels(chain->target));
         chain->zone = holder == NULL ? NULL : holder->zone;
     }
     return 0;

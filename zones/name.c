@@ -183,21 +183,6 @@ size_t name_length(const uint8_t *dname)
     return (size_t)(s - dname) + 1;
 }
 
-unsigned name_labels(const uint8_t *dname)
-{
-    unsigned count = 0;
-
-    for (; *dname != 0; dname += *dname + 1) {
-        count++;
-    }
-    return count;
-}
-
-const uint8_t *name_parent(const uint8_t *dname)
-{
-    return *dname == 0 ? dname : dname + *dname + 1;
-}
-
 bool name_equal(const uint8_t *a, const uint8_t *b)
 {
     size_t length = name_length(a);

@@ -41,12 +41,6 @@ size_t name_format(const uint8_t *dname, char *out, size_t cap);
 /* Length in bytes, the root label included. `dname` must be well formed. */
 size_t name_length(const uint8_t *dname);
 
-/* Number of labels without the root. */
-unsigned name_labels(const uint8_t *dname);
-
-/* The name without its first label; the root's parent is the root. */
-const uint8_t *name_parent(const uint8_t *dname);
-
 bool name_equal(const uint8_t *a, const uint8_t *b);
 
 /* Is `dname` equal to `tree` or below it? */
@@ -92,4 +86,21 @@ static inline void name_fold(const uint8_t *wire, size_t length, uint8_t *out)
     memcpy(&word, wire + length - sizeof(word), sizeof(word));
     word = name_fold_word(word);
     memcpy(out + length - sizeof(word), &word, sizeof(word));
+}
+
+/* Number of labels without the root. */
+static inline unsigned name_labels(const uint8_t *dname)
+{
+    unsigned count = 0;
+
+    for (; *dname != 0; dname += *dname + 1) {
+        count++;
+    }
+    return count;
+}
+
+/* The name without its first label; the root's parent is the root. */
+static inline const uint8_t *name_parent(const uint8_t *dname)
+{
+    return *dname == 0 ? dname : dname + *dname + 1;
 }

@@ -146,10 +146,9 @@ void namespace_drop_homeless(struct namespace *ns)
 }
 
 const struct node *namespace_encloser(const struct namespace *ns, const uint8_t *dname,
-                                      size_t length)
+                                      size_t length, unsigned labels)
 {
     const uint8_t *end = dname + length;
-    unsigned labels = name_labels(dname);
 
     while (labels > ns->least_labels) {
         dname = name_parent(dname);

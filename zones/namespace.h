@@ -132,10 +132,10 @@ static inline const struct node *namespace_find(const struct namespace *ns, cons
 
 /*
  * The nearest existing ancestor (RFC 4592: closest encloser) in our zones of a
- * name that has no node, or NULL.
+ * name of `labels` labels that has no node, or NULL.
  */
 const struct node *namespace_encloser(const struct namespace *ns, const uint8_t *dname,
-                                      size_t length);
+                                      size_t length, unsigned labels);
 
 /* The answer to ANY of every name with data but an alias: HINFO. RFC 8482, section 4.2. */
 extern const struct answer namespace_any;

@@ -6,20 +6,27 @@
 #define ADDITIONAL_RECORDS_MAX 4
 #define QUESTION_TAIL          4 /* type and class */
 
-/* Length of the uncompressed name at `at`, 0 when it is broken or compressed. */
-static size_t plain_name_length(const uint8_t *message, size_t length, size_t at)
+/*
+ * Length of the uncompressed name at `at`, 0 when it is broken or compressed;
+ * `*out_labels` is the number of its labels without the root.
+ */
+static inline size_t plain_name_length(const uint8_t *message, size_t length, size_t at,
+                                       unsigned *out_labels)
 {
     size_t start = at;
+    unsigned labels = 0;
 
     while (at < length) {
         uint8_t label = message[at];
         if (label == 0) {
+            *out_labels = labels;
             return at - start + 1 <= NAME_MAX_BYTES ? at - start + 1 : 0;
         }
         if (label > NAME_MAX_LABEL) {
             return 0;
         }
         at += label + 1u;
+        labels++;
     }
     return 0;
 }
@@ -70,7 +77,8 @@ static enum wire_verdict read_additional(const uint8_t *message, size_t length, 
         return WIRE_QUERY_FORMERR;
     }
     for (; count > 0; count--) {
-        size_t name = plain_name_length(message, length, at);
+        unsigned labels;
+        size_t name = plain_name_length(message, length, at, &labels);
         if (name == 0 || length - at - name < 10) {
             return WIRE_QUERY_FORMERR;
         }
@@ -111,11 +119,13 @@ enum wire_verdict wire_query_parse(const uint8_t *message, size_t length, struct
     if (wire_get16(message + 4) != 1 || wire_get32(message + 6) != 0) {
         return WIRE_QUERY_FORMERR;
     }
-    size_t name = plain_name_length(message, length, WIRE_QUESTION);
+    unsigned labels = 0;
+    size_t name = plain_name_length(message, length, WIRE_QUESTION, &labels);
     if (name == 0 || length - WIRE_QUESTION - name < QUESTION_TAIL) {
         return WIRE_QUERY_FORMERR;
     }
     query->name_length = (uint8_t)name;
+    query->labels = (uint8_t)labels;
     name_fold(message + WIRE_QUESTION, name, query->dname);
     query->type = wire_get16(message + WIRE_QUESTION + name);
     query->class = wire_get16(message + WIRE_QUESTION + name + 2);
@@ -265,8 +275,8 @@ static bool may_lack_question(uint16_t flags)
 }
 
 bool wire_response_matches(const uint8_t *message, size_t length, uint16_t id,
-                           const uint8_t *question, size_t question_length,
-                           bool question_may_lack, size_t *out_end)
+                           const uint8_t *question, size_t question_length, bool question_may_lack,
+                           size_t *out_end)
 {
     if (length < WIRE_HEADER_BYTES || wire_get16(message) != id) {
         return false;

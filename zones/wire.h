@@ -101,6 +101,7 @@ struct wire_query {
     uint16_t question_end;  /* offset behind the question */
     uint16_t payload;       /* the client's EDNS UDP size; 512 without EDNS */
     uint8_t name_length;    /* of the question's name, in bytes */
+    uint8_t labels;         /* of it, without the root */
     bool edns;
     bool dnssec_ok;         /* the DO bit, RFC 3225 */
     uint8_t dname[NAME_MAX_BYTES + 9]; /* folded; room for whole words */

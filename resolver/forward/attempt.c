@@ -16,6 +16,12 @@ static void count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
+static void count_sent(struct attempt *attempt)
+{
+    count(&attempt->pool->counters->sent);
+    count(&attempt->upstream->sent);
+}
+
 static uint16_t draw_id(struct attempt_pool *pool)
 {
     if (pool->ids_left == 0) {
@@ -48,7 +54,7 @@ static void on_closed(uv_handle_t *handle)
     }
     free(attempt->message);
     free(attempt);
-    pool->open--;
+    pool->alive--;
     pool->events->released(pool->user);
 }
 
@@ -58,6 +64,7 @@ void attempt_close(struct attempt *attempt)
         return;
     }
     attempt->closing = true;
+    attempt->pool->open--;
     uv_close((uv_handle_t *)&attempt->timer, on_closed);
     if (attempt->handles > 1) {
         uv_close(&attempt->handle, on_closed);
@@ -85,14 +92,12 @@ static bool deliver(struct attempt *attempt, const uint8_t *message, size_t leng
     return true;
 }
 
-/* ---- UDP ---- */
+/* ---- answers over UDP ---- */
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void read_datagrams(struct attempt *attempt)
 {
-    struct attempt *attempt = poll->data;
     struct attempt_pool *pool = attempt->pool;
 
-    (void)events;
     for (unsigned i = 0; i < DATAGRAMS_A_TURN && !attempt->closing; i++) {
         ssize_t got = recv(attempt->fd, pool->buffer, WIRE_MESSAGE_MAX, MSG_DONTWAIT);
         if (got >= 0) {
@@ -104,22 +109,67 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             return;
         }
     }
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct attempt *attempt = poll->data;
+
+    (void)events;
+    read_datagrams(attempt);
     if (status < 0 && !attempt->closing) {
         /* libuv stops polling a socket with a pending error, which is read now */
         int code = uv_poll_start(poll, UV_READABLE, on_readable);
         if (code < 0) {
-            pool->events->error(attempt, code);
+            attempt->pool->events->error(attempt, code);
         }
+    }
+}
+
+/* ---- silence ---- */
+
+/* Is it silent indeed? After a long turn of the loop timers come before what was in time. */
+static bool is_silent(struct attempt *attempt)
+{
+    if (!attempt->stream) {
+        read_datagrams(attempt);
+    }
+    return !attempt->closing;
+}
+
+static void on_spent(uv_timer_t *timer)
+{
+    struct attempt *attempt = timer->data;
+
+    if (is_silent(attempt)) {
+        attempt->spent = true;
+        attempt->pool->events->spent(attempt);
     }
 }
 
 static void on_silent(uv_timer_t *timer)
 {
     struct attempt *attempt = timer->data;
+    uint64_t spent_ms = attempt->sent_ms + UPSTREAM_LISTEN_MS;
+    uint64_t now_ms = uv_now(timer->loop);
 
-    attempt->counted_silent = true;
-    attempt->pool->events->silent(attempt);
+    if (is_silent(attempt)) {
+        attempt->silent = true;
+        (void)uv_timer_start(timer, on_spent, spent_ms > now_ms ? spent_ms - now_ms : 0, 0);
+        attempt->pool->events->silent(attempt);
+    }
 }
+
+/* What goes out now is to be answered. Starting a timer that is not closing cannot fail. */
+static void expect_answer(struct attempt *attempt)
+{
+    attempt->sent_ms = uv_now(attempt->pool->loop);
+    attempt->silent = false;
+    attempt->spent = false;
+    (void)uv_timer_start(&attempt->timer, on_silent, upstream_silent_ms(attempt->upstream), 0);
+}
+
+/* ---- asking over UDP ---- */
 
 /* A connected socket on a port of the kernel's choosing, which is a random one. */
 static int open_socket(struct attempt *attempt)
@@ -131,6 +181,17 @@ static int open_socket(struct attempt *attempt)
     if (attempt->fd < 0 || connect(attempt->fd, (struct sockaddr *)&address, size) != 0) {
         return -errno;
     }
+    return 0;
+}
+
+static int send_datagram(struct attempt *attempt)
+{
+    const uint8_t *query = attempt->query + ATTEMPT_STREAM_LEN;
+
+    if (send(attempt->fd, query, attempt->query_length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        return -errno;
+    }
+    expect_answer(attempt);
     return 0;
 }
 
@@ -147,14 +208,7 @@ static int start_datagram(struct attempt *attempt)
     attempt->handles++;
     attempt->poll.data = attempt;
     code = uv_poll_start(&attempt->poll, UV_READABLE, on_readable);
-    if (code < 0) {
-        return code;
-    }
-    const uint8_t *query = attempt->query + ATTEMPT_STREAM_LEN;
-    if (send(attempt->fd, query, attempt->query_length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        return -errno;
-    }
-    return uv_timer_start(&attempt->timer, on_silent, UPSTREAM_SILENT_MS, 0);
+    return code < 0 ? code : send_datagram(attempt);
 }
 
 /* ---- TCP ---- */
@@ -262,6 +316,7 @@ static int start_stream(struct attempt *attempt)
     attempt->tcp.data = attempt;
     attempt->connect.data = attempt;
     (void)addr_to_sockaddr(&attempt->upstream->address, &address);
+    expect_answer(attempt);
     return uv_tcp_connect(&attempt->connect, &attempt->tcp, (struct sockaddr *)&address,
                           on_connected);
 }
@@ -270,7 +325,8 @@ static int start_stream(struct attempt *attempt)
 
 static void build_query(struct attempt *attempt, const struct forward_question *question)
 {
-    uint16_t flags = (uint16_t)(WIRE_RD | (question->checking_disabled ? WIRE_CD : 0));
+    /* AD asks to be told whether the answer was validated: RFC 6840, section 5.7. */
+    uint16_t flags = (uint16_t)(WIRE_RD | WIRE_AD | (question->checking_disabled ? WIRE_CD : 0));
     uint8_t *query = attempt->query + ATTEMPT_STREAM_LEN;
     size_t length =
         wire_query_build(query, draw_id(attempt->pool), flags, question->name, question->type,
@@ -296,19 +352,30 @@ int attempt_open(struct attempt_pool *pool, struct upstream *upstream, bool stre
     attempt->stream = stream;
     attempt->dnssec_ok = question->dnssec_ok;
     attempt->fd = -1;
-    attempt->sent_ms = uv_now(pool->loop);
+    attempt->first_ms = uv_now(pool->loop);
+    attempt->sent_ms = attempt->first_ms;
     build_query(attempt, question);
     (void)uv_timer_init(pool->loop, &attempt->timer);
     attempt->timer.data = attempt;
     attempt->handles = 1;
     pool->open++;
+    pool->alive++;
     int code = stream ? start_stream(attempt) : start_datagram(attempt);
     if (code < 0) {
         attempt_close(attempt);
         return code;
     }
-    count(&pool->counters->sent);
-    count(&upstream->sent);
+    count_sent(attempt);
     *out = attempt;
     return 0;
+}
+
+int attempt_resend(struct attempt *attempt)
+{
+    int code = send_datagram(attempt);
+
+    if (code == 0) {
+        count_sent(attempt);
+    }
+    return code;
 }

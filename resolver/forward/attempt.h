@@ -24,15 +24,17 @@
 struct attempt;
 struct upstream;
 
-/* Told by an attempt. In each of the first three the owner may close it. */
+/* Told by an attempt. In each but the last the owner may close it. */
 struct attempt_events {
     /* A message answers the question; it is valid during the call. */
     void (*reply)(struct attempt *attempt, const uint8_t *message, size_t length,
                   size_t answers_at);
     /* The socket is of no more use: -errno (UV_EOF: closed by the upstream). */
     void (*error)(struct attempt *attempt, int code);
-    /* UPSTREAM_SILENT_MS have passed since it was sent; UDP only, once. */
+    /* It was sent upstream_silent_ms ago; once each time it was sent. */
     void (*silent)(struct attempt *attempt);
+    /* UPSTREAM_LISTEN_MS ago: `spent` is set now; the owner need not close it. */
+    void (*spent)(struct attempt *attempt);
     /* One was closed and freed. */
     void (*released)(void *user);
 };
@@ -46,6 +48,7 @@ struct attempt_pool {
     struct forward_counters *counters;
     unsigned most; /* sockets open at a time */
     unsigned open;
+    unsigned alive; /* attempts not freed yet */
     uint16_t ids[ATTEMPT_IDS];
     unsigned ids_left;
 };
@@ -61,10 +64,12 @@ struct attempt {
     /* the attempt's, to be read */
     struct attempt_pool *pool;
     struct upstream *upstream;
-    uint64_t sent_ms;
+    uint64_t first_ms; /* when it was sent first */
+    uint64_t sent_ms;  /* and last */
     bool stream;
     bool dnssec_ok;
-    bool counted_silent;
+    bool silent; /* that was told */
+    bool spent;
     bool closing;
     uint16_t question_length;
     uint16_t query_length;
@@ -94,6 +99,12 @@ struct attempt {
  */
 int attempt_open(struct attempt_pool *pool, struct upstream *upstream, bool stream,
                  const struct forward_question *question, struct attempt **out);
+
+/*
+ * Send it once more, over UDP, from the same port with the same id: that gives
+ * a forger no second chance (RFC 5452, section 5). 0 or -errno.
+ */
+int attempt_resend(struct attempt *attempt);
 
 /* Close it; no event will be told. May be called twice. */
 void attempt_close(struct attempt *attempt);

@@ -19,7 +19,8 @@ bool choice_add(struct choice *choice, const struct choice_candidate *candidate)
     return true;
 }
 
-static bool is_down(const struct choice_candidate *c)
+/* Only to be asked behind the others? */
+static bool is_behind(const struct choice_candidate *c)
 {
     return c->away || c->suspect;
 }
@@ -27,7 +28,7 @@ static bool is_down(const struct choice_candidate *c)
 /* How good a place is: lower is better, and all the living before all the others. */
 static unsigned level(const struct choice_candidate *c)
 {
-    return (is_down(c) ? CLASSES : 0) + (unsigned)c->class;
+    return (is_behind(c) ? CLASSES : 0) + (unsigned)c->class;
 }
 
 void choice_start(struct choice *choice)
@@ -65,9 +66,15 @@ static uint32_t public_ms(const struct choice *choice)
     return at_least(3 * choice->hedge_ms, CHOICE_PUBLIC_MS);
 }
 
+/* Over TCP its time begins anew. */
+static uint64_t begun_ms(const struct choice_candidate *c)
+{
+    return c->streaming ? c->sent_ms : c->asked_ms;
+}
+
 static bool is_silent(const struct choice_candidate *c, uint64_t now_ms, uint32_t ms)
 {
-    return c->state == CHOICE_ASKED && !c->streaming && now_ms >= c->asked_ms + ms;
+    return c->state == CHOICE_ASKED && now_ms >= begun_ms(c) + ms;
 }
 
 /* ---- whom to ask ---- */
@@ -77,7 +84,7 @@ static bool public_is_due(const struct choice *choice, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < choice->count; i++) {
         const struct choice_candidate *c = &choice->candidates[i];
-        if (c->class != FORWARD_PUBLIC && !is_down(c) && c->state != CHOICE_FAILED &&
+        if (c->class != FORWARD_PUBLIC && !c->away && !c->down && c->state != CHOICE_FAILED &&
             !is_silent(c, now_ms, public_ms(choice))) {
             return false;
         }
@@ -110,7 +117,7 @@ static uint32_t find_waiting(const struct choice *choice, bool living, bool othe
 {
     for (uint32_t i = 0; i < choice->count; i++) {
         const struct choice_candidate *c = &choice->candidates[i];
-        if (c->state != CHOICE_WAITING || (living && is_down(c)) ||
+        if (c->state != CHOICE_WAITING || (living && is_behind(c)) ||
             (other_region && region_is_asked(choice, c->region)) ||
             (c->class == FORWARD_PUBLIC && !public_is_due(choice, now_ms))) {
             continue;
@@ -178,8 +185,8 @@ static bool is_hopeless(const struct choice *choice, uint64_t now_ms)
     for (uint32_t i = 0; i < choice->count; i++) {
         const struct choice_candidate *c = &choice->candidates[i];
         if (c->state == CHOICE_FAILED) {
-            refused_alive = refused_alive || (c->spoke && !is_down(c));
-        } else if (!is_down(c) || !is_silent(c, now_ms, 2 * patience_ms(choice, c))) {
+            refused_alive = refused_alive || (c->spoke && !is_behind(c));
+        } else if (!is_behind(c) || !is_silent(c, now_ms, 2 * patience_ms(choice, c))) {
             return false;
         }
     }
@@ -239,6 +246,7 @@ enum choice_verdict choice_answered(struct choice *choice, uint32_t candidate, b
 
     c->state = CHOICE_ANSWERED;
     c->suspect = false; /* it is back */
+    c->down = false;
     if (positive) {
         return CHOICE_TAKE;
     }
@@ -278,9 +286,9 @@ static struct choice_step wait_step(const struct choice *choice, uint64_t now_ms
         const struct choice_candidate *c = &choice->candidates[i];
         if (c->state == CHOICE_ASKED) {
             earlier(&step.until_ms, c->asked_ms + choice->hedge_ms, now_ms);
-            earlier(&step.until_ms, c->asked_ms + patience_ms(choice, c), now_ms);
-            earlier(&step.until_ms, c->asked_ms + 2 * patience_ms(choice, c), now_ms);
-            earlier(&step.until_ms, c->asked_ms + public_ms(choice), now_ms);
+            earlier(&step.until_ms, begun_ms(c) + patience_ms(choice, c), now_ms);
+            earlier(&step.until_ms, begun_ms(c) + 2 * patience_ms(choice, c), now_ms);
+            earlier(&step.until_ms, begun_ms(c) + public_ms(choice), now_ms);
             earlier(&step.until_ms, c->sent_ms + CHOICE_RESEND_MS, now_ms);
         }
     }

@@ -7,9 +7,9 @@
  * public), then as written. The first is asked; one that stays silent for
  * hedge_ms is joined by one of another region, one that fails is replaced at
  * once. Public ones are asked only when every other is down or has failed this
- * very question. Those believed down come last, but they come: no state is
- * left only by a restart. When nobody is left to ask, the silent are asked
- * again.
+ * very question; a suspicion is not enough for that. Those believed down come
+ * last, but they come: no state is left only by a restart. When nobody is left
+ * to ask, the silent are asked again.
  *
  * What counts, best first: any answer of the best class that is not down; a
  * positive one of another; a negative one of a lesser class, and that only
@@ -47,6 +47,7 @@ struct choice_candidate {
     uint32_t usual_ms;
     bool away;    /* its region is gated, drained, held or forced down */
     bool suspect; /* it failed of late */
+    bool down;    /* a suspect for so long that it will not answer either */
 
     /* choice's own */
     enum choice_state state;
@@ -54,7 +55,7 @@ struct choice_candidate {
     bool streaming;    /* its answer is on the way over TCP */
     bool spoke;        /* it failed with an answer, not with silence or a dead socket */
     uint64_t asked_ms; /* first */
-    uint64_t sent_ms;  /* last */
+    uint64_t sent_ms;  /* last, over TCP then */
     const char *fault; /* what came of it, in a few words; static */
 };
 

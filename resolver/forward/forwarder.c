@@ -59,7 +59,7 @@ static void on_released(void *user)
     struct forwarder *forwarder = user;
 
     if (!forwarder->closing || forwarder->timer_open || forwarder->context.alive > 0 ||
-        forwarder->context.pool.open > 0) {
+        forwarder->context.pool.alive > 0) {
         return;
     }
     void (*closed)(void *) = forwarder->closed;

@@ -12,6 +12,8 @@
 
 #define TOLD_MAX 3 /* upstreams named when nobody answered */
 
+static const char silent_stream[] = "no answer over TCP";
+
 static void advance(struct lookup *lookup);
 
 static uint64_t now_ms(const struct lookup_context *context)
@@ -62,9 +64,6 @@ static void unlink_attempt(struct attempt *attempt)
 static void drop(struct attempt *attempt)
 {
     unlink_attempt(attempt);
-    if (attempt->owner == NULL) {
-        attempt->upstream->watched--;
-    }
     attempt_close(attempt);
 }
 
@@ -81,14 +80,12 @@ static void drop_candidate(struct lookup *lookup, uint32_t candidate)
 /* Listen to it for a moment longer when that may show something. */
 static void watch_or_drop(struct attempt *attempt)
 {
-    if (attempt->stream || attempt->counted_silent ||
-        attempt->upstream->watched >= UPSTREAM_WATCHED) {
+    if (attempt->spent || !upstream_watch_due(attempt->upstream, now_ms(context_of(attempt)))) {
         drop(attempt);
         return;
     }
     unlink_attempt(attempt);
     attempt->owner = NULL;
-    attempt->upstream->watched++;
     link_attempt(&context_of(attempt)->watched, attempt);
 }
 
@@ -112,16 +109,27 @@ static void on_closed(uv_handle_t *handle)
     context->released(context->user);
 }
 
+/* A question was failed that another upstream answered. */
+static void blame(const struct lookup *lookup, struct upstream *upstream, const char *what)
+{
+    directory_bad(lookup->context->directory, upstream, lookup->hash, what,
+                  now_ms(lookup->context));
+}
+
 /* Who failed a question that was answered is told apart from a question that is bad. */
-static void blame(const struct lookup *lookup)
+static void blame_all(const struct lookup *lookup)
 {
     const struct choice *choice = &lookup->choice;
 
     for (uint32_t i = 0; i < choice->count; i++) {
         const struct choice_candidate *c = &choice->candidates[i];
         if (c->state == CHOICE_FAILED && c->spoke) {
-            directory_bad(lookup->context->directory, c->upstream, lookup->hash, c->fault,
-                          now_ms(lookup->context));
+            blame(lookup, c->upstream, c->fault);
+        }
+    }
+    for (const struct attempt *a = lookup->attempts; a != NULL; a = a->next) {
+        if (a->stream && a->silent) {
+            blame(lookup, a->upstream, silent_stream);
         }
     }
 }
@@ -133,7 +141,7 @@ static void finish(struct lookup *lookup, const struct forward_reply *reply)
     }
     lookup->finished = true;
     if (reply->message != NULL) {
-        blame(lookup);
+        blame_all(lookup);
     }
     for (struct attempt *attempt = lookup->attempts, *next; attempt != NULL; attempt = next) {
         next = attempt->next;
@@ -232,27 +240,68 @@ static void socket_failed(struct lookup_context *context, struct upstream *upstr
     }
 }
 
-static void ask(struct lookup *lookup, uint32_t candidate, bool stream, bool probe)
+/*
+ * Open an attempt. Where sockets have run out, the one of this question that
+ * has been silent longest gives up its own.
+ */
+static int open_attempt(struct lookup *lookup, uint32_t candidate, bool stream)
 {
-    struct lookup_context *context = lookup->context;
-    struct choice_candidate *c = &lookup->choice.candidates[candidate];
-    bool again = c->state == CHOICE_ASKED && !stream;
+    struct attempt_pool *pool = &lookup->context->pool;
+    struct upstream *upstream = lookup->choice.candidates[candidate].upstream;
     struct attempt *attempt;
 
-    int code = attempt_open(&context->pool, c->upstream, stream, &lookup->question, &attempt);
+    int code = attempt_open(pool, upstream, stream, &lookup->question, &attempt);
+    if (code == -EMFILE && lookup->attempts != NULL) {
+        struct attempt *oldest = lookup->attempts;
+        while (oldest->next != NULL) {
+            oldest = oldest->next;
+        }
+        drop(oldest);
+        code = attempt_open(pool, upstream, stream, &lookup->question, &attempt);
+    }
     if (code == 0) {
         attempt->owner = lookup;
         attempt->candidate = candidate;
         attempt->question = lookup->hash;
         link_attempt(&lookup->attempts, attempt);
-    } else {
-        socket_failed(context, c->upstream, stream, code);
-        if (!again || !attempt_is_local(code)) {
-            fail_candidate(lookup, candidate, stream && !attempt_is_local(code), fault_of(code));
-            return;
-        }
+    }
+    return code;
+}
+
+static void ask(struct lookup *lookup, uint32_t candidate, bool stream, bool probe)
+{
+    struct lookup_context *context = lookup->context;
+    struct upstream *upstream = lookup->choice.candidates[candidate].upstream;
+    int code = open_attempt(lookup, candidate, stream);
+
+    if (code < 0) {
+        socket_failed(context, upstream, stream, code);
+        fail_candidate(lookup, candidate, stream && !attempt_is_local(code), fault_of(code));
+        return;
     }
     choice_asked(&lookup->choice, candidate, probe, now_ms(context));
+}
+
+/* Ask it once more: what was sent may be lost. */
+static void ask_again(struct lookup *lookup, uint32_t candidate)
+{
+    struct lookup_context *context = lookup->context;
+    struct attempt *attempt = lookup->attempts;
+
+    while (attempt != NULL && attempt->candidate != candidate) {
+        attempt = attempt->next;
+    }
+    if (attempt == NULL) {
+        ask(lookup, candidate, false, false); /* it had to give up its socket */
+        return;
+    }
+    int code = attempt_resend(attempt);
+    if (code < 0 && !attempt_is_local(code)) {
+        socket_failed(context, attempt->upstream, false, code);
+        fail_candidate(lookup, candidate, false, fault_of(code));
+        return;
+    }
+    choice_asked(&lookup->choice, candidate, false, now_ms(context));
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -303,7 +352,7 @@ static void advance(struct lookup *lookup)
             ask(lookup, step.candidate, false, false);
             break;
         case CHOICE_RESEND:
-            ask(lookup, step.candidate, false, false);
+            ask_again(lookup, step.candidate);
             break;
         case CHOICE_WAIT:
             wake_after(lookup, step.until_ms - now);
@@ -362,8 +411,7 @@ static void on_truncated(struct attempt *attempt)
     struct lookup_context *context = context_of(attempt);
     uint32_t candidate = attempt->candidate;
 
-    directory_good(context->directory, attempt->upstream, now_ms(context) - attempt->sent_ms,
-                   now_ms(context));
+    upstream_heard(attempt->upstream, now_ms(context)); /* whether it is good, TCP will show */
     if (lookup == NULL) {
         drop(attempt);
         return;
@@ -397,7 +445,7 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
         scrub_answer(message, length, answers_at, &question, context->answer, LOOKUP_ANSWER_MAX,
                      &answer_length, &fault);
     if (verdict != SCRUB_FAILED) {
-        directory_good(context->directory, upstream, now - attempt->sent_ms, now);
+        directory_good(context->directory, upstream, now - attempt->first_ms, now);
         if (lookup == NULL) {
             drop(attempt);
         } else {
@@ -418,22 +466,36 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
 static void on_error(struct attempt *attempt, int code)
 {
     struct lookup *lookup = attempt->owner;
+    struct lookup_context *context = context_of(attempt);
+    bool spoke = attempt->stream && !attempt_is_local(code);
 
-    socket_failed(context_of(attempt), attempt->upstream, attempt->stream, code);
-    if (lookup == NULL) {
-        drop(attempt);
-    } else {
-        bool spoke = attempt->stream && !attempt_is_local(code);
+    socket_failed(context, attempt->upstream, attempt->stream, code);
+    if (lookup != NULL) {
         fail_candidate(lookup, attempt->candidate, spoke, fault_of(code));
         advance(lookup);
+        return;
     }
+    if (spoke) {
+        directory_bad(context->directory, attempt->upstream, attempt->question, fault_of(code),
+                      now_ms(context));
+    }
+    drop(attempt);
 }
 
 static void on_silent(struct attempt *attempt)
 {
     struct lookup_context *context = context_of(attempt);
 
-    directory_silent(context->directory, attempt->upstream, attempt->sent_ms, now_ms(context));
+    if (!attempt->stream) {
+        directory_silent(context->directory, attempt->upstream, attempt->sent_ms, now_ms(context));
+    } else if (attempt->owner == NULL) {
+        directory_bad(context->directory, attempt->upstream, attempt->question, silent_stream,
+                      now_ms(context));
+    }
+}
+
+static void on_spent(struct attempt *attempt)
+{
     if (attempt->owner == NULL) {
         drop(attempt);
     }
@@ -452,6 +514,7 @@ void lookup_context_init(struct lookup_context *context)
         .reply = on_reply,
         .error = on_error,
         .silent = on_silent,
+        .spent = on_spent,
         .released = on_attempt_released,
     };
 
@@ -539,6 +602,7 @@ static void plan(struct lookup *lookup, const struct forward_rule *rule)
             .usual_ms = atomic_load_explicit(&upstream->usual_ms, memory_order_relaxed),
             .away = is_away(described),
             .suspect = upstream->suspect,
+            .down = upstream_is_down(upstream, now),
         };
         (void)choice_add(choice, &candidate);
     }

@@ -18,7 +18,7 @@ static void smooth(struct upstream *upstream, uint64_t took_ms)
     atomic_store_explicit(&upstream->usual_ms, usual, memory_order_relaxed);
 }
 
-static void heard(struct upstream *upstream, uint64_t now_ms)
+void upstream_heard(struct upstream *upstream, uint64_t now_ms)
 {
     upstream->heard_ms = now_ms;
     upstream->silent_count = 0;
@@ -32,7 +32,7 @@ static void count_failure(struct upstream *upstream)
 bool upstream_good(struct upstream *upstream, uint64_t took_ms, uint64_t now_ms)
 {
     smooth(upstream, took_ms);
-    heard(upstream, now_ms);
+    upstream_heard(upstream, now_ms);
     upstream->bad_count = 0;
     return upstream->suspect;
 }
@@ -40,7 +40,17 @@ bool upstream_good(struct upstream *upstream, uint64_t took_ms, uint64_t now_ms)
 void upstream_spoke(struct upstream *upstream, uint64_t now_ms)
 {
     count_failure(upstream);
-    heard(upstream, now_ms);
+    upstream_heard(upstream, now_ms);
+}
+
+uint32_t upstream_silent_ms(const struct upstream *upstream)
+{
+    uint32_t ms = 3 * atomic_load_explicit(&upstream->usual_ms, memory_order_relaxed);
+
+    if (ms < UPSTREAM_SILENT_MS) {
+        return UPSTREAM_SILENT_MS;
+    }
+    return ms < UPSTREAM_LISTEN_MS ? ms : UPSTREAM_LISTEN_MS;
 }
 
 bool upstream_silent(struct upstream *upstream, uint64_t sent_ms)
@@ -91,5 +101,19 @@ bool upstream_probe_due(struct upstream *upstream, uint64_t now_ms)
         return false;
     }
     upstream->probe_due_ms = now_ms + UPSTREAM_PROBE_MS;
+    return true;
+}
+
+bool upstream_is_down(const struct upstream *upstream, uint64_t now_ms)
+{
+    return upstream->suspect && now_ms >= upstream->since_ms + UPSTREAM_DOWN_MS;
+}
+
+bool upstream_watch_due(struct upstream *upstream, uint64_t now_ms)
+{
+    if (now_ms < upstream->watch_due_ms) {
+        return false;
+    }
+    upstream->watch_due_ms = now_ms + UPSTREAM_WATCH_MS;
     return true;
 }

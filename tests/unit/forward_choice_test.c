@@ -17,7 +17,8 @@
 /*
  * One question, played out in simulated time. Candidates are named a, b, c in
  * the order written, and described by class (o own, t other, p public), region
- * and "-" when it is away or "?" when it is suspect: "o1 t2- p9". What they do:
+ * and "-" when it is away, "?" when it is suspect or "!" when it is so for long:
+ * "o1 t2- p9". What they do:
  * who, ms after it was asked first, and "+" positive, "-" negative, "s"
  * SERVFAIL, "r" refused, "~" sends us to TCP: "a10s b5+". Expected: who is
  * asked when ("?" marks a probe), and how it ends: whose answer of which kind
@@ -65,9 +66,10 @@ static void add_all(struct play *play, const char *candidates)
                   : *candidates == 't' ? FORWARD_OTHER
                                        : FORWARD_PUBLIC;
         c.region = (uint32_t)(candidates[1] - '0');
-        for (candidates += 2; *candidates == '-' || *candidates == '?'; candidates++) {
+        for (candidates += 2; *candidates != ' ' && *candidates != '\0'; candidates++) {
             c.away = c.away || *candidates == '-';
-            c.suspect = c.suspect || *candidates == '?';
+            c.down = c.down || *candidates == '!';
+            c.suspect = c.suspect || *candidates != '-';
         }
         candidates += *candidates == ' ';
         assert_true(choice_add(&play->choice, &c));
@@ -106,6 +108,7 @@ static void reply(struct play *play, char name, char kind, uint64_t now_ms)
         return;
     case '~':
         choice_streaming(&play->choice, candidate);
+        choice_asked(&play->choice, candidate, false, now_ms);
         return;
     default:
         if (choice_answered(&play->choice, candidate, kind == '+') == CHOICE_TAKE) {
@@ -238,11 +241,13 @@ static void public_comes_last(void **state)
         { "after a long silence", "o1 p9", "b5+", "a0 b300", "b+305" },
         { "of everybody", "o1 t2 p9", "c5+", "a0 b100 c400", "c+405" },
         { "when all failed", "o1 t2 p9", "a1s b1s c5+", "a0 b1 c2", "c+7" },
-        { "at once when all are down", "o1- t2? p9", "c5+", "c0 b?0", "c+5" },
+        { "at once when all are down", "o1- t2! p9", "c5+", "c0 b?0", "c+5" },
+        { "a suspicion is not enough", "o1? t2? p9", "c5+", "a0 b?0 c300", "c+305" },
         { "its negative answer, when all are down", "o1- t2- p9", "c5-", "c0", "c-5" },
         { "not after a negative answer", "o1 t2 p9", "b5-", "a0 b100", "b-200" },
         { "a silent one is given its time then", "o1 p9", "b5-", "a0 b300", "b-305" },
         { "a suspect public is not probed", "o1 p9?", "a5+", "a0", "a+5" },
+        { "one behind a public that fails", "o1? p9", "a5r b5+", "a0 b5", "b+10" },
         { "but when it is all there is", "p8 p9?", "a5+", "a0 b?0", "a+5" },
     };
 
@@ -281,7 +286,8 @@ static void a_negative_answer_of_a_lesser_class_waits(void **state)
         { "it stays silent", "o1 t2", "b5-", "a0 b100", "b-200" },
         { "another of the silent region is not waited for", "o1 o1 t2", "c5-", "a0 c100", "c-200" },
         { "another of a failed one is", "o1 o1 t2", "a105s b9+ c2-", "a0 c100 b105", "b+114" },
-        { "TCP is waited for", "o1 t2", "a50~ b5-", "a0 b100", "b-1700" },
+        { "TCP is waited for", "o1 t2", "a50~ a240+ b5-", "a0 b100", "a+240" },
+        { "but not until the end", "o1 t2", "a50~ b5-", "a0 b100", "b-250" },
         { "a third region is not", "o1 t2 t3", "a101s b40- c1+", "a0 b100", "b-140" },
         { "a region believed down is no authority", "o1- t2 t3", "b5s a5- c5+", "b0 c5", "c+10" },
         { "unless nobody else is", "o1- t2", "b5s a5-", "b0 a5", "a-10" },

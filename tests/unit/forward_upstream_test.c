@@ -108,6 +108,65 @@ static void a_suspect_is_probed_once_a_second(void **state)
     assert_true(upstream_probe_due(&u, 5000 + 3 * UPSTREAM_PROBE_MS));
 }
 
+static void what_is_suspect_for_long_is_down(void **state)
+{
+    struct upstream u = { .suspect = false };
+
+    (void)state;
+    assert_false(upstream_is_down(&u, 100000));
+    upstream_set(&u, true, "silent", 100000);
+    assert_false(upstream_is_down(&u, 100000 + UPSTREAM_PROBE_MS));
+    assert_true(upstream_is_down(&u, 100000 + UPSTREAM_DOWN_MS));
+    upstream_set(&u, false, "", 200000);
+    assert_false(upstream_is_down(&u, 300000));
+}
+
+static void what_is_usually_slow_is_silent_later(void **state)
+{
+    static const uint32_t cases[][2] = {
+        { 0, UPSTREAM_SILENT_MS },
+        { 1, UPSTREAM_SILENT_MS },
+        { 66, UPSTREAM_SILENT_MS },
+        { 100, 300 },
+        { 199, 597 },
+        { 201, UPSTREAM_LISTEN_MS },
+        { 60000, UPSTREAM_LISTEN_MS },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct upstream u = { .usual_ms = cases[i][0] };
+        assert_int_equal(upstream_silent_ms(&u), cases[i][1]);
+    }
+}
+
+static void a_word_that_is_no_answer_ends_no_suspicion(void **state)
+{
+    struct upstream u = { .suspect = false };
+
+    (void)state;
+    assert_false(upstream_bad(&u, 7));
+    assert_false(upstream_bad(&u, 8));
+    assert_false(upstream_silent(&u, 1000));
+    assert_false(upstream_silent(&u, 1100));
+    upstream_heard(&u, 1150);
+    assert_false(upstream_silent(&u, 1200));
+    assert_true(upstream_bad(&u, 9));
+    assert_int_equal(u.usual_ms, 0);
+}
+
+static void few_of_those_overtaken_are_listened_to(void **state)
+{
+    struct upstream u = { .suspect = false };
+    unsigned watched = 0;
+
+    (void)state;
+    for (uint64_t now_ms = 5000; now_ms < 6000; now_ms++) {
+        watched += upstream_watch_due(&u, now_ms);
+    }
+    assert_int_equal(watched, 1000 / UPSTREAM_WATCH_MS);
+}
+
 static void the_usual_time_follows(void **state)
 {
     struct upstream u = { .suspect = false };
@@ -140,6 +199,10 @@ int main(void)
         cmocka_unit_test(a_good_answer_forgets_the_bad_ones),
         cmocka_unit_test(a_good_answer_ends_the_suspicion),
         cmocka_unit_test(a_suspect_is_probed_once_a_second),
+        cmocka_unit_test(what_is_suspect_for_long_is_down),
+        cmocka_unit_test(what_is_usually_slow_is_silent_later),
+        cmocka_unit_test(a_word_that_is_no_answer_ends_no_suspicion),
+        cmocka_unit_test(few_of_those_overtaken_are_listened_to),
         cmocka_unit_test(the_usual_time_follows),
     };
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <cmocka.h>
 
@@ -37,6 +38,7 @@ enum behaviour {
     IMPOSTORS,  /* wrong id, wrong question, wrong source; then the truth */
     TRUNCATED,  /* come by TCP; there the answer comes in pieces */
     HANGING_UP, /* come by TCP; there the connection is closed */
+    HANGING,    /* come by TCP; there nothing comes */
 };
 
 struct stub {
@@ -44,6 +46,9 @@ struct stub {
     unsigned rcode;
     unsigned delay_ms;
     unsigned asked; /* over UDP */
+    unsigned ports; /* times in a row that a question came from another port or with another id */
+    uint16_t flags; /* of the last question */
+    uint16_t last_port, last_id;
     unsigned connected;
     struct addr address;
     int fd;
@@ -127,6 +132,7 @@ static size_t answer(const struct stub *stub, const uint8_t *query, size_t lengt
         return size;
     case TRUNCATED:
     case HANGING_UP:
+    case HANGING:
         size = make_answer(stub, query, length, WIRE_TC, 0, out);
         return size;
     default:
@@ -208,6 +214,10 @@ static void on_query(uv_poll_t *poll, int status, int events)
         return;
     }
     stub->asked++;
+    stub->flags = wire_get16(query + 2);
+    stub->ports += from.sin_port != stub->last_port || wire_get16(query) != stub->last_id;
+    stub->last_port = from.sin_port;
+    stub->last_id = wire_get16(query);
     if (stub->behaviour == SILENT) {
         return;
     }
@@ -277,6 +287,9 @@ static void stream_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer
     }
     if (parcel->stub->behaviour == HANGING_UP) {
         parcel_close(parcel);
+        return;
+    }
+    if (parcel->stub->behaviour == HANGING) {
         return;
     }
     size_t length = make_answer(parcel->stub, parcel->query + 2, parcel->query_length - 2,
@@ -548,6 +561,7 @@ static void the_first_upstream_answers_alone(void **state)
     assert_int_equal(COUNTER(sent), 1);
     assert_non_null(strstr(q.upstream, "seoul 127.0.0.1:"));
     assert_memory_equal(q.bytes + WIRE_QUESTION, "\3wWw\7example\3com", 17);
+    assert_int_equal(first->flags, WIRE_RD | WIRE_AD);
     assert_true(is_described("\"region\":\"seoul\",\"class\":\"own\",\"state\":\"up\""));
 }
 
@@ -755,6 +769,56 @@ static void a_connection_that_is_closed_goes_on(void **state)
     assert_int_equal(first->connected, 1);
 }
 
+/* Ask ever new names until somebody is suspect. */
+static bool is_suspect_of_some(void *user)
+{
+    static char name[] = "\1a\2xy";
+    struct question *q = user;
+
+    if (q->asked_ms == 0 || q->done > 0) {
+        name[1] = (char)(name[1] == 'z' ? 'a' : name[1] + 1);
+        ask_about(q, name, WIRE_A, false);
+    }
+    return is_described("suspect");
+}
+
+static void connections_without_answers_make_suspect(void **state)
+{
+    static struct question q;
+
+    (void)state;
+    struct stub *first = add(HANGING, FORWARD_OWN);
+    add(GOOD, FORWARD_OTHER);
+    rule.hedge_ms = 20;
+    ask(&q);
+    run_until(is_suspect_of_some, &q);
+    assert_true(is_described("\"reason\":\"no answer over TCP to 3 questions that others"));
+    assert_true(first->connected >= 3);
+}
+
+static void a_question_without_socket_takes_that_of_its_silent_try(void **state)
+{
+    static struct question q;
+    struct rlimit all, none;
+
+    (void)state;
+    struct stub *silent = add(SILENT, FORWARD_OWN);
+    add(GOOD, FORWARD_OTHER);
+    rule.hedge_ms = 50;
+    ask(&q);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    int lowest_free = dup(silent->fd);
+    assert_true(lowest_free >= 0);
+    close(lowest_free);
+    none = all;
+    none.rlim_cur = (rlim_t)lowest_free;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    wait_for(&q);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    assert_int_equal(q.from, 1);
+    assert_int_equal(silent->asked, 1);
+}
+
 static void equal_questions_are_asked_once(void **state)
 {
     static struct question q[5];
@@ -796,6 +860,8 @@ static void nobody_answers_by_the_deadline(void **state)
     assert_non_null(strstr(q.ede_text, ": no answer; tokyo 127.0.0.1:"));
     assert_in_range(first->asked, 2, 5); /* and they were asked again meanwhile */
     assert_in_range(second->asked, 2, 5);
+    assert_int_equal(first->ports, 1); /* always from the same port: one chance for a forger */
+    assert_int_equal(second->ports, 1);
     assert_int_equal(COUNTER(failed), 1);
 }
 
@@ -1107,6 +1173,8 @@ int main(void)
         TEST(impostors_are_ignored),
         TEST(a_truncated_answer_is_fetched_over_tcp),
         TEST(a_connection_that_is_closed_goes_on),
+        TEST(connections_without_answers_make_suspect),
+        TEST(a_question_without_socket_takes_that_of_its_silent_try),
         TEST(equal_questions_are_asked_once),
         TEST(nobody_answers_by_the_deadline),
         TEST(when_all_fail_the_reasons_are_told_at_once),

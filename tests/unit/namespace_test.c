@@ -147,7 +147,8 @@ static void ask_into(struct text *out, const struct namespace *ns, const char *q
     const uint8_t *name = dname(question);
     size_t length = name_length(name);
     const struct node *node = namespace_find(ns, name, length);
-    const struct node *holder = node == NULL ? namespace_encloser(ns, name, length) : node;
+    const struct node *holder =
+        node == NULL ? namespace_encloser(ns, name, length, name_labels(name)) : node;
 
     if (holder == NULL) {
         text_put(out, "not ours\n");
@@ -725,7 +726,8 @@ static void ten_thousand_names_are_found_and_no_others(void **state)
         const uint8_t *bytes = dname(name);
         const struct node *node = namespace_find(ns, bytes, name_length(bytes));
         assert_true((node != NULL) == (i < 10000));
-        const struct node *encloser = namespace_encloser(ns, bytes, name_length(bytes));
+        const struct node *encloser =
+            namespace_encloser(ns, bytes, name_length(bytes), name_labels(bytes));
         assert_int_equal(name_labels(encloser->dname), 3);
     }
     namespace_free(ns);
@@ -744,9 +746,9 @@ static void long_names_are_enclosed_too(void **state)
         name[2 * i + 1] = i == 126 ? 'x' : 'a';
     }
     name[254] = 0;
-    assert_ptr_equal(namespace_encloser(ns, name, 255), ns->nodes);
+    assert_ptr_equal(namespace_encloser(ns, name, 255, name_labels(name)), ns->nodes);
     name[253] = 'y';
-    assert_null(namespace_encloser(ns, name, 255));
+    assert_null(namespace_encloser(ns, name, 255, name_labels(name)));
     namespace_free(ns);
 }
 
