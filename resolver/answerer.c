@@ -12,10 +12,11 @@
 #include "resolver/query.h"
 #include "resolver/rcu.h"
 #include "resolver/relay.h"
+#include "resolver/thread.h"
 
 #define CONTROL_BYTES 64 /* room for one packet-info message of either family */
 #define STOP_SIGNAL   SIGUSR2
-#define STOP_AGAIN_NS 10000000
+#define STOP_AGAIN_NS 1000000
 
 /* A source address, as narrow as the families we serve. */
 union source {
@@ -73,8 +74,9 @@ static void init_batches(struct answerer *a)
 
 /*
  * The address a packet was sent to, from its packet-info message. The
- * interface of an IPv4 one is cleared in place: the message goes back with the
- * answer, and routing chooses the way.
+ * interface is cleared in place, but for a link-local address that means
+ * nothing without one: the message goes back with the answer, and routing
+ * chooses the way.
  */
 static void read_local(struct msghdr *header, struct handover_client *client)
 {
@@ -87,7 +89,10 @@ static void read_local(struct msghdr *header, struct handover_client *client)
             client->interface = 0;
             client->has_local = true;
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-            const struct in6_pktinfo *info = (const struct in6_pktinfo *)(void *)CMSG_DATA(c);
+            struct in6_pktinfo *info = (struct in6_pktinfo *)(void *)CMSG_DATA(c);
+            if (!IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr)) {
+                info->ipi6_ifindex = 0;
+            }
             client->local = info->ipi6_addr;
             client->interface = info->ipi6_ifindex;
             client->has_local = true;
@@ -259,7 +264,6 @@ int answerer_start(const struct answerer_setup *setup, struct answerer **out, st
 {
     const struct sigaction action = { .sa_handler = on_stop_signal };
     struct answerer *a = aligned_alloc(64, sizeof(*a));
-    sigset_t all, before;
 
     if (a == NULL) {
         return error_set(err, -ENOMEM, "out of memory for an answerer");
@@ -270,36 +274,28 @@ int answerer_start(const struct answerer_setup *setup, struct answerer **out, st
     query_thread_init(&a->query, setup->counters);
     init_batches(a);
     (void)sigaction(STOP_SIGNAL, &action, NULL);
-    /* signals are the control thread's business, but for the one that ends a wait */
-    sigfillset(&all);
-    sigdelset(&all, STOP_SIGNAL);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&a->thread, NULL, answer, a);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) {
+    int rc = thread_start(&a->thread, "answerer", STOP_SIGNAL, answer, a);
+    if (rc < 0) {
         free(a);
-        return error_set(err, -rc, "cannot start an answerer: %s", strerror(rc));
+        return error_set(err, rc, "cannot start an answerer: %s", strerror(-rc));
     }
-    (void)pthread_setname_np(a->thread, "answerer");
     *out = a;
     return 0;
 }
 
 void answerer_stop(struct answerer *answerer)
 {
+    const struct timespec moment = { .tv_nsec = STOP_AGAIN_NS };
+
     if (answerer == NULL) {
         return;
     }
-    struct timespec until;
-
     atomic_store(&answerer->stop, true);
     /* a signal that comes just before recvmmsg is missed by it: signal again */
-    do {
+    (void)pthread_kill(answerer->thread, STOP_SIGNAL);
+    while (pthread_tryjoin_np(answerer->thread, NULL) == EBUSY) {
+        (void)nanosleep(&moment, NULL);
         (void)pthread_kill(answerer->thread, STOP_SIGNAL);
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += STOP_AGAIN_NS;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-    } while (pthread_timedjoin_np(answerer->thread, NULL, &until) == ETIMEDOUT);
+    }
     free(answerer);
 }

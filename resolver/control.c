@@ -54,6 +54,7 @@ struct control {
     struct snapshot *snapshot;
     struct api *api;
     struct reload reload; /* model NULL: none */
+    bool reload_again;    /* when it has ended: the file has changed meanwhile */
     unsigned closing;     /* parts that still have handles */
 };
 
@@ -146,8 +147,10 @@ static int load_accepted(struct control *c, const struct config_report *report,
                   err.path, err.message);
         return rc;
     }
-    char where[512];
-    (void)error_format(&report->errors[0], where, sizeof(where));
+    char where[512] = "";
+    if (report->count > 0) {
+        (void)error_format(&report->errors[0], where, sizeof(where));
+    }
     set_warning(c, where);
     log_event(LOG_ERROR, "running the last accepted configuration",
               "config=%s errors=%zu first=%s", c->path, report->count, where);
@@ -265,6 +268,37 @@ static void end_reload(struct control *c, bool ok, const char *report)
     if (reload.done != NULL) {
         reload.done(reload.user, ok, report);
     }
+    if (c->reload_again) {
+        c->reload_again = false;
+        control_reload(c, NULL, NULL);
+    }
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* What is settled at the start, and only there, is told of rather than done. */
+static void tell_what_waits(const struct control *c, const struct model *fresh)
+{
+    const struct model *old = c->snapshot->model;
+
+    const struct {
+        const char *key;
+        bool changed;
+    } settled[] = {
+        { "node.threads", old->threads != fresh->threads },
+        { "node.user", !is_same_text(old->node_user, fresh->node_user) },
+        { "api.socket", c->options.socket_path == NULL &&
+                            !is_same_text(old->api_socket, fresh->api_socket) },
+    };
+
+    for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++) {
+        if (settled[i].changed) {
+            log_event(LOG_WARNING, "changed, but needs a restart", "key=%s", settled[i].key);
+        }
+    }
 }
 
 static void refuse_reload(struct control *c, const struct error *err)
@@ -305,6 +339,7 @@ static void finish_reload(struct control *c)
         refuse_reload(c, &err);
         return;
     }
+    tell_what_waits(c, fresh->model);
     c->generation++;
     (void)put_in_force(c, fresh, &err); /* only the first time can fail */
     set_warning(c, NULL);
@@ -515,8 +550,13 @@ static void shut_down(struct control *c)
 
     if (c->reload.model != NULL) {
         health_unbind(c->health, c->reload.binding);
+        prober_sync(c->prober);
         model_free(c->reload.model);
+        c->reload_again = false;
         end_reload(c, false, "the server is stopping\n");
+    }
+    if (c->server != NULL) {
+        server_on_retired(c->server, NULL, NULL); /* the loop goes first */
     }
     close_handles(c);
     uv_run(&c->loop, UV_RUN_DEFAULT);
@@ -541,7 +581,11 @@ static void on_signal(uv_signal_t *handle, int number)
     struct control *c = handle->data;
 
     if (number == SIGHUP) {
-        control_reload(c, NULL, NULL);
+        if (c->reload.model != NULL) {
+            c->reload_again = true;
+        } else {
+            control_reload(c, NULL, NULL);
+        }
         return;
     }
     log_event(LOG_INFO, "stopping", "signal=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");

@@ -71,13 +71,18 @@ static int open_udp(struct listener *l, bool shared, int *out)
         close(fd);
         return rc;
     }
+    bool v4 = l->address.family == ADDR_V4;
+    int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
     (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
     /* never fragment by path MTU tricks: RFC 9715 */
-    (void)set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+    (void)set_option(fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
+                     v4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_OMIT);
     if (l->is_wildcard) {
-        bool v4 = l->address.family == ADDR_V4;
-        (void)set_option(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO,
-                         1);
+        rc = set_option(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1);
+        if (rc < 0) {
+            close(fd);
+            return rc;
+        }
     }
     read_port(fd, &l->address);
     *out = fd;
@@ -142,6 +147,8 @@ static int explain(const struct model_listener *model, int rc, struct error *err
         error_hint(err, "ports below 1024 need root or CAP_NET_BIND_SERVICE");
     } else if (rc == -EADDRNOTAVAIL) {
         error_hint(err, "no interface of this machine has this address");
+    } else if (rc == -EMFILE) {
+        error_hint(err, "raise the limit of open files: ulimit -n, LimitNOFILE of systemd");
     }
     return rc;
 }

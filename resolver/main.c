@@ -86,7 +86,8 @@ static const char demo_help[] =
 
 static const char check_help[] =
     "Validate a configuration and the zone files it names: every error with file, line,\n"
-    "column and a hint. Exit code 1 when there is one.\n"
+    "column and a hint. Exit code 1 when there is one. What this machine lacks for it\n"
+    "(node.user, rights to write) is a warning.\n"
     "\n"
     "      --print          the effective configuration, defaults filled in\n"
     "      --timing         how long each service may take to leave a region\n"
@@ -109,7 +110,8 @@ static const char why_help[] =
 
 static const char query_help[] =
     "Ask the running server over UDP (TCP when the answer is truncated) and show what\n"
-    "came back and how long it took. TYPE is A unless given. Exit code 1: the answer\n"
+    "came back (its flags and extended errors, too) and how long it took. TYPE is A\n"
+    "unless given. Exit code 1: the answer\n"
     "is an error; 3: there is none.\n"
     "\n"
     "  -s, --server ADDR    another server, with a port if it is not 53\n"

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "resolver/rcu.h"
+#include "resolver/thread.h"
 
 #ifdef LEEWARD_TSAN
 char rcu_edge;
@@ -33,11 +34,11 @@ static void *reclaim(void *user)
         pthread_mutex_lock(&p->lock);
         while (batch != NULL) {
             struct retired *next = batch->next;
-            batch->next = p->free;
-            p->free = batch;
+            batch->next = p->unread;
+            p->unread = batch;
             batch = next;
         }
-        if (p->wake != NULL && !p->stop) {
+        if (p->wake != NULL) {
             p->wake(p->user);
         }
     }
@@ -45,16 +46,27 @@ static void *reclaim(void *user)
     return NULL;
 }
 
-int publication_init(struct publication *publication)
+void publication_init(struct publication *publication)
 {
-    struct publication *p = publication;
+    *publication = (struct publication){ 0 };
+    pthread_mutex_init(&publication->lock, NULL);
+    pthread_cond_init(&publication->changed, NULL);
+}
 
-    atomic_init(&p->current, NULL);
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->changed, NULL);
-    int rc = pthread_create(&p->reclaimer, NULL, reclaim, p);
-    p->running = rc == 0;
-    return -rc;
+int publication_start(struct publication *publication)
+{
+    int rc = thread_start(&publication->reclaimer, "reclaimer", 0, reclaim, publication);
+
+    publication->running = rc == 0;
+    return rc;
+}
+
+void publication_on_retired(struct publication *publication, void (*wake)(void *user), void *user)
+{
+    pthread_mutex_lock(&publication->lock);
+    publication->wake = wake;
+    publication->user = user;
+    pthread_mutex_unlock(&publication->lock);
 }
 
 void publication_put(struct publication *publication, struct snapshot *snapshot)
@@ -81,9 +93,9 @@ struct snapshot *publication_take(struct publication *publication)
     struct publication *p = publication;
 
     pthread_mutex_lock(&p->lock);
-    struct retired *retired = p->free;
+    struct retired *retired = p->unread;
     if (retired != NULL) {
-        p->free = retired->next;
+        p->unread = retired->next;
     }
     pthread_mutex_unlock(&p->lock);
     if (retired == NULL) {
@@ -94,7 +106,7 @@ struct snapshot *publication_take(struct publication *publication)
     return snapshot;
 }
 
-struct snapshot *publication_fini(struct publication *publication)
+struct snapshot *publication_stop(struct publication *publication)
 {
     struct publication *p = publication;
 
@@ -107,4 +119,11 @@ struct snapshot *publication_fini(struct publication *publication)
         p->running = false;
     }
     return atomic_exchange(&p->current, NULL);
+}
+
+void publication_fini(struct publication *publication)
+{
+    REQUIRE(!publication->running && publication->waiting == NULL && publication->unread == NULL);
+    pthread_mutex_destroy(&publication->lock);
+    pthread_cond_destroy(&publication->changed);
 }

@@ -20,13 +20,23 @@ struct publication {
     bool running;
     bool stop;
     struct retired *waiting; /* for a grace period, newest first */
-    struct retired *free;    /* unread by anyone */
+    struct retired *unread;  /* by anyone */
     void (*wake)(void *user);
     void *user;
 };
 
+/* Nothing is published yet, and no thread runs. */
+void publication_init(struct publication *publication);
+
 /* Start the reclaim thread. -errno when it cannot be made. */
-int publication_init(struct publication *publication);
+int publication_start(struct publication *publication);
+
+/*
+ * Call `wake` whenever there is something to take; NULL: never any more, from
+ * the return of this call on. It is called in the reclaim thread and must not
+ * call into the publication: use it to wake a loop.
+ */
+void publication_on_retired(struct publication *publication, void (*wake)(void *user), void *user);
 
 /* Publish; the one in force until now will come back from publication_take. */
 void publication_put(struct publication *publication, struct snapshot *snapshot);
@@ -34,8 +44,14 @@ void publication_put(struct publication *publication, struct snapshot *snapshot)
 /* The next snapshot nobody reads any more, or NULL. Control thread. */
 struct snapshot *publication_take(struct publication *publication);
 
-/* Readers must be gone. Returns the one in force; take the others first or after. */
-struct snapshot *publication_fini(struct publication *publication);
+/*
+ * End the reclaim thread. Readers must be gone. Returns the snapshot in force
+ * (NULL: none was published); those retired are all to be taken then.
+ */
+struct snapshot *publication_stop(struct publication *publication);
+
+/* Everything was taken. */
+void publication_fini(struct publication *publication);
 
 /* The snapshot in force; valid until the reading thread sleeps for RCU. */
 static inline const struct snapshot *publication_read(struct publication *publication)

@@ -167,6 +167,8 @@ static inline bool put_service(struct query_thread *t, struct response *r, const
     if (choice.result == STEER_SERVFAIL) {
         r->rcode = WIRE_SERVFAIL;
         r->flags = 0;
+        r->at = t->query.question_end; /* aliases that led here go too */
+        r->answers = 0;
         return true;
     }
     if (choice.result == STEER_NODATA) {
@@ -178,36 +180,44 @@ static inline bool put_service(struct query_thread *t, struct response *r, const
     return !cut;
 }
 
-/* An answer that exists: static, steered, or a chain that ends in a service. */
-static inline enum query_source put_node(struct query_thread *t, struct response *r,
-                                         const struct node *node)
+/* Requests that are not questions to data, or to another world than IN. */
+static bool is_unserved(const struct wire_query *q)
 {
-    const struct wire_query *q = &t->query;
-    bool is_address = q->type == WIRE_A || q->type == WIRE_AAAA;
-    unsigned family = q->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
+    return q->class != WIRE_IN || q->type == WIRE_AXFR || q->type == WIRE_IXFR;
+}
+
+/* May `dname`, which is not ours, be asked elsewhere for this client? */
+static bool may_forward(const struct query_thread *t, const struct snapshot *snapshot,
+                        const uint8_t *dname)
+{
+    return t->recursion && (t->query.flags & WIRE_RD) != 0 && snapshot->forward_count > 0 &&
+           snapshot_forward(snapshot, dname) != NULL;
+}
+
+/*
+ * What stands written at `node`, or a chain of aliases from it that ends in a
+ * service. QUERY_SOURCES: its end, a name of others, must be asked elsewhere.
+ */
+static enum query_source put_static(struct query_thread *t, struct response *r,
+                                    const struct snapshot *snapshot, const struct node *node)
+{
+    uint16_t type = t->query.type;
+    const struct answer *answer = namespace_answer(node, type);
     enum query_source source = QUERY_ZONE;
     bool fits;
 
-    r->flags = WIRE_AA;
-    if (is_address && node->service != NULL) {
-        source = QUERY_SERVICE;
-        fits = put_service(t, r, node, family, WIRE_QUESTION);
+    if (answer == NULL) {
+        fits = put_negative(t, r, node->zone, true, UINT32_MAX);
+    } else if (answer->outside != NULL && may_forward(t, snapshot, answer->outside)) {
+        return QUERY_SOURCES;
     } else {
-        const struct answer *answer = namespace_answer(node, q->type);
-        if (answer == NULL) {
-            fits = put_negative(t, r, node->zone, true, UINT32_MAX);
-        } else {
-            r->rcode = answer->rcode;
-            fits = put_compiled(r, answer);
-            if (fits && answer->tail != NULL && is_address) {
-                source = QUERY_SERVICE;
-                fits = put_service(t, r, answer->tail, family, answer->tail_offset);
-            }
+        r->rcode = answer->rcode;
+        fits = put_compiled(r, answer);
+        if (fits && answer->tail != NULL) {
+            unsigned family = type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
+            source = QUERY_SERVICE;
+            fits = put_service(t, r, answer->tail, family, answer->tail_offset);
         }
-    }
-    if (r->rcode == WIRE_SERVFAIL) {
-        r->at = q->question_end;
-        r->answers = 0;
     }
     if (!fits) {
         truncate(t, r);
@@ -215,19 +225,23 @@ static inline enum query_source put_node(struct query_thread *t, struct response
     return source;
 }
 
-/* Requests that are not questions to data, or to another world than IN. */
-static bool is_unserved(const struct wire_query *q)
-{
-    return q->class != WIRE_IN || q->type == WIRE_AXFR || q->type == WIRE_IXFR;
-}
-
-/* Neither in a zone of ours nor refused at once: refused, or to be asked elsewhere. */
-static bool may_forward(const struct query_thread *t, const struct snapshot *snapshot)
+/* A name that exists. */
+static inline enum query_source put_node(struct query_thread *t, struct response *r,
+                                         const struct snapshot *snapshot,
+                                         const struct node *node)
 {
     const struct wire_query *q = &t->query;
+    bool is_address = q->type == WIRE_A || q->type == WIRE_AAAA;
 
-    return t->recursion && (q->flags & WIRE_RD) != 0 && snapshot->forward_count > 0 &&
-           snapshot_forward(snapshot, q->dname) != NULL;
+    r->flags = WIRE_AA;
+    if (!is_address || node->service == NULL) {
+        return put_static(t, r, snapshot, node);
+    }
+    unsigned family = q->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
+    if (!put_service(t, r, node, family, WIRE_QUESTION)) {
+        truncate(t, r);
+    }
+    return QUERY_SERVICE;
 }
 
 /* The answer to a well-formed query; QUERY_SOURCES: it must be forwarded. */
@@ -243,8 +257,8 @@ static enum query_source respond(struct query_thread *t, const struct snapshot *
     const struct node *node = namespace_find(snapshot->ns, q->dname, q->name_length);
     const struct node *encloser = node;
     if (node == NULL) {
-        encloser = namespace_encloser(snapshot->ns, q->dname, q->name_length);
-        if (encloser == NULL && may_forward(t, snapshot)) {
+        encloser = namespace_encloser(snapshot->ns, q->dname, q->name_length, q->labels);
+        if (encloser == NULL && may_forward(t, snapshot, q->dname)) {
             return QUERY_SOURCES;
         }
     }
@@ -253,7 +267,7 @@ static enum query_source respond(struct query_thread *t, const struct snapshot *
         return QUERY_REFUSED;
     }
     if (node != NULL) {
-        return put_node(t, r, node);
+        return put_node(t, r, snapshot, node);
     }
     r->flags = WIRE_AA;
     r->rcode = WIRE_NXDOMAIN;

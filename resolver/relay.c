@@ -100,7 +100,11 @@ size_t relay_put(const struct handover_question *question, const struct forward_
         *out_rcode = WIRE_SERVFAIL;
         return put_failed(q, WIRE_SERVFAIL, reply->ede_code, reply->ede_text, out);
     }
-    unsigned flags = wire_get16(reply->message + 2) & (WIRE_RCODE | WIRE_AD);
+    unsigned kept = WIRE_RCODE | WIRE_AA;
+    if (q->dnssec_ok || (q->flags & WIRE_AD) != 0) {
+        kept |= WIRE_AD; /* only for those who know what it means: RFC 6840, section 5.8 */
+    }
+    unsigned flags = wire_get16(reply->message + 2) & kept;
     size_t question_end = WIRE_QUESTION + q->name_length + 4u;
     size_t sections = reply->length - question_end;
     size_t at = put_head(q, flags, out);

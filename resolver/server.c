@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "resolver/answerer.h"
@@ -16,22 +17,31 @@
 #include "resolver/service.h"
 
 #define AUTO_THREADS_MAX 8
+#define LEFT_KEPT_MS     60000 /* many times the deadline of a forwarded question */
+
+/* What one thread has for itself, on cache lines of its own. */
+struct desk {
+    struct handover_ring ring;
+    _Alignas(64) struct server_counters counters;
+    struct answerer *answerer; /* NULL: not started */
+    bool taken;                /* the service loop takes from the ring */
+};
 
 /* One address, its sockets and the threads on them. */
 struct place {
     struct place *next;
     struct listener listener;
-    bool running;
-    struct answerer *answerers[LISTENER_THREADS_MAX];
-    struct handover_ring rings[LISTENER_THREADS_MAX];
-    struct server_counters counters[LISTENER_THREADS_MAX];
+    bool accepting; /* the service loop accepts from the TCP socket */
+    uint64_t left_ms;
+    struct desk desks[LISTENER_THREADS_MAX];
 };
 
 struct server {
     struct publication publication;
+    bool started;
     struct service *service;
     struct place *places;
-    struct place *left; /* no longer listened on; see leave */
+    struct place *left; /* no longer listened on, newest first; see leave */
     struct server_counters past; /* of listeners that were closed */
 };
 
@@ -58,7 +68,7 @@ static void free_place(struct place *place)
 {
     listener_close(&place->listener);
     for (size_t i = 0; i < LISTENER_THREADS_MAX; i++) {
-        handover_fini(&place->rings[i]);
+        handover_fini(&place->desks[i].ring);
     }
     free(place);
 }
@@ -66,11 +76,12 @@ static void free_place(struct place *place)
 static int open_place(const struct model *model, size_t index, struct place **out,
                       struct error *err)
 {
-    struct place *place = calloc(1, sizeof(*place));
+    struct place *place = aligned_alloc(64, sizeof(*place));
 
     if (place == NULL) {
         return error_set(err, -ENOMEM, "out of memory for a listener");
     }
+    memset(place, 0, sizeof(*place));
     place->listener.tcp = -1;
     int rc = listener_open(&model->listeners[index], thread_count(model), &place->listener, err);
     if (rc < 0) {
@@ -78,7 +89,7 @@ static int open_place(const struct model *model, size_t index, struct place **ou
         return rc;
     }
     for (size_t i = 0; i < place->listener.udp_count; i++) {
-        if (!handover_init(&place->rings[i])) {
+        if (!handover_init(&place->desks[i].ring)) {
             free_place(place);
             return error_set(err, -ENOMEM, "out of memory for a listener");
         }
@@ -96,32 +107,60 @@ static void free_places(struct place *places)
     }
 }
 
+static int start_desk(struct server *server, struct place *place, size_t index,
+                      struct error *err)
+{
+    struct desk *desk = &place->desks[index];
+    const struct answerer_setup setup = {
+        .fd = place->listener.udp[index],
+        .local_is_loopback = place->listener.is_loopback,
+        .is_wildcard = place->listener.is_wildcard,
+        .publication = &server->publication,
+        .counters = &desk->counters,
+        .ring = &desk->ring,
+        .wake = service_wake,
+        .user = server->service,
+    };
+    int rc = service_add_ring(server->service, &desk->ring);
+
+    if (rc < 0) {
+        return error_set(err, rc, "cannot start an answerer: %s", strerror(-rc));
+    }
+    desk->taken = true;
+    return answerer_start(&setup, &desk->answerer, err);
+}
+
+/* On failure part of it may run: stop_place. */
 static int start_place(struct server *server, struct place *place, struct error *err)
 {
     char address[ADDR_TEXT_MAX];
 
     for (size_t i = 0; i < place->listener.udp_count; i++) {
-        const struct answerer_setup setup = {
-            .fd = place->listener.udp[i],
-            .local_is_loopback = place->listener.is_loopback,
-            .is_wildcard = place->listener.is_wildcard,
-            .publication = &server->publication,
-            .counters = &place->counters[i],
-            .ring = &place->rings[i],
-            .wake = service_wake,
-            .user = server->service,
-        };
-        service_add_ring(server->service, &place->rings[i]);
-        int rc = answerer_start(&setup, &place->answerers[i], err);
+        int rc = start_desk(server, place, i, err);
         if (rc < 0) {
             return rc;
         }
     }
-    service_add_tcp(server->service, place->listener.tcp, place->listener.is_loopback);
-    place->running = true;
     addr_format_port(&place->listener.address, address, sizeof(address));
+    int rc = service_add_tcp(server->service, place->listener.tcp);
+    if (rc < 0) {
+        return error_set(err, rc, "cannot accept connections on %s: %s", address, strerror(-rc));
+    }
+    place->accepting = true;
     log_event(LOG_INFO, "listening", "address=%s threads=%zu", address,
               place->listener.udp_count);
+    return 0;
+}
+
+/* Start all of a list; on failure some of them, or part of one, may run. */
+static int start_places(struct server *server, struct place *places, struct error *err)
+{
+    for (struct place *p = places; p != NULL; p = p->next) {
+        int rc = start_place(server, p, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
     return 0;
 }
 
@@ -136,34 +175,40 @@ static void add_counters(struct server_counters *sum, const struct server_counte
     }
 }
 
+/* No thread reads its sockets any more; questions on their way still answer over them. */
 static void stop_place(struct server *server, struct place *place)
 {
     char address[ADDR_TEXT_MAX];
 
     for (size_t i = 0; i < place->listener.udp_count; i++) {
-        if (place->answerers[i] != NULL) {
-            answerer_stop(place->answerers[i]);
-            add_counters(&server->past, &place->counters[i]);
+        struct desk *desk = &place->desks[i];
+        if (desk->answerer != NULL) {
+            answerer_stop(desk->answerer);
+            desk->answerer = NULL;
+            add_counters(&server->past, &desk->counters);
         }
-        if (server->service != NULL) {
-            service_remove_ring(server->service, &place->rings[i]);
+        if (desk->taken) {
+            service_remove_ring(server->service, &desk->ring);
+            desk->taken = false;
         }
     }
-    if (place->running) {
+    if (place->accepting) {
         service_remove_tcp(server->service, place->listener.tcp);
+        place->accepting = false;
         addr_format_port(&place->listener.address, address, sizeof(address));
         log_event(LOG_INFO, "not listening any more", "address=%s", address);
     }
 }
 
 /*
- * Give a stopped place's addresses back but keep its descriptors, each now an
- * unbound socket, until the end: answers still on their way hold their numbers,
+ * Give a stopped place's addresses back but keep its descriptors for a while,
+ * each now an unbound socket: answers still on their way hold their numbers,
  * and must never reach another socket that was given the same one.
  */
 static void leave(struct server *server, struct place *place)
 {
     for (size_t i = 0; i < place->listener.udp_count; i++) {
+        handover_fini(&place->desks[i].ring);
         int blank = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (blank < 0) {
             continue; /* out of descriptors: it keeps its address until the end */
@@ -171,10 +216,26 @@ static void leave(struct server *server, struct place *place)
         (void)dup3(blank, place->listener.udp[i], O_CLOEXEC);
         close(blank);
     }
-    close(place->listener.tcp);
-    place->listener.tcp = -1;
+    if (place->listener.tcp >= 0) {
+        close(place->listener.tcp);
+        place->listener.tcp = -1;
+    }
+    place->left_ms = clock_now_ms();
     place->next = server->left;
     server->left = place;
+}
+
+/* Those left so long ago that every question of theirs was answered; newest first. */
+static void free_left(struct server *server)
+{
+    uint64_t now = clock_now_ms();
+    struct place **link = &server->left;
+
+    while (*link != NULL && now - (*link)->left_ms < LEFT_KEPT_MS) {
+        link = &(*link)->next;
+    }
+    free_places(*link);
+    *link = NULL;
 }
 
 static struct place *find_place(struct place *places, const struct addr *asked)
@@ -187,6 +248,23 @@ static struct place *find_place(struct place *places, const struct addr *asked)
     return NULL;
 }
 
+/* One address and all addresses cannot be bound side by side: say that it is us. */
+static void hint_at_own(const struct place *have, const struct addr *asked, struct error *err)
+{
+    char address[ADDR_TEXT_MAX];
+
+    for (const struct place *p = have; p != NULL; p = p->next) {
+        const struct addr *own = &p->listener.address;
+        if (own->family == asked->family && own->port == asked->port &&
+            (p->listener.is_wildcard || addr_is_any(asked))) {
+            addr_format_port(own, address, sizeof(address));
+            error_hint(err, "this server has it by %s: between one address and all of them only "
+                       "a restart leads", address);
+            return;
+        }
+    }
+}
+
 /* Open what `model` asks for and `have` has not: a list, or all is undone. */
 static int open_missing(const struct model *model, struct place *have, struct place **out,
                         struct error *err)
@@ -195,12 +273,16 @@ static int open_missing(const struct model *model, struct place *have, struct pl
     struct place **end = &fresh;
 
     for (size_t i = 0; i < model->listener_count; i++) {
-        if (find_place(have, &model->listeners[i].address) != NULL) {
+        const struct addr *asked = &model->listeners[i].address;
+        if (find_place(have, asked) != NULL) {
             continue;
         }
         int rc = open_place(model, i, end, err);
         if (rc < 0) {
             free_places(fresh);
+            if (rc == -EADDRINUSE) {
+                hint_at_own(have, asked, err);
+            }
             return rc;
         }
         end = &(*end)->next;
@@ -229,29 +311,24 @@ int server_new(const struct model *model, struct server **out, struct error *err
         free(server);
         return rc;
     }
+    publication_init(&server->publication);
     *out = server;
     return 0;
 }
 
 int server_publish(struct server *server, struct snapshot *snapshot, struct error *err)
 {
-    bool first = server->service == NULL;
-
-    if (first) {
-        int rc = publication_init(&server->publication);
-        if (rc < 0) {
-            return error_set(err, rc, "cannot start a thread: %s", strerror(-rc));
-        }
-    }
     publication_put(&server->publication, snapshot);
-    if (!first) {
+    if (server->started) {
         return 0;
     }
-    int rc = service_start(&server->publication, &server->service, err);
-    for (struct place *p = server->places; rc == 0 && p != NULL; p = p->next) {
-        rc = start_place(server, p, err);
+    server->started = true;
+    int rc = publication_start(&server->publication);
+    if (rc < 0) {
+        return error_set(err, rc, "cannot start a thread: %s", strerror(-rc));
     }
-    return rc;
+    rc = service_start(&server->publication, &server->service, err);
+    return rc < 0 ? rc : start_places(server, server->places, err);
 }
 
 static bool is_wanted(const struct model *model, const struct place *place)
@@ -264,29 +341,37 @@ static bool is_wanted(const struct model *model, const struct place *place)
     return false;
 }
 
-int server_rebind(struct server *server, const struct model *model, struct error *err)
+/* Stop and give back the places of a list that `model` (NULL: none) does not want. */
+static void leave_unwanted(struct server *server, struct place **list, const struct model *model)
 {
-    struct place *fresh = NULL;
-    int rc = open_missing(model, server->places, &fresh, err);
-
-    if (rc < 0) {
-        return rc;
-    }
-    for (struct place **link = &server->places; *link != NULL;) {
-        struct place *place = *link;
-        if (is_wanted(model, place)) {
-            link = &place->next;
+    while (*list != NULL) {
+        struct place *place = *list;
+        if (model != NULL && is_wanted(model, place)) {
+            list = &place->next;
             continue;
         }
-        *link = place->next;
+        *list = place->next;
         stop_place(server, place);
         leave(server, place);
     }
-    append(&server->places, fresh);
-    for (struct place *p = fresh; rc == 0 && p != NULL; p = p->next) {
-        rc = start_place(server, p, err);
+}
+
+int server_rebind(struct server *server, const struct model *model, struct error *err)
+{
+    struct place *fresh = NULL;
+
+    free_left(server);
+    int rc = open_missing(model, server->places, &fresh, err);
+    if (rc == 0) {
+        rc = start_places(server, fresh, err);
     }
-    return rc;
+    if (rc < 0) {
+        leave_unwanted(server, &fresh, NULL);
+        return rc;
+    }
+    leave_unwanted(server, &server->places, model);
+    append(&server->places, fresh);
+    return 0;
 }
 
 struct snapshot *server_take_retired(struct server *server)
@@ -296,8 +381,7 @@ struct snapshot *server_take_retired(struct server *server)
 
 void server_on_retired(struct server *server, void (*wake)(void *user), void *user)
 {
-    server->publication.wake = wake;
-    server->publication.user = user;
+    publication_on_retired(&server->publication, wake, user);
 }
 
 uint64_t server_received(const struct server_counters *counters)
@@ -316,7 +400,7 @@ void server_sum(const struct server *server, struct server_counters *out)
     add_counters(out, &server->past);
     for (const struct place *p = server->places; p != NULL; p = p->next) {
         for (size_t i = 0; i < p->listener.udp_count; i++) {
-            add_counters(out, &p->counters[i]);
+            add_counters(out, &p->desks[i].counters);
         }
     }
     if (server->service != NULL) {
@@ -343,15 +427,12 @@ void server_describe_listeners(const struct server *server, struct json_writer *
 
 struct snapshot *server_stop(struct server *server)
 {
-    struct snapshot *current = NULL;
-
     for (struct place *p = server->places; p != NULL; p = p->next) {
         stop_place(server, p);
     }
-    if (server->service != NULL) {
-        service_stop(server->service);
-        current = publication_fini(&server->publication);
-    }
+    service_stop(server->service);
+    server->service = NULL;
+    struct snapshot *current = publication_stop(&server->publication);
     free_places(server->places);
     free_places(server->left);
     server->places = NULL;
@@ -361,5 +442,8 @@ struct snapshot *server_stop(struct server *server)
 
 void server_free(struct server *server)
 {
-    free(server);
+    if (server != NULL) {
+        publication_fini(&server->publication);
+        free(server);
+    }
 }

@@ -28,21 +28,30 @@ struct server_counters {
  */
 int server_new(const struct model *model, struct server **out, struct error *err);
 
-/* Publish `snapshot` and start the threads if they do not run yet. */
+/*
+ * Publish `snapshot`, which is the server's from then on whatever is returned,
+ * and start the threads the first time. Only that can fail: -errno, explained;
+ * then server_stop ends what was started.
+ */
 int server_publish(struct server *server, struct snapshot *snapshot, struct error *err);
 
 /*
- * Bind listeners that `model` adds and stop those it no longer has. A listener
- * that cannot be bound is an error and nothing changes.
+ * Bind listeners that `model` adds and stop those it no longer has; those it
+ * keeps go on with as many threads as they have. A listener that cannot be
+ * bound or started is an error, and nothing changes. After server_publish.
  */
 int server_rebind(struct server *server, const struct model *model, struct error *err);
 
 /*
  * The next retired snapshot that no reader uses any more, or NULL. Control
- * thread; the caller frees it. `server_on_retired` is called (from another
- * thread: use it to wake a loop) when there is one.
+ * thread; the caller frees it.
  */
 struct snapshot *server_take_retired(struct server *server);
+
+/*
+ * From now on `wake` is called when there is one, from another thread: use it
+ * to wake a loop. NULL: never any more, before that loop is closed.
+ */
 void server_on_retired(struct server *server, void (*wake)(void *user), void *user);
 
 /* All that was received: everything has one source or was dropped. */
@@ -58,8 +67,9 @@ void server_describe_upstreams(struct server *server, struct json_writer *json);
 void server_describe_listeners(const struct server *server, struct json_writer *json);
 
 /*
- * Stop all threads and close all sockets; the current snapshot is returned,
- * and those retired are still to be taken. Then server_free.
+ * Stop all threads and close all sockets; the snapshot published last is
+ * returned (NULL: none was), and those retired are still to be taken, all of
+ * them, before server_free.
  */
 struct snapshot *server_stop(struct server *server);
 void server_free(struct server *server);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,13 +9,14 @@
 
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "resolver/alias.h"
 #include "resolver/forward/forwarder.h"
 #include "resolver/query.h"
 #include "resolver/rcu.h"
 #include "resolver/relay.h"
 #include "resolver/stream.h"
+#include "resolver/thread.h"
 
-#define RINGS_MAX      256
 #define RING_TURN_MOST 64 /* questions taken from one ring before the others have their turn */
 
 enum order_kind {
@@ -33,7 +33,7 @@ struct order {
     enum order_kind kind;
     struct handover_ring *ring;
     int fd;
-    bool is_loopback;
+    int result;
 };
 
 struct service {
@@ -47,9 +47,10 @@ struct service {
     struct query_thread query;
     struct stream_set *streams;
     struct forwarder *forwarder;
-    struct handover_ring *rings[RINGS_MAX];
+    struct handover_ring **rings;
     size_t ring_count;
     uint8_t output[WIRE_MESSAGE_MAX];
+    uint8_t joined[WIRE_MESSAGE_MAX - WIRE_OPT_BYTES]; /* see alias_join */
 
     pthread_mutex_t lock;
     pthread_cond_t obeyed;
@@ -62,6 +63,7 @@ struct asking {
     struct stream *stream; /* NULL: over UDP */
     struct handover_question question;
     struct handover_client client;
+    struct answer chain; /* our aliases that led to the name asked for; `wire` NULL: none */
 };
 
 /* ---- RCU: offline while the loop sleeps, online from the first event on ---- */
@@ -138,37 +140,85 @@ static void deliver(struct asking *asking, size_t length, unsigned rcode)
     } else {
         send_datagram(s, &asking->client, length);
     }
+    free((void *)(uintptr_t)asking->chain.wire);
     free(asking);
+}
+
+static void deliver_failure(struct asking *asking, unsigned rcode)
+{
+    struct service *s = asking->service;
+
+    deliver(asking, relay_put_failure(&asking->question, rcode, s->output, sizeof(s->output)),
+            rcode);
 }
 
 static void on_reply(void *user, const struct forward_reply *reply)
 {
     struct asking *asking = user;
     struct service *s = asking->service;
+    struct forward_reply joined = *reply;
     unsigned rcode;
-    size_t length =
-        relay_put(&asking->question, reply, s->output, sizeof(s->output), &rcode);
 
+    if (asking->chain.wire != NULL && reply->message != NULL) {
+        joined.length =
+            alias_join(&asking->question, &asking->chain, reply, s->joined, sizeof(s->joined));
+        joined.message = joined.length == 0 ? NULL : s->joined;
+        joined.ede_text = "answer too large";
+    }
+    size_t length =
+        relay_put(&asking->question, &joined, s->output, sizeof(s->output), &rcode);
     deliver(asking, length, rcode);
+}
+
+/*
+ * Where our own aliases lead from the name asked for, or NULL. They are copied,
+ * for the snapshot may be gone when the answer comes; false: memory is out.
+ */
+static bool take_chain(struct asking *asking, const struct snapshot *snapshot,
+                       const uint8_t *dname, const uint8_t **out_outside)
+{
+    const struct node *node = namespace_find(snapshot->ns, dname, asking->question.name_length);
+    const struct answer *chain =
+        node == NULL ? NULL : namespace_answer(node, asking->question.type);
+
+    *out_outside = NULL;
+    if (chain == NULL || chain->outside == NULL) {
+        return true;
+    }
+    uint8_t *wire = malloc(chain->core_length);
+    if (wire == NULL) {
+        return false;
+    }
+    memcpy(wire, chain->wire, chain->core_length);
+    asking->chain = *chain;
+    asking->chain.wire = wire;
+    *out_outside = chain->outside;
+    return true;
 }
 
 /* Ask elsewhere for a question that is allowed to be. */
 static void ask(struct service *s, struct asking *asking)
 {
     uint8_t dname[NAME_MAX_BYTES];
+    const uint8_t *outside;
 
     awake(s);
     (void)relay_dname(&asking->question, dname);
-    const struct forward_rule *rule = snapshot_forward(publication_read(s->publication), dname);
+    const struct snapshot *snapshot = publication_read(s->publication);
+    if (!take_chain(asking, snapshot, dname, &outside)) {
+        deliver_failure(asking, WIRE_SERVFAIL);
+        return;
+    }
+    const struct forward_rule *rule =
+        snapshot_forward(snapshot, outside == NULL ? dname : outside);
     if (rule == NULL) { /* a reload took the rule away while the question was on its way */
-        size_t length = relay_put_failure(&asking->question, WIRE_REFUSED, s->output,
-                                          sizeof(s->output));
-        deliver(asking, length, WIRE_REFUSED);
+        deliver_failure(asking, WIRE_REFUSED);
         return;
     }
     const struct forward_question question = {
-        .name = asking->question.name,
-        .name_length = asking->question.name_length,
+        .name = outside == NULL ? asking->question.name : outside,
+        .name_length =
+            outside == NULL ? asking->question.name_length : (uint8_t)name_length(outside),
         .type = asking->question.type,
         .class = asking->question.class,
         .dnssec_ok = asking->question.dnssec_ok,
@@ -233,6 +283,18 @@ static bool drain(struct service *s, struct handover_ring *ring, unsigned most)
 
 /* ---- orders of the control thread ---- */
 
+static int add_ring(struct service *s, struct handover_ring *ring)
+{
+    struct handover_ring **rings = realloc(s->rings, (s->ring_count + 1) * sizeof(*rings));
+
+    if (rings == NULL) {
+        return -ENOMEM;
+    }
+    rings[s->ring_count++] = ring;
+    s->rings = rings;
+    return 0;
+}
+
 static void remove_ring(struct service *s, struct handover_ring *ring)
 {
     while (drain(s, ring, HANDOVER_SLOTS)) {
@@ -250,10 +312,11 @@ static void on_forwarder_closed(void *user)
     (void)user; /* the loop ends by itself when its last handle has closed */
 }
 
+/* What is in flight is answered while its connections are still there. */
 static void close_all(struct service *s)
 {
-    stream_set_close(s->streams);
     forwarder_close(s->forwarder, on_forwarder_closed, NULL);
+    stream_set_close(s->streams);
     uv_close((uv_handle_t *)&s->wake, NULL);
     uv_close((uv_handle_t *)&s->before_sleep, NULL);
 }
@@ -261,22 +324,18 @@ static void close_all(struct service *s)
 static void obey(struct service *s)
 {
     struct order *order = &s->order;
-    int rc;
 
     switch (order->kind) {
     case ORDER_NONE:
         return;
     case ORDER_ADD_RING:
-        s->rings[s->ring_count++] = order->ring;
+        order->result = add_ring(s, order->ring);
         break;
     case ORDER_REMOVE_RING:
         remove_ring(s, order->ring);
         break;
     case ORDER_ADD_TCP:
-        rc = stream_set_listen(s->streams, order->fd, order->is_loopback);
-        if (rc < 0) {
-            log_event(LOG_ERROR, "cannot accept over tcp", "error=%s", uv_strerror(rc));
-        }
+        order->result = stream_set_listen(s->streams, order->fd);
         break;
     case ORDER_REMOVE_TCP:
         stream_set_unlisten(s->streams, order->fd);
@@ -306,7 +365,7 @@ static void on_wake(uv_async_t *async)
     }
 }
 
-static void give_order(struct service *s, struct order order)
+static int give_order(struct service *s, struct order order)
 {
     pthread_mutex_lock(&s->lock);
     s->order = order;
@@ -314,7 +373,9 @@ static void give_order(struct service *s, struct order order)
     while (s->order.kind != ORDER_NONE) {
         pthread_cond_wait(&s->obeyed, &s->lock);
     }
+    int result = s->order.result;
     pthread_mutex_unlock(&s->lock);
+    return result;
 }
 
 void service_wake(void *user)
@@ -324,25 +385,24 @@ void service_wake(void *user)
     (void)uv_async_send(&s->wake);
 }
 
-void service_add_ring(struct service *service, struct handover_ring *ring)
+int service_add_ring(struct service *service, struct handover_ring *ring)
 {
-    give_order(service, (struct order){ .kind = ORDER_ADD_RING, .ring = ring });
+    return give_order(service, (struct order){ .kind = ORDER_ADD_RING, .ring = ring });
 }
 
 void service_remove_ring(struct service *service, struct handover_ring *ring)
 {
-    give_order(service, (struct order){ .kind = ORDER_REMOVE_RING, .ring = ring });
+    (void)give_order(service, (struct order){ .kind = ORDER_REMOVE_RING, .ring = ring });
 }
 
-void service_add_tcp(struct service *service, int fd, bool is_loopback)
+int service_add_tcp(struct service *service, int fd)
 {
-    give_order(service,
-               (struct order){ .kind = ORDER_ADD_TCP, .fd = fd, .is_loopback = is_loopback });
+    return give_order(service, (struct order){ .kind = ORDER_ADD_TCP, .fd = fd });
 }
 
 void service_remove_tcp(struct service *service, int fd)
 {
-    give_order(service, (struct order){ .kind = ORDER_REMOVE_TCP, .fd = fd });
+    (void)give_order(service, (struct order){ .kind = ORDER_REMOVE_TCP, .fd = fd });
 }
 
 const struct server_counters *service_counters(const struct service *service)
@@ -375,56 +435,72 @@ static int set_up(struct service *s)
         .loop = &s->loop,
         .publication = s->publication,
         .query = &s->query,
+        .connections_max = STREAM_CONNECTIONS_MAX,
+        .idle_ms = STREAM_IDLE_MS,
         .awake = awake,
         .forward = forward_for_stream,
         .user = s,
     };
-    int rc = uv_loop_init(&s->loop);
 
-    if (rc < 0) {
-        return rc;
-    }
     query_thread_init(&s->query, &s->counters);
-    uv_prepare_init(&s->loop, &s->before_sleep);
+    (void)uv_prepare_init(&s->loop, &s->before_sleep);
     s->before_sleep.data = s;
-    uv_prepare_start(&s->before_sleep, on_before_sleep);
+    (void)uv_prepare_start(&s->before_sleep, on_before_sleep);
     s->wake.data = s;
-    rc = uv_async_init(&s->loop, &s->wake, on_wake);
-    s->streams = rc < 0 ? NULL : stream_set_new(&host);
-    s->forwarder = rc < 0 ? NULL : forwarder_new(&s->loop);
+    int rc = uv_async_init(&s->loop, &s->wake, on_wake);
+    s->streams = stream_set_new(&host);
+    s->forwarder = forwarder_new(&s->loop);
     return s->streams == NULL || s->forwarder == NULL ? -ENOMEM : rc;
 }
 
-static int start_thread(struct service *s)
+static void service_free(struct service *s)
 {
-    sigset_t all, before;
+    int rc = uv_loop_close(&s->loop);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&s->thread, NULL, serve, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0) {
-        (void)pthread_setname_np(s->thread, "service");
+    if (rc < 0) {
+        log_event(LOG_ERROR, "service loop not empty at the end", "error=%s", uv_strerror(rc));
     }
-    return -rc;
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->obeyed);
+    free(s->rings);
+    free(s);
+}
+
+/* Take down what set_up made, in the calling thread: the loop's own never ran. */
+static void undo_set_up(struct service *s)
+{
+    if (s->forwarder != NULL) {
+        forwarder_close(s->forwarder, on_forwarder_closed, NULL);
+    }
+    if (s->streams != NULL) {
+        stream_set_close(s->streams);
+    }
+    if (s->wake.type == UV_ASYNC) { /* else its init failed */
+        uv_close((uv_handle_t *)&s->wake, NULL);
+    }
+    uv_close((uv_handle_t *)&s->before_sleep, NULL);
+    (void)uv_run(&s->loop, UV_RUN_DEFAULT);
+    service_free(s);
 }
 
 int service_start(struct publication *publication, struct service **out, struct error *err)
 {
     struct service *s = calloc(1, sizeof(*s));
+    int rc = s == NULL ? -ENOMEM : uv_loop_init(&s->loop);
 
-    if (s == NULL) {
-        return error_set(err, -ENOMEM, "out of memory for the service loop");
+    if (rc < 0) {
+        free(s);
+        return error_set(err, rc, "cannot start the service loop: %s", strerror(-rc));
     }
     s->publication = publication;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->obeyed, NULL);
-    int rc = set_up(s);
+    rc = set_up(s);
     if (rc == 0) {
-        rc = start_thread(s);
+        rc = thread_start(&s->thread, "service", 0, serve, s);
     }
     if (rc < 0) {
-        /* the start of the program fails with this: its end frees the rest */
+        undo_set_up(s);
         return error_set(err, rc, "cannot start the service loop: %s", strerror(-rc));
     }
     *out = s;
@@ -436,13 +512,7 @@ void service_stop(struct service *service)
     if (service == NULL) {
         return;
     }
-    give_order(service, (struct order){ .kind = ORDER_STOP });
+    (void)give_order(service, (struct order){ .kind = ORDER_STOP });
     pthread_join(service->thread, NULL);
-    int rc = uv_loop_close(&service->loop);
-    if (rc < 0) {
-        log_event(LOG_ERROR, "service loop not empty at the end", "error=%s", uv_strerror(rc));
-    }
-    pthread_mutex_destroy(&service->lock);
-    pthread_cond_destroy(&service->obeyed);
-    free(service);
+    service_free(service);
 }

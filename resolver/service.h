@@ -21,11 +21,13 @@ void service_wake(void *user);
 
 /*
  * Add or take away a ring / a TCP socket to accept on. The call returns when
- * the loop has done so; the ring or socket is the caller's. Control thread.
+ * the loop has done so; the ring or socket is the caller's. -errno when memory
+ * is out or the socket cannot be watched. What is taken away is emptied first.
+ * Control thread.
  */
-void service_add_ring(struct service *service, struct handover_ring *ring);
+int service_add_ring(struct service *service, struct handover_ring *ring);
 void service_remove_ring(struct service *service, struct handover_ring *ring);
-void service_add_tcp(struct service *service, int fd, bool is_loopback);
+int service_add_tcp(struct service *service, int fd);
 void service_remove_tcp(struct service *service, int fd);
 
 const struct server_counters *service_counters(const struct service *service);
@@ -33,5 +35,5 @@ const struct server_counters *service_counters(const struct service *service);
 /* Upstreams as elements of an open JSON list. Control thread. */
 void service_describe(struct service *service, struct json_writer *json);
 
-/* End the loop and free it: what is in flight is answered with SERVFAIL first. */
+/* End the loop and free it: what is in flight is answered with SERVFAIL first. NULL is fine. */
 void service_stop(struct service *service);

@@ -6,19 +6,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "resolver/relay.h"
 
 #define FRAME_BYTES    2
 #define READ_BYTES     4096
 #define MESSAGE_BYTES  (FRAME_BYTES + WIRE_MESSAGE_MAX)
 #define QUERY_MOST     4096 /* no honest query is longer, padding and all */
-#define WRITE_MOST     (256 * 1024)     /* unsent answers of a client that does not read */
+#define WRITE_ENOUGH   (64 * 1024)  /* unsent answers: no more queries are taken */
+#define WRITE_MOST     (256 * 1024) /* with answers from elsewhere: the client does not read */
+#define TICK_MOST_MS   1000
+#define ACCEPT_MOST    16 /* connections in one turn of the loop */
 
 struct acceptor {
     uv_poll_t poll; /* the socket stays the listener's: uv_tcp_t would close it */
     struct stream_set *set;
     int fd;
-    bool is_loopback;
+    bool pausing; /* until the next tick: there is no descriptor to be had */
     struct acceptor *next;
 };
 
@@ -29,7 +33,8 @@ struct stream {
     struct sockaddr_storage source;
     uint64_t active_ms;
     unsigned pending;             /* questions being asked elsewhere */
-    bool is_loopback;
+    bool is_loopback;             /* the address it was made to */
+    bool taking;                  /* in take_queries, which an answer may lead to again */
     bool closing;                 /* uv_close was called */
     bool closed;                  /* its callback came */
     bool reading;
@@ -113,6 +118,23 @@ static void touch(struct stream *s)
 
 /* ---- answers ---- */
 
+static void set_reading(struct stream *s);
+
+/* The client has finished sending, and has all its answers. */
+static bool is_over(const struct stream *s)
+{
+    return s->no_more && s->pending == 0 && s->tcp.write_queue_size == 0;
+}
+
+/* Something that queries were waiting for has happened. */
+static void go_on(struct stream *s)
+{
+    set_reading(s);
+    if (!s->closing && !s->taking && is_over(s)) {
+        close_stream(s);
+    }
+}
+
 static void on_written(uv_write_t *request, int status)
 {
     struct stream *s = request->data;
@@ -120,8 +142,8 @@ static void on_written(uv_write_t *request, int status)
     free(request);
     if (status < 0) {
         close_stream(s);
-    } else if (s->no_more && s->pending == 0 && s->tcp.write_queue_size == 0) {
-        close_stream(s);
+    } else {
+        go_on(s);
     }
 }
 
@@ -130,6 +152,9 @@ static void send_framed(struct stream *s, uint8_t *framed, size_t length)
 {
     uv_buf_t buffer;
 
+    if (s->closing) {
+        return;
+    }
     wire_put16(framed, (uint16_t)length);
     buffer = uv_buf_init((char *)framed, (unsigned)(FRAME_BYTES + length));
     int sent = uv_try_write((uv_stream_t *)&s->tcp, &buffer, 1);
@@ -157,8 +182,6 @@ static void send_framed(struct stream *s, uint8_t *framed, size_t length)
         close_stream(s);
     }
 }
-
-static void set_reading(struct stream *s);
 
 /* Answer one query of `length` bytes; it stands in the set's output buffer. */
 static void answer(struct stream *s, size_t length)
@@ -194,34 +217,40 @@ static void answer(struct stream *s, size_t length)
 void stream_reply(struct stream *stream, const uint8_t *message, size_t length)
 {
     struct stream *s = stream;
-    struct stream_set *set = s->set;
 
     s->pending--;
-    if (!s->closing) {
-        memcpy(set->output + FRAME_BYTES, message, length);
-        send_framed(s, set->output, length);
-    }
     if (s->closed) {
         if (s->pending == 0) {
             free(s);
         }
         return;
     }
-    if (!s->closing && s->no_more && s->pending == 0 && s->tcp.write_queue_size == 0) {
-        close_stream(s);
-        return;
+    if (!s->closing) {
+        memcpy(s->set->output + FRAME_BYTES, message, length);
+        send_framed(s, s->set->output, length);
+        go_on(s);
     }
-    set_reading(s);
 }
 
 /* ---- queries ---- */
 
-/* Take every whole query from the input. False when the connection was closed. */
-static bool take_queries(struct stream *s)
+/* Is there room for the answers to more questions? */
+static bool is_open_for_more(const struct stream *s)
+{
+    return !s->closing && s->pending < STREAM_PIPELINE_MAX &&
+           s->tcp.write_queue_size <= WRITE_ENOUGH;
+}
+
+/* Take every whole query from the input. */
+static void take_queries(struct stream *s)
 {
     size_t at = 0;
 
-    while (!s->closing && s->pending < STREAM_PIPELINE_MAX && s->used - at >= FRAME_BYTES) {
+    if (s->taking) {
+        return; /* the one at work goes on where it is */
+    }
+    s->taking = true;
+    while (is_open_for_more(s) && s->used - at >= FRAME_BYTES) {
         size_t length = wire_get16(s->input + at);
         if (length > QUERY_MOST || length < WIRE_HEADER_BYTES) {
             close_stream(s);
@@ -235,9 +264,9 @@ static bool take_queries(struct stream *s)
         at += FRAME_BYTES + length;
         answer(s, length);
     }
+    s->taking = false;
     s->used -= at;
     memmove(s->input, s->input + at, s->used);
-    return !s->closing;
 }
 
 static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
@@ -258,10 +287,7 @@ static void on_read(uv_stream_t *tcp, ssize_t got, const uv_buf_t *buffer)
     }
     if (got == UV_EOF) {
         s->no_more = true;
-        set_reading(s);
-        if (s->pending == 0 && s->tcp.write_queue_size == 0) {
-            close_stream(s);
-        }
+        go_on(s);
         return;
     }
     if (got < 0) {
@@ -269,21 +295,17 @@ static void on_read(uv_stream_t *tcp, ssize_t got, const uv_buf_t *buffer)
         return;
     }
     s->used += (size_t)got;
-    if (take_queries(s)) {
-        set_reading(s);
-    }
+    set_reading(s);
 }
 
-/* Read while there is room for more questions; what waits in the input comes first. */
+/* Read while there is room for more; what waits in the input comes first. */
 static void set_reading(struct stream *s)
 {
+    take_queries(s);
     if (s->closing) {
         return;
     }
-    if (s->pending < STREAM_PIPELINE_MAX && s->used > 0 && !take_queries(s)) {
-        return;
-    }
-    bool want = s->pending < STREAM_PIPELINE_MAX && s->used < sizeof(s->input) && !s->no_more;
+    bool want = is_open_for_more(s) && s->used < sizeof(s->input) && !s->no_more;
     if (want && !s->reading) {
         s->reading = uv_read_start((uv_stream_t *)&s->tcp, on_room, on_read) == 0;
     } else if (!want && s->reading) {
@@ -297,13 +319,23 @@ static void set_reading(struct stream *s)
 /* Make room for one more connection: the one idle longest goes. */
 static void make_room(struct stream_set *set)
 {
-    while (set->count >= STREAM_CONNECTIONS_MAX && set->oldest != NULL) {
+    while (set->count >= set->host.connections_max && set->oldest != NULL) {
         close_stream(set->oldest);
     }
 }
 
-static void adopt(struct stream_set *set, int fd, bool is_loopback,
-                  const struct sockaddr_storage *source)
+/* Was this connection made to a loopback address? A listener may have them all. */
+static bool is_to_loopback(int fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t length = sizeof(sa);
+    struct addr local;
+
+    return getsockname(fd, (struct sockaddr *)&sa, &length) == 0 &&
+           addr_from_sockaddr((struct sockaddr *)&sa, &local) && addr_is_loopback(&local);
+}
+
+static void adopt(struct stream_set *set, int fd, const struct sockaddr_storage *source)
 {
     struct stream *s = calloc(1, sizeof(*s));
 
@@ -316,7 +348,7 @@ static void adopt(struct stream_set *set, int fd, bool is_loopback,
     set->count++;
     s->set = set;
     s->source = *source;
-    s->is_loopback = is_loopback;
+    s->is_loopback = is_to_loopback(fd);
     s->tcp.data = s;
     s->active_ms = uv_now(set->host.loop);
     link_newest(s);
@@ -329,41 +361,69 @@ static void adopt(struct stream_set *set, int fd, bool is_loopback,
     set_reading(s);
 }
 
+/*
+ * There is no descriptor for a newcomer: an idle connection makes room. Without
+ * one the socket is left alone for a while, for it would be ready all the time.
+ */
+static void find_descriptor(struct acceptor *acceptor)
+{
+    struct stream_set *set = acceptor->set;
+
+    if (set->oldest != NULL) {
+        close_stream(set->oldest);
+        return;
+    }
+    (void)uv_poll_stop(&acceptor->poll);
+    acceptor->pausing = true;
+}
+
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
     struct acceptor *acceptor = poll->data;
     struct stream_set *set = acceptor->set;
 
     (void)events;
-    for (unsigned i = 0; status == 0 && i < 16; i++) {
+    for (unsigned i = 0; status == 0 && i < ACCEPT_MOST; i++) {
         struct sockaddr_storage source = { 0 };
         socklen_t length = sizeof(source);
         int fd = accept4(acceptor->fd, (struct sockaddr *)&source, &length,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if ((errno == EMFILE || errno == ENFILE) && set->oldest != NULL) {
-                close_stream(set->oldest); /* descriptors are out: room for the newcomer */
+            /* after the first it may be said though nobody is waiting */
+            if (i == 0 && is_shortage(errno)) {
+                find_descriptor(acceptor);
             }
             return;
         }
         make_room(set);
-        adopt(set, fd, acceptor->is_loopback, &source);
+        adopt(set, fd, &source);
     }
 }
 
-/* Close connections that have been idle too long. */
+/* Close connections that have been idle too long; accept again where that pauses. */
 static void on_timer(uv_timer_t *timer)
 {
     struct stream_set *set = timer->data;
     uint64_t now = uv_now(set->host.loop);
     struct stream *s = set->oldest;
 
-    while (s != NULL && now - s->active_ms >= STREAM_IDLE_MS) {
+    while (s != NULL && now - s->active_ms >= set->host.idle_ms) {
         struct stream *next = s->next;
         if (s->pending == 0) {
             close_stream(s);
         }
         s = next;
+    }
+    for (struct acceptor *a = set->acceptors; a != NULL; a = a->next) {
+        if (a->pausing) {
+            a->pausing = false;
+            (void)uv_poll_start(&a->poll, UV_READABLE, on_connection);
+        }
     }
 }
 
@@ -376,9 +436,11 @@ struct stream_set *stream_set_new(const struct stream_host *host)
     }
     set->host = *host;
     set->timer.data = set;
+    uint64_t tick = host->idle_ms / 4u + 1;
+    tick = tick < TICK_MOST_MS ? tick : TICK_MOST_MS;
     uv_timer_init(host->loop, &set->timer);
     set->handles = 1;
-    uv_timer_start(&set->timer, on_timer, 1000, 1000);
+    uv_timer_start(&set->timer, on_timer, tick, tick);
     return set;
 }
 
@@ -391,7 +453,7 @@ static void on_acceptor_closed(uv_handle_t *handle)
     release(set);
 }
 
-int stream_set_listen(struct stream_set *set, int fd, bool is_loopback)
+int stream_set_listen(struct stream_set *set, int fd)
 {
     struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
 
@@ -405,7 +467,6 @@ int stream_set_listen(struct stream_set *set, int fd, bool is_loopback)
     }
     acceptor->set = set;
     acceptor->fd = fd;
-    acceptor->is_loopback = is_loopback;
     acceptor->poll.data = acceptor;
     acceptor->next = set->acceptors;
     set->acceptors = acceptor;

@@ -14,7 +14,7 @@
 #include "resolver/query.h"
 
 #define STREAM_CONNECTIONS_MAX  512   /* in all; the one idle longest makes room */
-#define STREAM_IDLE_MS          10000 /* without a whole query */
+#define STREAM_IDLE_MS          10000
 #define STREAM_PIPELINE_MAX     64    /* questions being asked elsewhere, per connection */
 
 struct stream;
@@ -25,8 +25,10 @@ struct stream_host {
     uv_loop_t *loop;
     struct publication *publication;
     struct query_thread *query;
+    unsigned connections_max;
+    unsigned idle_ms; /* without a whole query, and no answer on its way */
     void (*awake)(void *user); /* go online for RCU; called before a snapshot is read */
-    /* Ask elsewhere; the answer comes back through stream_reply. */
+    /* Ask elsewhere; the answer comes back through stream_reply, at once or later. */
     void (*forward)(void *user, struct stream *stream, const struct handover_question *question);
     void *user;
 };
@@ -34,8 +36,8 @@ struct stream_host {
 /* NULL when memory is out. */
 struct stream_set *stream_set_new(const struct stream_host *host);
 
-/* Accept from a listening socket; it stays the caller's. -errno. */
-int stream_set_listen(struct stream_set *set, int fd, bool is_loopback);
+/* Accept from a listening socket that does not block; it stays the caller's. -errno. */
+int stream_set_listen(struct stream_set *set, int fd);
 
 /* Stop accepting from it; its connections go on. */
 void stream_set_unlisten(struct stream_set *set, int fd);

@@ -255,6 +255,12 @@ void api_route_reloaded(struct control *control, bool ok, const char *report,
     json_object_begin(&json, NULL);
     json_bool(&json, "ok", true);
     json_uint(&json, "generation", snapshot != NULL ? snapshot->generation : 0);
+    json_string(&json, "config", control_config_path(control));
+    if (snapshot != NULL) {
+        json_uint(&json, "services", snapshot->service_count);
+        json_uint(&json, "regions", snapshot->model->region_count);
+        json_uint(&json, "zones", snapshot->model->zone_count);
+    }
     json_string(&json, "report", report);
     json_object_end(&json);
     text_put_char(&reply->body, '\n');

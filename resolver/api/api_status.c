@@ -273,6 +273,30 @@ static void put_service(const struct status *status, size_t index, bool with_che
     json_object_end(json);
 }
 
+/* ---- zones ---- */
+
+static void put_zones(const struct status *status)
+{
+    struct json_writer *json = status->json;
+    char apex[NAME_TEXT_MAX];
+
+    json_uint(json, "names", status->snapshot->ns->node_count);
+    json_list_begin(json, "zones");
+    for (const struct zone *zone = status->snapshot->ns->zones; zone != NULL; zone = zone->next) {
+        (void)name_format(zone->dname, apex, sizeof(apex));
+        json_object_begin(json, NULL);
+        json_string(json, "name", apex);
+        if (zone->file != NULL) {
+            json_string(json, "file", zone->file);
+        } else {
+            json_null(json, "file");
+        }
+        json_uint(json, "serial", zone->serial);
+        json_object_end(json);
+    }
+    json_list_end(json);
+}
+
 /* ---- the node ---- */
 
 static void put_sources(const struct server_counters *sum, struct json_writer *json)
@@ -350,6 +374,7 @@ void api_status_put(struct control *control, struct text *out)
         put_service(&status, i, false);
     }
     json_list_end(&json);
+    put_zones(&status);
     json_list_begin(&json, "upstreams");
     server_describe_upstreams(control_server(control), &json);
     json_list_end(&json);

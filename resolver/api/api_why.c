@@ -182,14 +182,47 @@ static void explain_types(struct why *why, const struct node *node)
     text_put_char(&why->steps, '\n');
 }
 
-static void explain_alias(struct why *why, const struct answer *answer)
+static void put_alias(void *user, unsigned section, uint16_t type, const char *line)
+{
+    if (section == 0 && type == WIRE_CNAME) {
+        step(user, "alias: %s", line);
+    }
+}
+
+/* The CNAMEs of the answer, compiled to stand behind exactly this question. */
+static void explain_chain(struct why *why, const struct answer *answer)
+{
+    const struct question *q = why->question;
+    uint8_t *message = malloc(WIRE_MESSAGE_MAX);
+
+    if (message == NULL) {
+        return; /* only these steps are missing then */
+    }
+    size_t length = wire_query_build(message, 0, 0, q->dname, q->type, WIRE_IN, 0, false);
+    if (answer->core_length <= WIRE_MESSAGE_MAX - length) {
+        memcpy(message + length, answer->wire, answer->core_length);
+        wire_put16(message + 6, answer->answers);
+        (void)record_text_walk(message, length + answer->core_length, put_alias, why);
+    }
+    free(message);
+}
+
+/* Where a chain of aliases leaves our data, and why it is not asked for further. */
+static void explain_end(struct why *why, const uint8_t *outside)
 {
     char target[NAME_TEXT_MAX];
 
-    step(why, "the name is an alias (CNAME)");
-    if (answer->outside != NULL) {
-        (void)name_format(answer->outside, target, sizeof(target));
-        step(why, "it leads to %s, which is not ours: the client resolves it", target);
+    (void)name_format(outside, target, sizeof(target));
+    if (!why->outcome->recursion) {
+        step(why,
+             "%s is in no zone and no service of ours, and %s may not have it resolved "
+             "(access.recursion): the aliases alone",
+             target, why->question->client_text);
+    } else {
+        step(why,
+             "%s is in no zone and no service of ours, and no forward rule is for it: the "
+             "aliases alone",
+             target);
     }
 }
 
@@ -199,7 +232,10 @@ static void explain_node(struct why *why, const struct node *node)
 
     explain_zone_of(why, node->zone);
     if (node->alias != NULL && answer != NULL && why->question->type != WIRE_CNAME) {
-        explain_alias(why, answer);
+        explain_chain(why, answer);
+        if (answer->outside != NULL) {
+            explain_end(why, answer->outside);
+        }
         return;
     }
     explain_types(why, node);
@@ -256,11 +292,25 @@ static void explain_upstream(struct why *why, unsigned number,
     text_printf(&why->steps, " (%s)\n", classes[upstream->class]);
 }
 
-static void explain_forward(struct why *why)
+/* `node`: a name of ours whose aliases lead elsewhere, else NULL. */
+static void explain_forward(struct why *why, const struct node *node)
 {
-    const struct forward_rule *rule = snapshot_forward(why->snapshot, why->question->dname);
+    const struct answer *answer =
+        node == NULL ? NULL : namespace_answer(node, why->question->type);
+    const uint8_t *asked = why->question->dname;
+    char target[NAME_TEXT_MAX];
 
-    step(why, "in no zone and no service of ours");
+    if (answer != NULL && answer->outside != NULL) {
+        asked = answer->outside;
+        (void)name_format(asked, target, sizeof(target));
+        explain_zone_of(why, node->zone);
+        explain_chain(why, answer);
+        step(why, "%s is in no zone and no service of ours: it is asked elsewhere, and the "
+                  "answer put behind the aliases", target);
+    } else {
+        step(why, "in no zone and no service of ours");
+    }
+    const struct forward_rule *rule = snapshot_forward(why->snapshot, asked);
     step(why, "%s may have other names resolved (access.recursion)", why->question->client_text);
     if (rule == NULL) {
         return;
@@ -360,14 +410,15 @@ static void put_cause(struct why *why)
     const struct question *q = why->question;
     const struct namespace *ns = why->snapshot->ns;
     const struct node *node = namespace_find(ns, q->dname, q->length);
-    const struct node *encloser = node != NULL ? node : namespace_encloser(ns, q->dname, q->length);
+    const struct node *encloser =
+        node != NULL ? node : namespace_encloser(ns, q->dname, q->length, name_labels(q->dname));
     const struct steer_service *service = find_service(why, node);
     struct steer_choice choice;
 
     if (why->outcome->source == QUERY_REFUSED) {
         explain_refused(why, encloser != NULL);
     } else if (why->outcome->source == QUERY_FORWARDED) {
-        explain_forward(why);
+        explain_forward(why, node);
     } else if (node == NULL) {
         explain_absent(why, encloser);
     } else if (service == NULL || node->service == NULL) {

@@ -6,6 +6,7 @@
 #include "policy/config.h"
 #include "policy/health.h"
 #include "resolver/cli/cli.h"
+#include "resolver/cli/cli_check_host.h"
 #include "resolver/cli/cli_find.h"
 #include "resolver/snapshot.h"
 
@@ -67,6 +68,16 @@ static void put_wanted(const struct cli *cli, const struct wants *wants, const c
     }
 }
 
+/* What is no error of the file, but will be in the way when the server starts here. */
+static void warn(const char *path, const struct model *model)
+{
+    struct text out = { 0 };
+
+    cli_check_host_put(path, model, &out);
+    (void)fputs(text_string(&out), stderr);
+    text_fini(&out);
+}
+
 static int check(const struct cli *cli, const struct wants *wants)
 {
     const char *path = cli_find_config(cli);
@@ -88,6 +99,7 @@ static int check(const struct cli *cli, const struct wants *wants)
         }
     }
     if (snapshot != NULL) {
+        warn(shown, snapshot->model);
         put_wanted(cli, wants, shown, snapshot->model, &out);
         health_unbind(health, snapshot_free(snapshot));
     } else {

@@ -22,7 +22,7 @@ struct cli_dns_answer {
 };
 
 /*
- * Ask `server` (with port) for `dname` and `type`, recursion desired. 0 with
+ * Ask `server` (with port) for `dname` and `type`, recursion desired, with EDNS. 0 with
  * `out` filled, or -errno, explained: -ETIMEDOUT, -ECONNREFUSED and their like.
  */
 int cli_dns_ask(const struct addr *server, const uint8_t *dname, uint16_t type, bool tcp,

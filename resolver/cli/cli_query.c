@@ -7,6 +7,7 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
 #include "resolver/cli/cli_dns.h"
+#include "resolver/cli/cli_edns.h"
 #include "resolver/cli/cli_http.h"
 #include "resolver/cli/cli_table.h"
 #include "resolver/record_text.h"
@@ -101,11 +102,55 @@ static void put_record(void *user, unsigned section, uint16_t type, const char *
     text_fini(&titled);
 }
 
-static void put_head(const struct lookup *lookup, const struct cli_dns_answer *answer, bool colored,
-                     struct text *out)
+static const struct {
+    uint16_t bit;
+    const char *name;
+} flag_names[] = {
+    { WIRE_AA, "aa" },
+    { WIRE_TC, "tc" },
+    { WIRE_RA, "ra" },
+};
+#define FLAG_COUNT (sizeof(flag_names) / sizeof(flag_names[0]))
+
+/* With the bits of OPT: RFC 6891, section 6.1.3. */
+static unsigned rcode_of(const struct cli_dns_answer *answer, const struct cli_edns *edns)
+{
+    return edns->rcode_high << 4 | (wire_get16(answer->message + 2) & WIRE_RCODE);
+}
+
+static void put_flags(uint16_t flags, struct text *out)
+{
+    const char *before = ", flags ";
+
+    for (unsigned i = 0; i < FLAG_COUNT; i++) {
+        if ((flags & flag_names[i].bit) != 0) {
+            text_printf(out, "%s%s", before, flag_names[i].name);
+            before = " ";
+        }
+    }
+}
+
+/* "  extended error 22 (No Reachable Authority): seoul 10.1.0.2:53: no answer" */
+static void put_errors(const struct cli_edns *edns, bool colored, struct text *out)
+{
+    for (size_t i = 0; i < edns->error_count; i++) {
+        const struct cli_edns_error *error = &edns->errors[i];
+        struct text line = { 0 };
+        text_printf(&line, "  extended error %u (%s)", error->code,
+                    cli_edns_error_name(error->code));
+        text_put(&line, error->text_length > 0 ? ": " : "");
+        text_put_bytes(&line, error->text, error->text_length);
+        cli_table_paint(out, colored, CLI_PAINT_DOUBT, text_string(&line));
+        text_put_char(out, '\n');
+        text_fini(&line);
+    }
+}
+
+static void put_head(const struct lookup *lookup, const struct cli_dns_answer *answer,
+                     const struct cli_edns *edns, bool colored, struct text *out)
 {
     uint16_t flags = wire_get16(answer->message + 2);
-    unsigned rcode = flags & WIRE_RCODE;
+    unsigned rcode = rcode_of(answer, edns);
     char server[ADDR_TEXT_MAX];
     char scratch[16];
 
@@ -116,8 +161,8 @@ static void put_head(const struct lookup *lookup, const struct cli_dns_answer *a
     text_put(out, ": ");
     cli_table_paint(out, colored, rcode == WIRE_NOERROR ? CLI_PAINT_GOOD : CLI_PAINT_BAD,
                     record_text_rcode(rcode, scratch));
-    text_printf(out, "%s, %u record%s, %.2f ms from %s over %s\n",
-                (flags & WIRE_AA) != 0 ? ", authoritative" : "", wire_get16(answer->message + 6),
+    put_flags(flags, out);
+    text_printf(out, ", %u record%s, %.2f ms from %s over %s\n", wire_get16(answer->message + 6),
                 wire_get16(answer->message + 6) == 1 ? "" : "s", (double)answer->took_us / 1000.0,
                 server, answer->tcp ? "TCP" : "UDP");
 }
@@ -127,8 +172,11 @@ static int show_text(const struct cli *cli, const struct lookup *lookup,
 {
     struct text out = { 0 };
     struct shown shown = { .colored = cli_is_colored(cli, stdout), .out = &out };
+    struct cli_edns edns;
 
-    put_head(lookup, answer, shown.colored, &out);
+    cli_edns_read(answer->message, answer->length, &edns);
+    put_head(lookup, answer, &edns, shown.colored, &out);
+    put_errors(&edns, shown.colored, &out);
     if (!record_text_walk(answer->message, answer->length, put_record, &shown)) {
         text_put(&out, "  the rest of the message is broken\n");
     }
@@ -137,21 +185,53 @@ static int show_text(const struct cli *cli, const struct lookup *lookup,
     return code;
 }
 
+static json_t *pack_flags(uint16_t flags)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < FLAG_COUNT; i++) {
+        if ((flags & flag_names[i].bit) != 0) {
+            (void)json_array_append_new(list, json_pack("s", flag_names[i].name));
+        }
+    }
+    return list;
+}
+
+static json_t *pack_errors(const struct cli_edns *edns)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < edns->error_count; i++) {
+        const struct cli_edns_error *error = &edns->errors[i];
+        json_t *text = json_stringn(error->text, error->text_length);
+        if (text == NULL) {
+            text = json_null(); /* not UTF-8 */
+        }
+        (void)json_array_append_new(list, json_pack("{s:i, s:s, s:o}", "code", error->code, "name",
+                                                    cli_edns_error_name(error->code), "text",
+                                                    text));
+    }
+    return list;
+}
+
 static int show_json(const struct lookup *lookup, const struct cli_dns_answer *answer)
 {
     uint16_t flags = wire_get16(answer->message + 2);
     struct text type = { 0 };
+    struct cli_edns edns;
     char server[ADDR_TEXT_MAX];
     char scratch[16];
     struct shown shown = { .sections = { json_array(), json_array(), json_array() } };
 
     addr_format_port(&lookup->server, server, sizeof(server));
     record_text_put_type(&type, lookup->type);
+    cli_edns_read(answer->message, answer->length, &edns);
     bool sound = record_text_walk(answer->message, answer->length, put_record, &shown);
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:b, s:f, s:b, s:o, s:o, s:o}", "name", lookup->name, "type",
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:f, s:b, s:o, s:o, s:o}", "name", lookup->name, "type",
         text_string(&type), "server", server, "rcode",
-        record_text_rcode(flags & WIRE_RCODE, scratch), "authoritative", (flags & WIRE_AA) != 0,
+        record_text_rcode(rcode_of(answer, &edns), scratch), "flags", pack_flags(flags),
+        "extended_errors", pack_errors(&edns), "authoritative", (flags & WIRE_AA) != 0,
         "tcp", answer->tcp, "ms", (double)answer->took_us / 1000.0, "sound", sound, "answer",
         shown.sections[0], "authority", shown.sections[1], "additional", shown.sections[2]);
     char *bytes = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6));

@@ -8,22 +8,47 @@
 /* New endpoints are probed once before a reload ends. */
 #define RELOAD_TIMEOUT_MS 60000u
 
+static void put_count(const json_t *reply, const char *before, const char *key, const char *one,
+                      struct text *out)
+{
+    const json_t *count = json_object_get(reply, key);
+
+    if (json_is_integer(count)) {
+        text_printf(out, "%s%lld %s%s", before, (long long)json_integer_value(count), one,
+                    json_integer_value(count) == 1 ? "" : "s");
+    }
+}
+
+/* "reloaded leeward.yaml: generation 4: 12 services, 3 regions, 1 zone" */
+static void put_reloaded(const json_t *reply, struct text *out)
+{
+    const char *config = json_string_value(json_object_get(reply, "config"));
+
+    text_printf(out, "reloaded%s%s: generation %lld", config != NULL ? " " : "",
+                config != NULL ? config : "",
+                (long long)json_integer_value(json_object_get(reply, "generation")));
+    put_count(reply, ": ", "services", "service", out);
+    put_count(reply, ", ", "regions", "region", out);
+    put_count(reply, ", ", "zones", "zone", out);
+    text_put_char(out, '\n');
+}
+
 static int show(const struct cli *cli, const struct text *body, bool json)
 {
     if (json) {
         return cli_write(stdout, body);
     }
     json_t *reply = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
-    const char *report = json_string_value(json_object_get(reply, "report"));
+    struct text out = { 0 };
+    int code = CLI_DONE;
+
     if (!cli->quiet) {
-        (void)printf("reloaded: generation %lld\n",
-                     (long long)json_integer_value(json_object_get(reply, "generation")));
+        put_reloaded(reply, &out);
+        code = cli_write(stdout, &out);
     }
-    if (cli->verbose && report != NULL && report[0] != '\0') {
-        (void)printf("%s\n", report);
-    }
+    text_fini(&out);
     json_decref(reply);
-    return CLI_DONE;
+    return code;
 }
 
 int cli_reload_run(struct cli *cli, int argc, char **argv)

@@ -1,5 +1,6 @@
 #include "resolver/cli/cli_status_text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "resolver/cli/cli_table.h"
@@ -82,7 +83,8 @@ static void put_queries(const json_t *status, struct text *out)
 {
     const json_t *queries = json_object_get(status, "queries");
 
-    text_printf(out, "%llu queries", number(queries, "total"));
+    text_printf(out, "%llu quer%s", number(queries, "total"),
+                number(queries, "total") == 1 ? "y" : "ies");
     if (number(queries, "total") > 0) {
         text_put_char(out, ':');
         put_counts(json_object_get(queries, "by_source"), out);
@@ -131,7 +133,8 @@ static void put_node(const json_t *status, const struct cli_status_view *view, s
                     path[0] != '\0' ? path : "the embedded default");
     text_put_char(out, '\n');
     if (warning[0] != '\0') {
-        cli_table_paint(out, view->colored, CLI_PAINT_BAD, "warning: ");
+        cli_table_paint(out, view->colored, CLI_PAINT_BAD,
+                        "NOT the file on disk: running the last accepted configuration, because ");
         cli_table_paint(out, view->colored, CLI_PAINT_BAD, warning);
         text_put_char(out, '\n');
     }
@@ -161,7 +164,41 @@ static void put_check(struct cli_table *table, const char *region, const json_t 
         cli_table_add(table, CLI_PAINT_PLAIN, "-");
     }
     put_age(table, check, "since_ms_ago");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", is_fine(state) ? "" : string(check, "reason"));
+    if (truth(check, "misconfigured") && is_fine(state)) {
+        cli_table_add(table, CLI_PAINT_PLAIN, "%s: does the name still exist? it decides nothing "
+                      "until it does", string(check, "reason"));
+    } else {
+        cli_table_add(table, CLI_PAINT_PLAIN, "%s", is_fine(state) ? "" : string(check, "reason"));
+    }
+}
+
+/* Checks that count as up only because what they ask for is gone everywhere. */
+static unsigned long long count_misconfigured(const json_t *checks)
+{
+    unsigned long long found = 0;
+
+    for (size_t i = 0; i < json_array_size(checks); i++) {
+        const json_t *check = json_array_get(checks, i);
+        found += truth(check, "misconfigured") && is_fine(string(check, "state"));
+    }
+    return found;
+}
+
+/* "1/2 up, needs 1", or "1/2 up (1 misconfigured), needs 1" */
+static void put_region_counts(struct cli_table *table, const json_t *region)
+{
+    unsigned long long doubtful = count_misconfigured(json_object_get(region, "checks"));
+    char note[48] = "";
+
+    if (number(region, "total") == 0) {
+        cli_table_add(table, CLI_PAINT_PLAIN, "-");
+        return;
+    }
+    if (doubtful > 0) {
+        (void)snprintf(note, sizeof(note), " (%llu misconfigured)", doubtful);
+    }
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu/%llu up%s, needs %llu", number(region, "up"),
+                  number(region, "total"), note, number(region, "minimum"));
 }
 
 static void put_region(struct cli_table *table, const json_t *region, bool all)
@@ -173,12 +210,7 @@ static void put_region(struct cli_table *table, const json_t *region, bool all)
     cli_table_add(table, CLI_PAINT_STRONG, "%s", string(region, "name"));
     cli_table_add(table, truth(region, "lifted") ? CLI_PAINT_DOUBT : paint_of(state), "%s%s", state,
                   truth(region, "lifted") ? " (gate lifted)" : "");
-    if (number(region, "total") > 0) {
-        cli_table_add(table, CLI_PAINT_PLAIN, "%llu/%llu up, needs %llu", number(region, "up"),
-                      number(region, "total"), number(region, "minimum"));
-    } else {
-        cli_table_add(table, CLI_PAINT_PLAIN, "-");
-    }
+    put_region_counts(table, region);
     put_age(table, region, "since_ms_ago");
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", plain ? "" : string(region, "reason"));
     for (size_t i = 0; i < json_array_size(checks); i++) {
@@ -353,6 +385,40 @@ static void put_services(const json_t *status, const struct cli_status_view *vie
     cli_table_fini(&table);
 }
 
+/* ---- zones ---- */
+
+static void put_zone(struct cli_table *table, const json_t *zone)
+{
+    const char *file = string(zone, "file");
+
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", string(zone, "name"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", number(zone, "serial"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", file[0] != '\0' ? file : "made for services");
+}
+
+static void put_zones(const json_t *status, const struct cli_status_view *view, struct text *out)
+{
+    static const char *const heads[] = { "ZONE", "SERIAL", "FILE" };
+    const json_t *zones = json_object_get(status, "zones");
+    size_t count = json_array_size(zones);
+    size_t shown = view->all || count <= CLI_STATUS_ZONES ? count : CLI_STATUS_ZONES;
+    struct cli_table table;
+
+    if (count == 0) {
+        return;
+    }
+    cli_table_init(&table, 3, heads);
+    for (size_t i = 0; i < shown; i++) {
+        put_zone(&table, json_array_get(zones, i));
+    }
+    text_put_char(out, '\n');
+    cli_table_put(&table, view->colored, view->width, out);
+    cli_table_fini(&table);
+    if (shown < count) {
+        text_printf(out, "%zu more zones (-v lists them)\n", count - shown);
+    }
+}
+
 /* ---- upstreams ---- */
 
 static void put_upstream(struct cli_table *table, const json_t *upstream)
@@ -396,5 +462,6 @@ void cli_status_text_put(const json_t *status, const struct cli_status_view *vie
     put_node(status, view, out);
     put_regions(status, view, out);
     put_services(status, view, out);
+    put_zones(status, view, out);
     put_upstreams(status, view, out);
 }

@@ -12,6 +12,9 @@
 /* Services shown without `all`; of more only those that need a look. */
 #define CLI_STATUS_SERVICES 40
 
+/* Zones shown without `all`. */
+#define CLI_STATUS_ZONES 20
+
 struct cli_status_view {
     bool colored;
     bool all;       /* every check, endpoint and service, not only what needs a look */

@@ -18,6 +18,7 @@
 #include "resolver/cli/cli_http.h"
 #include "resolver/cli/demo_process.h"
 
+#define REGION_PROGRAM   "leeward-region"
 #define READY_TIMEOUT_MS 20000u
 #define LISTEN_ADDRESS   "127.77.0.1"
 #define START_TRIES      3   /* a free port may be taken before the server has it */
@@ -85,13 +86,53 @@ void demo_world_region_program(struct text *out)
 
     if (length > 0) {
         self[length] = '\0';
-        text_printf(out, "%s/leeward-region", dirname(self));
+        text_printf(out, "%s/" REGION_PROGRAM, dirname(self));
         if (access(text_string(out), X_OK) == 0) {
             return;
         }
         text_fini(out);
     }
-    text_put(out, "leeward-region");
+    text_put(out, REGION_PROGRAM);
+}
+
+/* Is a program of this name in one of PATH's folders? */
+static bool is_in_path(const char *name)
+{
+    const char *at = getenv("PATH");
+    char path[PATH_MAX];
+
+    while (at != NULL && *at != '\0') {
+        int length = (int)strcspn(at, ":");
+        (void)snprintf(path, sizeof(path), "%.*s/%s", length, at, name);
+        if (access(path, X_OK) == 0) {
+            return true;
+        }
+        at += length + (at[length] == ':');
+    }
+    return false;
+}
+
+/* Without leeward-region there is nothing to play: say where it was looked for. */
+static int find_region_program(struct error *err)
+{
+    char self[PATH_MAX];
+    struct text program = { 0 };
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    demo_world_region_program(&program);
+    bool found = strchr(text_string(&program), '/') != NULL || is_in_path(REGION_PROGRAM);
+    text_fini(&program);
+    if (found) {
+        return 0;
+    }
+    self[length > 0 ? length : 0] = '\0';
+    (void)error_set(err, -ENOENT,
+                    "the simulated regions need the program " REGION_PROGRAM
+                    ", which is neither %.120s/" REGION_PROGRAM " nor in PATH (%.150s)",
+                    dirname(self), getenv("PATH") != NULL ? getenv("PATH") : "");
+    error_hint(err, "it is built with this program: copy it from the build folder to beside "
+                    "this program");
+    return -ENOENT;
 }
 
 static uint16_t read_port(const char *line, const char *key)
@@ -108,7 +149,7 @@ static int start_region(struct demo_world *world, unsigned number, struct error 
     char index[16];
     char line[512] = "";
     int fd = -1;
-    char *argv[] = { "leeward-region",
+    char *argv[] = { REGION_PROGRAM,
                      "--name",
                      (char *)region->name,
                      "--index",
@@ -136,7 +177,7 @@ static int start_region(struct demo_world *world, unsigned number, struct error 
     if (rc < 0 || region->dns_port == 0 || region->http_port == 0) {
         rc = error_set(err, -ECHILD, "%s does not start for region %s", text_string(&program),
                        region->name);
-        error_hint(err, "it must be beside this program or in PATH");
+        error_hint(err, "what it said stands above");
     }
     text_fini(&program);
     return rc;
@@ -343,7 +384,10 @@ int demo_world_open(struct demo_world *world, struct error *err)
 {
     memset(world, 0, sizeof(*world));
     memcpy(world->regions, plan, sizeof(plan));
-    int rc = make_folder(world, err);
+    int rc = find_region_program(err);
+    if (rc == 0) {
+        rc = make_folder(world, err);
+    }
     for (unsigned i = 0; rc == 0 && i < DEMO_WORLD_REGIONS; i++) {
         rc = start_region(world, i, err);
     }

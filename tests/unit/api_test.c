@@ -139,7 +139,8 @@ static const char yaml[] =
 static const char zone[] = "@ 300 IN SOA ns.corp.example. host.corp.example. 7 60 60 60 60\n"
                            "@ 300 IN NS ns.corp.example.\n"
                            "ns 300 IN A 192.0.2.1\n"
-                           "www 300 IN CNAME api.svc.example.com.\n";
+                           "www 300 IN CNAME api.svc.example.com.\n"
+                           "away 300 IN CNAME www.else.example.\n";
 
 struct call {
     const char *path;
@@ -495,8 +496,24 @@ static void why_an_alias_goes_on_into_the_service(void **state)
     json_t *why = ask_json(*state, "GET", "/api/v1/why?name=www.corp.example", 200);
 
     assert_int_equal(json_array_size(json_object_get(why, "answer")), 3);
-    assert_step(why, "the name is an alias (CNAME)");
+    assert_step(why, "alias: www.corp.example. 300 IN CNAME api.svc.example.com.");
     assert_step(why, "api.svc.example.com is a service");
+    json_decref(why);
+}
+
+static void why_an_alias_to_a_foreign_name_tells_both(void **state)
+{
+    json_t *why = ask_json(*state, "GET", "/api/v1/why?name=away.corp.example", 200);
+
+    assert_string_equal(string(why, "source"), "forward");
+    assert_step(why, "in zone corp.example, serial 7");
+    assert_step(why, "alias: away.corp.example. 300 IN CNAME www.else.example.");
+    assert_step(why, "www.else.example is in no zone and no service of ours: it is asked elsewhere");
+    assert_step(why, "forward rule '.'");
+    json_decref(why);
+    why = ask_json(*state, "GET", "/api/v1/why?name=away.corp.example&client=10.9.9.9", 200);
+    assert_string_equal(string(why, "source"), "zone");
+    assert_step(why, "10.9.9.9 may not have it resolved (access.recursion)");
     json_decref(why);
 }
 
@@ -543,6 +560,8 @@ static void a_reload_is_waited_for(void **state)
     json_t *root = ask_json(f, "POST", "/api/v1/reload", 200);
     assert_int_equal(json_integer_value(json_object_get(root, "generation")), 3);
     assert_string_equal(string(root, "report"), "generation 4");
+    assert_string_equal(string(root, "config"), "/etc/leeward/leeward.yaml");
+    assert_int_equal(json_integer_value(json_object_get(root, "services")), 1);
     json_decref(root);
 }
 
@@ -696,6 +715,7 @@ int main(void)
         API_TEST(why_a_service_shows_the_ladder),
         API_TEST(why_a_zone_names_its_file),
         API_TEST(why_an_alias_goes_on_into_the_service),
+        API_TEST(why_an_alias_to_a_foreign_name_tells_both),
         API_TEST(why_another_name_lists_the_upstreams),
         API_TEST(why_a_stranger_is_refused),
         API_TEST(why_complains_of_what_it_cannot_read),

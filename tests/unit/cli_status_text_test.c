@@ -108,10 +108,43 @@ static void a_warning_is_shown_first(void **state)
 
     (void)state;
     render("{\"version\":\"1\",\"node\":\"n\",\"ready\":false,\"config\":{\"path\":\"p\","
-           "\"warning\":\"p:1:1: no such key\"}}",
+           "\"warning\":\"p:1:1: no such key\"},\"queries\":{\"total\":1}}",
            &view, &out);
     assert_string_equal(text_string(&out), "leeward 1 on n: not ready, up 0ms, generation 0 of p\n"
-                                           "warning: p:1:1: no such key\n0 queries\n");
+                                           "NOT the file on disk: running the last accepted "
+                                           "configuration, because p:1:1: no such key\n"
+                                           "1 query:;\n");
+    text_fini(&out);
+}
+
+static void a_canary_gone_everywhere_says_so(void **state)
+{
+    static const char region[] =
+        "{\"regions\":[{\"name\":\"seoul\",\"state\":\"in\",\"up\":1,\"total\":1,\"minimum\":1,"
+        "\"since_ms_ago\":5,\"checks\":[{\"label\":\"seoul dns c.example\",\"state\":\"up\","
+        "\"misconfigured\":true,\"since_ms_ago\":5,\"reason\":\"NXDOMAIN for c.example\"}]}]}";
+    struct cli_status_view view = { 0 };
+    struct text out = { 0 };
+
+    (void)state;
+    render(region, &view, &out);
+    assert_non_null(strstr(text_string(&out), "1/1 up (1 misconfigured), needs 1"));
+    assert_non_null(strstr(text_string(&out), "NXDOMAIN for c.example: does the name still exist?"));
+    text_fini(&out);
+}
+
+static void zones_are_listed_with_file_and_serial(void **state)
+{
+    struct cli_status_view view = { 0 };
+    struct text out = { 0 };
+
+    (void)state;
+    render("{\"zones\":[{\"name\":\"corp.example\",\"file\":\"corp.zone\",\"serial\":7},"
+           "{\"name\":\"svc.example\",\"file\":null,\"serial\":1}]}",
+           &view, &out);
+    assert_non_null(strstr(text_string(&out), "\nZONE          SERIAL  FILE\n"
+                                              "corp.example  7       corp.zone\n"
+                                              "svc.example   1       made for services\n"));
     text_fini(&out);
 }
 
@@ -171,6 +204,8 @@ int main(void)
         cmocka_unit_test(all_shows_what_is_healthy_too),
         cmocka_unit_test(bad_states_are_red),
         cmocka_unit_test(a_warning_is_shown_first),
+        cmocka_unit_test(a_canary_gone_everywhere_says_so),
+        cmocka_unit_test(zones_are_listed_with_file_and_serial),
         cmocka_unit_test(of_many_services_only_those_in_trouble_are_listed),
         cmocka_unit_test(anything_may_be_missing),
     };

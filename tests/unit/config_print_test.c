@@ -74,7 +74,7 @@ static const char whole[] =
     "  internal.example: {upstreams: 10.1.0.9}\n"
     "guards: {minimum_regions: 2}\n"
     "api: {socket: off}\n"
-    "log: {level: debug, format: json, queries: errors}\n";
+    "log: {level: debug, format: json, queries: off}\n";
 
 static void what_is_printed_loads_and_prints_the_same(void **state)
 {

@@ -587,7 +587,27 @@ static void the_explanation_names_regions_and_rungs(void **state)
     set_region(&w, 0, gate_1);
     steer_explain(&w.service, ADDR_V4, &choice, &trace);
     assert_non_null(strstr(text_string(&trace), "region seoul is gated by its own checks"));
-    assert_non_null(strstr(text_string(&trace), "rung 1 (region in, minimum met): tokyo"));
+    assert_non_null(strstr(text_string(&trace), "rung 1 (region in or proving itself, minimum met): tokyo"));
+    text_fini(&trace);
+}
+
+static void the_explanation_leaves_no_rung_out(void **state)
+{
+    struct text trace = { 0 };
+    struct steer_choice choice;
+    struct world w;
+    (void)state;
+
+    begin(&w, 2, 2, 0, 1);
+    set_up(&w, 0, 0, 0);
+    set_up(&w, 1, 0, 0);
+    steer_explain(&w.service, ADDR_V4, &choice, &trace);
+    assert_int_equal(choice.rung, 6);
+    for (char rung = '1'; rung <= '6'; rung++) {
+        char line[] = "\nrung 0 (";
+        line[6] = rung;
+        assert_non_null(strstr(text_string(&trace), line));
+    }
     text_fini(&trace);
 }
 
@@ -618,6 +638,7 @@ int main(void)
         cmocka_unit_test(an_answer_names_no_address_twice),
         cmocka_unit_test(the_fallback_is_put_with_the_short_ttl),
         cmocka_unit_test(the_explanation_names_regions_and_rungs),
+        cmocka_unit_test(the_explanation_leaves_no_rung_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,147 @@
+#include "resolver/cli/cli_check_host.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define GROUPS_MAX 256
+#define WRITE_ENTER 3u /* of a folder: make files in it */
+#define ENTER       1u
+
+struct identity {
+    const char *name;
+    uid_t uid;
+    gid_t groups[GROUPS_MAX];
+    int group_count;
+};
+
+static bool find_identity(const char *name, struct identity *out)
+{
+    const struct passwd *entry = getpwnam(name);
+
+    if (entry == NULL) {
+        return false;
+    }
+    out->name = name;
+    out->uid = entry->pw_uid;
+    out->group_count = GROUPS_MAX;
+    if (getgrouplist(name, entry->pw_gid, out->groups, &out->group_count) < 0) {
+        out->group_count = GROUPS_MAX; /* in more groups than are looked at */
+    }
+    return true;
+}
+
+static bool is_member(const struct identity *who, gid_t group)
+{
+    for (int i = 0; i < who->group_count; i++) {
+        if (who->groups[i] == group) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool may(const struct identity *who, const struct stat *file, unsigned wanted)
+{
+    unsigned shift = file->st_uid == who->uid ? 6 : is_member(who, file->st_gid) ? 3 : 0;
+    return who->uid == 0 || (file->st_mode >> shift & wanted) == wanted;
+}
+
+/* May the folder be entered, that is all above it too? What cannot be seen is believed. */
+static bool may_reach(const struct identity *who, const char *folder)
+{
+    char path[PATH_MAX];
+    struct stat file;
+
+    if (realpath(folder, path) == NULL) {
+        return true;
+    }
+    for (;;) {
+        if (stat(path, &file) == 0 && !may(who, &file, ENTER)) {
+            return false;
+        }
+        if (strcmp(path, "/") == 0) {
+            return true;
+        }
+        char *slash = strrchr(path, '/');
+        slash[slash == path ? 1 : 0] = '\0';
+    }
+}
+
+/*
+ * Can files be made in `folder`? Where it is missing, could it be made: with as
+ * many of the folders above it as `missing_most`.
+ */
+static bool may_write(const struct identity *who, const char *folder, unsigned missing_most)
+{
+    char path[PATH_MAX];
+    struct stat file;
+
+    (void)snprintf(path, sizeof(path), "%s", folder);
+    for (; stat(path, &file) < 0; missing_most--) {
+        if (errno != ENOENT) {
+            return errno == EACCES; /* not to be seen from here */
+        }
+        if (missing_most == 0 || strcmp(path, "/") == 0 || strcmp(path, ".") == 0) {
+            return false;
+        }
+        char above[PATH_MAX];
+        (void)snprintf(above, sizeof(above), "%s", path);
+        (void)snprintf(path, sizeof(path), "%s", dirname(above));
+    }
+    return S_ISDIR(file.st_mode) && may(who, &file, WRITE_ENTER) && may_reach(who, path);
+}
+
+static void put(struct text *out, const char *path, const char *what, const char *hint)
+{
+    text_printf(out, "%s: warning: %s\n   hint: %s\n", path, what, hint);
+}
+
+void cli_check_host_put(const char *path, const struct model *model, struct text *out)
+{
+    struct identity who;
+    char folder[PATH_MAX];
+    char what[PATH_MAX + 256];
+    char hint[PATH_MAX + 128];
+
+    if (model->node_user == NULL) {
+        return;
+    }
+    if (!find_identity(model->node_user, &who)) {
+        (void)snprintf(what, sizeof(what),
+                       "node.user: no user named '%s' on this machine: started as root, the "
+                       "server exits", model->node_user);
+        (void)snprintf(hint, sizeof(hint), "useradd --system %s, or leave node.user out",
+                       model->node_user);
+        put(out, path, what, hint);
+        return;
+    }
+    if (!may_write(&who, model->state_directory, UINT_MAX)) {
+        (void)snprintf(what, sizeof(what),
+                       "node.state_directory: user '%s' cannot write to %s: the last accepted "
+                       "configuration would not be kept", who.name, model->state_directory);
+        (void)snprintf(hint, sizeof(hint), "install -d -o %s %s", who.name,
+                       model->state_directory);
+        put(out, path, what, hint);
+    }
+    if (model->api_socket == NULL) {
+        return;
+    }
+    char socket_path[PATH_MAX];
+    (void)snprintf(socket_path, sizeof(socket_path), "%s", model->api_socket);
+    (void)snprintf(folder, sizeof(folder), "%s", dirname(socket_path));
+    if (!may_write(&who, folder, 1)) { /* the server makes one folder */
+        (void)snprintf(what, sizeof(what),
+                       "api.socket: user '%s' cannot make files in %s: status, why and reload "
+                       "would not work", who.name, folder);
+        (void)snprintf(hint, sizeof(hint), "install -d -o %s %s, or set api.socket", who.name,
+                       folder);
+        put(out, path, what, hint);
+    }
+}

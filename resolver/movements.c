@@ -1,0 +1,154 @@
+#include "resolver/movements.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "policy/steer.h"
+
+/* Where an answer comes from, in words that outlive the snapshot. */
+struct place {
+    const char *from; /* a region's name, interned, or one of the words below; NULL: not told */
+    uint8_t rung;
+};
+
+struct movements {
+    struct place *places; /* by the service's index */
+    size_t count;
+    char **names; /* interned region names; few, kept to the end */
+    size_t name_count;
+};
+
+struct movements *movements_new(void)
+{
+    return calloc(1, sizeof(struct movements));
+}
+
+void movements_free(struct movements *movements)
+{
+    if (movements == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < movements->name_count; i++) {
+        free(movements->names[i]);
+    }
+    free(movements->names);
+    free(movements->places);
+    free(movements);
+}
+
+static const char *intern(struct movements *m, const char *name)
+{
+    for (size_t i = 0; i < m->name_count; i++) {
+        if (strcmp(m->names[i], name) == 0) {
+            return m->names[i];
+        }
+    }
+    char **names = realloc(m->names, (m->name_count + 1) * sizeof(char *));
+    char *copy = strdup(name);
+    REQUIRE(names != NULL && copy != NULL);
+    m->names = names;
+    names[m->name_count++] = copy;
+    return copy;
+}
+
+void movements_adopt(struct movements *movements, const struct snapshot *old,
+                     const struct snapshot *fresh)
+{
+    struct movements *m = movements;
+    size_t count = fresh->service_count;
+    struct place *places = calloc(count == 0 ? 1 : count, sizeof(*places));
+
+    REQUIRE(places != NULL);
+    for (size_t i = 0; old != NULL && i < count; i++) {
+        const struct steer_service *before = snapshot_service(old, fresh->services[i].dname);
+        if (before != NULL && before->index < m->count) {
+            places[i] = m->places[before->index];
+        }
+    }
+    free(m->places);
+    m->places = places;
+    m->count = count;
+}
+
+/* The family that speaks for the service: IPv4 where it has any. */
+static unsigned main_family(const struct steer_service *service)
+{
+    return service->has_family[ADDR_V4] ? ADDR_V4 : ADDR_V6;
+}
+
+static struct place where(struct movements *m, const struct steer_service *service)
+{
+    struct steer_choice choice;
+    struct place place;
+
+    steer_choose(service, main_family(service), &choice);
+    place.rung = choice.rung;
+    switch (choice.result) {
+    case STEER_FALLBACK:
+        place.from = "fallback";
+        break;
+    case STEER_NODATA:
+        place.from = "nowhere (NODATA)";
+        break;
+    case STEER_SERVFAIL:
+        place.from = "nowhere (SERVFAIL)";
+        break;
+    default:
+        place.from = choice.several ? "several regions"
+                                    : intern(m, service->pools[choice.pool].region_name);
+        break;
+    }
+    return place;
+}
+
+static const char *rung_meaning(unsigned rung)
+{
+    static const char *const meanings[] = {
+        "?",
+        "region in, minimum met",
+        "in hold_down",
+        "region gated, endpoints proven since",
+        "everything that is up",
+        "everything that is up in drained regions",
+        "nothing is up: on_all_down",
+    };
+
+    return meanings[rung < 7 ? rung : 0];
+}
+
+static void tell(const struct steer_service *service, const struct place *before,
+                 const struct place *now)
+{
+    enum log_level level = now->rung <= 2 ? LOG_INFO : LOG_WARNING;
+
+    if (before->from == NULL) {
+        /* the first answer is news only where it is not the first region's */
+        level = now->rung == 1 ? LOG_DEBUG : level;
+    }
+    log_event(level, "service moved", "service=%s from=%s to=%s rung=%u because=%s", service->name,
+              before->from == NULL ? "(start)" : before->from, now->from, now->rung,
+              rung_meaning(now->rung));
+}
+
+void movements_tell(struct movements *movements, const struct snapshot *snapshot)
+{
+    struct movements *m = movements;
+    size_t moved = 0;
+
+    for (size_t i = 0; i < snapshot->service_count && i < m->count; i++) {
+        struct place now = where(m, &snapshot->services[i]);
+        struct place before = m->places[i];
+        if (before.from == now.from && before.rung == now.rung) {
+            continue;
+        }
+        m->places[i] = now;
+        if (moved++ < MOVEMENTS_LINES_MAX) {
+            tell(&snapshot->services[i], &before, &now);
+        }
+    }
+    if (moved > MOVEMENTS_LINES_MAX) {
+        log_event(LOG_INFO, "services moved", "more=%zu", moved - MOVEMENTS_LINES_MAX);
+    }
+}
