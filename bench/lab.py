@@ -95,11 +95,25 @@ def machine():
             "load": os.getloadavg()[0]}
 
 
+def busy_share(seconds=0.5):
+    """How much of all cores is used at the moment: the load average is slow to forget."""
+    def ticks():
+        with open("/proc/stat", encoding="ascii") as file:
+            values = [int(word) for word in file.readline().split()[1:9]]
+        return sum(values), values[3] + values[4]  # all, idle and waiting for a disk
+
+    total, idle = ticks()
+    time.sleep(seconds)
+    total_after, idle_after = ticks()
+    return 1 - (idle_after - idle) / max(1, total_after - total)
+
+
 def print_machine():
     about = machine()
+    busy = busy_share()
     print(f"machine: {about['cores']} x {about['cpu']}, Linux {about['kernel']}, "
-          f"load {about['load']:.2f} at the start")
-    if about["load"] > 0.5:
+          f"load {about['load']:.2f}, {busy:.0%} busy at the start")
+    if busy > 0.1:
         print("note: the machine was not idle: times are worse than they would be")
     sys.stdout.flush()
 
@@ -110,16 +124,17 @@ def progress(text):
         sys.stderr.flush()
 
 
-def waited_ms(pid):
-    """How long the threads of a process have stood in line for a core so far, in ms."""
-    total = 0
+def times_ms(pid):
+    """(on a core, in line for one): of all living threads of a process so far, in ms."""
+    ran = waited = 0
     for thread in os.listdir(f"/proc/{pid}/task"):
         try:
             with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
-                total += int(file.read().split()[1])
+                fields = file.read().split()
         except OSError:
             continue  # the thread has ended, or the kernel does not tell
-    return total / 1e6
+        ran, waited = ran + int(fields[0]), waited + int(fields[1])
+    return ran / 1e6, waited / 1e6
 
 
 # ---- regions and servers

@@ -93,7 +93,7 @@ static void begin(uintptr_t number, const pthread_attr_t *attributes)
     pthread_t thread;
 
     if (sem_trywait(&room) != 0) {
-        die("%d lookups at once, and none is answered", LOOKUPS_MAX);
+        die("%d lookups at once, and none is answered", (int)LOOKUPS_MAX);
     }
     int rc = pthread_create(&thread, attributes, look_up, (void *)number);
     if (rc != 0) {

@@ -198,6 +198,14 @@ static void explain_rung(struct text *trace, unsigned rung, const char *what,
                 region_name == NULL ? "no region" : region_name);
 }
 
+static void explain_together(struct text *trace, bool drained, bool found)
+{
+    explain_rung(trace, drained ? 5 : 4,
+                 drained ? "everything up in drained regions"
+                         : "everything up, of all regions not drained",
+                 found ? "endpoints of all such regions together" : NULL);
+}
+
 /* ---- choosing ---- */
 
 typedef bool rung_test(const struct view *v, uint64_t bits[ADDR_FAMILIES]);
@@ -206,7 +214,7 @@ static const struct {
     rung_test *test;
     const char *what;
 } single_rungs[] = {
-    { on_rung1, "region in, minimum met" },
+    { on_rung1, "region in or proving itself, minimum met" },
     { on_rung2, "the same, in hold_down" },
     { on_rung3, "region gated, endpoints proven since" },
 };
@@ -266,11 +274,12 @@ static bool choose_together(const struct steer_service *s, unsigned family, stru
             choice->several = true;
             choice->short_ttl = true;
             if (trace != NULL) {
-                explain_rung(trace, choice->rung,
-                             drained ? "everything up in drained regions" : "everything up",
-                             "endpoints of several regions together");
+                explain_together(trace, drained, true);
             }
             return true;
+        }
+        if (trace != NULL && (step & 1) != 0) {
+            explain_together(trace, drained, false);
         }
     }
     return false;
