@@ -81,6 +81,14 @@ void *arena_alloc(struct arena *arena, size_t size)
     return result;
 }
 
+void *arena_alloc_aligned(struct arena *arena, size_t size, size_t align)
+{
+    REQUIRE(align > 0 && (align & (align - 1)) == 0 && size <= SIZE_MAX - align);
+    uintptr_t at = (uintptr_t)arena_alloc(arena, size + align - 1);
+
+    return (void *)((at + align - 1) & ~(uintptr_t)(align - 1));
+}
+
 void *arena_array(struct arena *arena, size_t count, size_t size)
 {
     size_t bytes;

@@ -22,6 +22,9 @@ void arena_free(struct arena *arena);
  */
 void *arena_alloc(struct arena *arena, size_t size);
 
+/* The same, aligned to `align` bytes, a power of two: for what shares cache lines on purpose. */
+void *arena_alloc_aligned(struct arena *arena, size_t size, size_t align);
+
 /* `count` * `size` bytes with an overflow check. */
 void *arena_array(struct arena *arena, size_t count, size_t size);
 

@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,24 @@ size_t error_format(const struct error *err, char *out, size_t cap)
         return 0;
     }
     return (size_t)n < cap ? (size_t)n : cap - 1;
+}
+
+bool error_is_ours(int code)
+{
+    switch (code) {
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+    case -ENOBUFS:
+    case -EAGAIN:        /* no port left for a datagram, or no room to send it from */
+    case -EADDRNOTAVAIL: /* no port left for a connection, or no address */
+    case -EADDRINUSE:
+    case -EAFNOSUPPORT: /* a node without IPv6 knows nothing about IPv6 targets */
+    case -ECANCELED:
+        return true;
+    default:
+        return false;
+    }
 }
 
 _Noreturn void error_required(const char *what, const char *file, int line)

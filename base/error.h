@@ -6,6 +6,7 @@
  * Only the top of a program prints one.
  */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct error {
@@ -36,6 +37,12 @@ int error_wrap(struct error *err, const char *format, ...) __attribute__((format
  * terminated. Returns the length written.
  */
 size_t error_format(const struct error *err, char *out, size_t cap);
+
+/*
+ * Is this negative errno of a socket call trouble of this node (no descriptor,
+ * port, memory or address family left), and so no evidence against the peer?
+ */
+bool error_is_ours(int code);
 
 /*
  * Stop the program because of our own mistake: bytes from network or file are

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 
-void json_init(struct json_writer *json, struct text *text)
+void json_writer_init(struct json_writer *json, struct text *text)
 {
     json->text = text;
     json->more = false;
@@ -34,7 +34,7 @@ static size_t utf8_length(const unsigned char *s)
     return length;
 }
 
-void json_put_quoted(struct text *text, const char *value)
+void json_writer_put_quoted(struct text *text, const char *value)
 {
     const unsigned char *s = (const unsigned char *)value;
 
@@ -67,7 +67,7 @@ static void begin_value(struct json_writer *json, const char *key)
         text_put_char(json->text, ',');
     }
     if (key != NULL) {
-        json_put_quoted(json->text, key);
+        json_writer_put_quoted(json->text, key);
         text_put_char(json->text, ':');
     }
     json->more = true;
@@ -86,51 +86,51 @@ static void close(struct json_writer *json, char bracket)
     json->more = true;
 }
 
-void json_object_begin(struct json_writer *json, const char *key)
+void json_writer_object_begin(struct json_writer *json, const char *key)
 {
     open(json, key, '{');
 }
 
-void json_object_end(struct json_writer *json)
+void json_writer_object_end(struct json_writer *json)
 {
     close(json, '}');
 }
 
-void json_list_begin(struct json_writer *json, const char *key)
+void json_writer_list_begin(struct json_writer *json, const char *key)
 {
     open(json, key, '[');
 }
 
-void json_list_end(struct json_writer *json)
+void json_writer_list_end(struct json_writer *json)
 {
     close(json, ']');
 }
 
-void json_string(struct json_writer *json, const char *key, const char *value)
+void json_writer_string(struct json_writer *json, const char *key, const char *value)
 {
     begin_value(json, key);
-    json_put_quoted(json->text, value);
+    json_writer_put_quoted(json->text, value);
 }
 
-void json_uint(struct json_writer *json, const char *key, uint64_t value)
+void json_writer_uint(struct json_writer *json, const char *key, uint64_t value)
 {
     begin_value(json, key);
     text_printf(json->text, "%" PRIu64, value);
 }
 
-void json_int(struct json_writer *json, const char *key, int64_t value)
+void json_writer_int(struct json_writer *json, const char *key, int64_t value)
 {
     begin_value(json, key);
     text_printf(json->text, "%" PRId64, value);
 }
 
-void json_bool(struct json_writer *json, const char *key, bool value)
+void json_writer_bool(struct json_writer *json, const char *key, bool value)
 {
     begin_value(json, key);
     text_put(json->text, value ? "true" : "false");
 }
 
-void json_null(struct json_writer *json, const char *key)
+void json_writer_null(struct json_writer *json, const char *key)
 {
     begin_value(json, key);
     text_put(json->text, "null");

@@ -17,17 +17,17 @@ struct json_writer {
 };
 
 /* Begin writing at the end of `text`, which stays the caller's. */
-void json_init(struct json_writer *json, struct text *text);
+void json_writer_init(struct json_writer *json, struct text *text);
 
-void json_object_begin(struct json_writer *json, const char *key);
-void json_object_end(struct json_writer *json);
-void json_list_begin(struct json_writer *json, const char *key);
-void json_list_end(struct json_writer *json);
-void json_string(struct json_writer *json, const char *key, const char *value);
-void json_uint(struct json_writer *json, const char *key, uint64_t value);
-void json_int(struct json_writer *json, const char *key, int64_t value);
-void json_bool(struct json_writer *json, const char *key, bool value);
-void json_null(struct json_writer *json, const char *key);
+void json_writer_object_begin(struct json_writer *json, const char *key);
+void json_writer_object_end(struct json_writer *json);
+void json_writer_list_begin(struct json_writer *json, const char *key);
+void json_writer_list_end(struct json_writer *json);
+void json_writer_string(struct json_writer *json, const char *key, const char *value);
+void json_writer_uint(struct json_writer *json, const char *key, uint64_t value);
+void json_writer_int(struct json_writer *json, const char *key, int64_t value);
+void json_writer_bool(struct json_writer *json, const char *key, bool value);
+void json_writer_null(struct json_writer *json, const char *key);
 
 /* Only the quoted, escaped string; for other writers of JSON. */
-void json_put_quoted(struct text *text, const char *value);
+void json_writer_put_quoted(struct text *text, const char *value);

@@ -47,7 +47,7 @@ static void put_logfmt(struct text *line, const char *key, const char *value)
 {
     text_printf(line, " %s=", key);
     if (needs_quotes(value)) {
-        json_put_quoted(line, value);
+        json_writer_put_quoted(line, value);
     } else {
         text_put(line, value);
     }
@@ -66,7 +66,7 @@ static void put_fields(struct text *line, struct json_writer *json, char *fields
         }
         *value++ = '\0';
         if (json != NULL) {
-            json_string(json, field, value);
+            json_writer_string(json, field, value);
         } else {
             put_logfmt(line, field, value);
         }
@@ -81,13 +81,13 @@ static void put_line(struct text *line, enum log_level level, const char *event,
     clock_format_wall(clock_wall_ms(), time, sizeof(time));
     if (atomic_load_explicit(&log_format_now, memory_order_relaxed) == LOG_FORMAT_JSON) {
         struct json_writer json;
-        json_init(&json, line);
-        json_object_begin(&json, NULL);
-        json_string(&json, "time", time);
-        json_string(&json, "level", level_names[level]);
-        json_string(&json, "event", event);
+        json_writer_init(&json, line);
+        json_writer_object_begin(&json, NULL);
+        json_writer_string(&json, "time", time);
+        json_writer_string(&json, "level", level_names[level]);
+        json_writer_string(&json, "event", event);
         put_fields(line, &json, fields, separator);
-        json_object_end(&json);
+        json_writer_object_end(&json);
     } else {
         text_printf(line, "%s %s %s", time, level_names[level], event);
         put_fields(line, NULL, fields, separator);

@@ -8,28 +8,28 @@
 
 static void put_pattern(struct json_writer *json, const char *pattern)
 {
-    json_object_begin(json, NULL);
-    json_string(json, "type", "string");
-    json_string(json, "pattern", pattern);
-    json_object_end(json);
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "type", "string");
+    json_writer_string(json, "pattern", pattern);
+    json_writer_object_end(json);
 }
 
 static void put_integer(struct json_writer *json, const struct config_row *row)
 {
-    json_object_begin(json, NULL);
-    json_string(json, "type", "integer");
-    json_uint(json, "minimum", row->min);
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "type", "integer");
+    json_writer_uint(json, "minimum", row->min);
     if (row->max > 0) {
-        json_uint(json, "maximum", row->max);
+        json_writer_uint(json, "maximum", row->max);
     }
-    json_object_end(json);
+    json_writer_object_end(json);
 }
 
 static void put_word(struct json_writer *json, const char *word)
 {
-    json_object_begin(json, NULL);
-    json_string(json, "const", word);
-    json_object_end(json);
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "const", word);
+    json_writer_object_end(json);
 }
 
 static void put_choices(struct json_writer *json, const struct config_choice *choices)
@@ -43,20 +43,20 @@ static void put_choices(struct json_writer *json, const struct config_choice *ch
 
 static void put_type(struct json_writer *json, const char *const *types)
 {
-    json_list_begin(json, "type");
+    json_writer_list_begin(json, "type");
     for (; *types != NULL; types++) {
-        json_string(json, NULL, *types);
+        json_writer_string(json, NULL, *types);
     }
-    json_list_end(json);
+    json_writer_list_end(json);
 }
 
 static void put_any_text(struct json_writer *json)
 {
     static const char *const types[] = { "string", "number", NULL };
 
-    json_object_begin(json, NULL);
+    json_writer_object_begin(json, NULL);
     put_type(json, types);
-    json_object_end(json);
+    json_writer_object_end(json);
 }
 
 static void put_reference(struct json_writer *json, const struct config_table *table)
@@ -64,9 +64,9 @@ static void put_reference(struct json_writer *json, const struct config_table *t
     struct text target = { 0 };
 
     text_printf(&target, "#/$defs/%s", table->name);
-    json_object_begin(json, NULL);
-    json_string(json, "$ref", text_string(&target));
-    json_object_end(json);
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "$ref", text_string(&target));
+    json_writer_object_end(json);
     text_fini(&target);
 }
 
@@ -83,22 +83,22 @@ static void put_single_forms(struct json_writer *json, const struct config_row *
 
 static void put_forms(struct json_writer *json, const struct config_row *row)
 {
-    json_list_begin(json, "anyOf");
+    json_writer_list_begin(json, "anyOf");
     put_single_forms(json, row);
     if ((row->forms & CONFIG_FORM_LIST) != 0) {
-        json_object_begin(json, NULL);
-        json_string(json, "type", "array");
-        json_object_begin(json, "items");
-        json_list_begin(json, "anyOf");
+        json_writer_object_begin(json, NULL);
+        json_writer_string(json, "type", "array");
+        json_writer_object_begin(json, "items");
+        json_writer_list_begin(json, "anyOf");
         if ((row->forms & (CONFIG_FORM_TEXT | CONFIG_FORM_MAP)) == 0) {
             put_any_text(json);
         }
         put_single_forms(json, row);
-        json_list_end(json);
-        json_object_end(json);
-        json_object_end(json);
+        json_writer_list_end(json);
+        json_writer_object_end(json);
+        json_writer_object_end(json);
     }
-    json_list_end(json);
+    json_writer_list_end(json);
 }
 
 static void put_part(struct json_writer *json, const struct config_row *row)
@@ -110,9 +110,9 @@ static void put_part(struct json_writer *json, const struct config_row *row)
         return;
     }
     put_type(json, types);
-    json_object_begin(json, "additionalProperties");
+    json_writer_object_begin(json, "additionalProperties");
     put_forms(json, row);
-    json_object_end(json);
+    json_writer_object_end(json);
 }
 
 static void put_alternatives(struct json_writer *json, const struct config_row *row)
@@ -148,22 +148,22 @@ static void put_alternatives(struct json_writer *json, const struct config_row *
 
 static void put_row(struct json_writer *json, const struct config_row *row)
 {
-    json_object_begin(json, row->key);
-    json_string(json, "description", row->help);
+    json_writer_object_begin(json, row->key);
+    json_writer_string(json, "description", row->help);
     if (row->kind == CONFIG_PART) {
         put_part(json, row);
     } else {
-        json_list_begin(json, "anyOf");
+        json_writer_list_begin(json, "anyOf");
         put_alternatives(json, row);
         if (row->word != NULL) {
             put_word(json, row->word);
         }
-        json_list_end(json);
+        json_writer_list_end(json);
     }
     if (row->standard != NULL && row->standard != CONFIG_REQUIRED) {
-        json_string(json, "default", row->standard);
+        json_writer_string(json, "default", row->standard);
     }
-    json_object_end(json);
+    json_writer_object_end(json);
 }
 
 /* The members of a map's schema, into an object that is open. */
@@ -171,23 +171,23 @@ static void put_map(struct json_writer *json, const struct config_table *table)
 {
     static const char *const types[] = { "object", "null", NULL };
 
-    json_string(json, "description", table->help);
+    json_writer_string(json, "description", table->help);
     put_type(json, types);
-    json_object_begin(json, "properties");
+    json_writer_object_begin(json, "properties");
     for (size_t i = 0; i < table->row_count; i++) {
         if (table->rows[i].kind != CONFIG_LATER) {
             put_row(json, &table->rows[i]);
         }
     }
-    json_object_end(json);
-    json_list_begin(json, "required");
+    json_writer_object_end(json);
+    json_writer_list_begin(json, "required");
     for (size_t i = 0; i < table->row_count; i++) {
         if (config_table_is_required(&table->rows[i])) {
-            json_string(json, NULL, table->rows[i].key);
+            json_writer_string(json, NULL, table->rows[i].key);
         }
     }
-    json_list_end(json);
-    json_bool(json, "additionalProperties", false);
+    json_writer_list_end(json);
+    json_writer_bool(json, "additionalProperties", false);
 }
 
 void config_print_schema(struct text *out)
@@ -196,18 +196,18 @@ void config_print_schema(struct text *out)
     size_t count = config_sections_list(tables);
     struct json_writer json;
 
-    json_init(&json, out);
-    json_object_begin(&json, NULL);
-    json_string(&json, "$schema", "https://json-schema.org/draft/2020-12/schema");
-    json_string(&json, "title", "leeward.yaml");
+    json_writer_init(&json, out);
+    json_writer_object_begin(&json, NULL);
+    json_writer_string(&json, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    json_writer_string(&json, "title", "leeward.yaml");
     put_map(&json, tables[0]);
-    json_object_begin(&json, "$defs");
+    json_writer_object_begin(&json, "$defs");
     for (size_t i = 1; i < count; i++) {
-        json_object_begin(&json, tables[i]->name);
+        json_writer_object_begin(&json, tables[i]->name);
         put_map(&json, tables[i]);
-        json_object_end(&json);
+        json_writer_object_end(&json);
     }
-    json_object_end(&json);
-    json_object_end(&json);
+    json_writer_object_end(&json);
+    json_writer_object_end(&json);
     text_put_char(out, '\n');
 }

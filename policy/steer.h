@@ -29,13 +29,14 @@ struct text;
 
 /* One region's endpoints of a service, with the words that say how they are. */
 struct steer_pool {
+    /* what every answer reads, in half a cache line (see steer_service) */
     const struct health_region *region;
     const struct health_group *group;
+    /* compiled records behind a question, one after the other: see steer_record_bytes */
+    const uint8_t *records[ADDR_FAMILIES];
     const char *region_name;
     uint32_t region_index;
     uint8_t counts[ADDR_FAMILIES];
-    /* compiled records behind a question, one after the other: see steer_record_bytes */
-    const uint8_t *records[ADDR_FAMILIES];
 };
 
 /* What each family answered when the service last stood on rung 1 or 2. Written by the
@@ -46,18 +47,19 @@ struct steer_memory {
 };
 
 struct steer_service {
-    const char *name;
-    const uint8_t *dname;
+    /* what every answer reads, together */
     const struct steer_pool *pools; /* in the order of preference */
     uint32_t pool_count;
     uint32_t ttl_normal_s;
     uint32_t ttl_suspect_s;
     uint32_t max_addresses;
+    bool has_family[ADDR_FAMILIES]; /* any endpoint of it configured */
+    uint8_t fallback_counts[ADDR_FAMILIES];
     enum model_all_down on_all_down;
     const uint8_t *fallback[ADDR_FAMILIES]; /* compiled records */
-    uint8_t fallback_counts[ADDR_FAMILIES];
-    bool has_family[ADDR_FAMILIES]; /* any endpoint of it configured */
     struct steer_memory *memory;
+    const char *name;
+    const uint8_t *dname;
     uint32_t index; /* in the model */
 };
 

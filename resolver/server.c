@@ -421,7 +421,7 @@ void server_describe_listeners(const struct server *server, struct json_writer *
 
     for (const struct place *p = server->places; p != NULL; p = p->next) {
         addr_format_port(&p->listener.address, address, sizeof(address));
-        json_string(json, NULL, address);
+        json_writer_string(json, NULL, address);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 
+#define CACHE_LINE     64u
 #define NEGATIVE_TTL_S 30u /* of names that only services make */
 
 /* Everything that is being put together. */
@@ -19,26 +20,23 @@ struct build {
 
 /* ---- services ---- */
 
+/* One region's endpoints; their records go to `*room` and behind. */
 static void compile_pool(struct build *b, const struct model_service *service, size_t index,
-                         struct steer_pool *out)
+                         struct steer_pool *out, uint8_t **room)
 {
     const struct model_pool *pool = &service->pools[index];
-    uint8_t *records[ADDR_FAMILIES];
-    unsigned counts[ADDR_FAMILIES] = { 0 };
 
-    for (size_t i = 0; i < pool->endpoint_count; i++) {
-        counts[pool->endpoints[i].address.family]++;
-    }
-    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        records[f] = arena_array(b->arena, counts[f], steer_record_bytes(f));
-        out->records[f] = records[f];
-        out->counts[f] = (uint8_t)counts[f];
-    }
     /* in the order of the model, family by family: the order of the group's bits */
-    for (size_t i = 0; i < pool->endpoint_count; i++) {
-        const struct addr *address = &pool->endpoints[i].address;
-        steer_record_put(records[address->family], address, service->ttl_normal_s);
-        records[address->family] += steer_record_bytes(address->family);
+    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+        out->records[f] = *room;
+        for (size_t i = 0; i < pool->endpoint_count; i++) {
+            const struct addr *address = &pool->endpoints[i].address;
+            if (address->family == f) {
+                steer_record_put(*room, address, service->ttl_normal_s);
+                *room += steer_record_bytes(f);
+                out->counts[f]++;
+            }
+        }
     }
     size_t number = (size_t)(service - b->model->services);
     out->region = health_binding_region(b->binding, pool->region);
@@ -64,10 +62,31 @@ static void compile_fallback(struct build *b, const struct model_service *servic
     }
 }
 
+/*
+ * A service's pools and behind them the records of all: the first pool and its
+ * first records are what most answers read, and lie in two cache lines.
+ */
+static struct steer_pool *allocate_pools(struct build *b, const struct model_service *service,
+                                         uint8_t **out_room)
+{
+    size_t size = service->pool_count * sizeof(struct steer_pool);
+    size_t records = 0;
+
+    for (size_t i = 0; i < service->pool_count; i++) {
+        for (size_t e = 0; e < service->pools[i].endpoint_count; e++) {
+            records += steer_record_bytes(service->pools[i].endpoints[e].address.family);
+        }
+    }
+    struct steer_pool *pools = arena_alloc_aligned(b->arena, size + records, CACHE_LINE);
+    *out_room = (uint8_t *)pools + size;
+    return pools;
+}
+
 static void compile_service(struct build *b, const struct model_service *service,
                             struct steer_service *out)
 {
-    struct steer_pool *pools = arena_array(b->arena, service->pool_count, sizeof(*pools));
+    uint8_t *room;
+    struct steer_pool *pools = allocate_pools(b, service, &room);
 
     out->name = service->name;
     out->dname = service->dname;
@@ -81,7 +100,7 @@ static void compile_service(struct build *b, const struct model_service *service
     out->memory = arena_alloc(b->arena, sizeof(*out->memory));
     compile_fallback(b, service, out);
     for (size_t i = 0; i < service->pool_count; i++) {
-        compile_pool(b, service, i, &pools[i]);
+        compile_pool(b, service, i, &pools[i], &room);
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
             out->has_family[f] = out->has_family[f] || pools[i].counts[f] > 0;
         }

@@ -65,26 +65,9 @@ void attempt_decide(struct check_attempt *attempt, enum detect_outcome outcome, 
     close_handles(attempt);
 }
 
-bool attempt_is_ours(int code)
-{
-    switch (code) {
-    case -EMFILE:
-    case -ENFILE:
-    case -ENOMEM:
-    case -ENOBUFS:
-    case -EADDRNOTAVAIL: /* no port or no address of our own left to send from */
-    case -EADDRINUSE:
-    case -EAFNOSUPPORT: /* a node without IPv6 knows nothing about IPv6 targets */
-    case -ECANCELED:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static enum detect_outcome outcome_of(int code)
 {
-    if (attempt_is_ours(code)) {
+    if (error_is_ours(code)) {
         return DETECT_VOID;
     }
     /* A firewall's drop on this machine is worth what one on the way is: silence. */

@@ -30,6 +30,3 @@ void attempt_fail(struct check_attempt *attempt, const char *where, int code);
 
 /* End it early; releases at once when it holds no handle. */
 void attempt_cancel(struct check_attempt *attempt);
-
-/* Is this negative errno our own trouble and no evidence against the target? */
-bool attempt_is_ours(int code);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/hash.h"
 #include "policy/checks/check_stream.h"
 #include "policy/checks/dns_reply.h"
@@ -255,7 +256,7 @@ static int open_socket(struct check_dns *dns, const struct addr *target)
     }
     want_errors(dns->fd, target);
     if (connect(dns->fd, (struct sockaddr *)&address, size) < 0) {
-        if (attempt_is_ours(-errno)) {
+        if (error_is_ours(-errno)) {
             return -errno;
         }
         dns->refused = -errno;
@@ -271,10 +272,10 @@ static int open_socket(struct check_dns *dns, const struct addr *target)
 static int send_query(struct check_dns *dns)
 {
     if (send(dns->fd, dns->query + LENGTH_BYTES, dns->query_length, MSG_NOSIGNAL) < 0) {
-        if (attempt_is_ours(-errno)) {
+        if (error_is_ours(-errno)) {
             return -errno;
         }
-        if (errno != EPERM && errno != EAGAIN) {
+        if (errno != EPERM) {
             dns->refused = -errno;
         }
     }

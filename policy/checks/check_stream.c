@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "base/error.h"
+
 /*
  * Is the socket connected to itself? TCP allows that when the port that the
  * kernel picked for us is the one we connect to: on loopback, where nobody
@@ -49,7 +51,7 @@ int check_stream_open(struct check_stream *stream, const struct addr *target)
     attempt_hold(stream->attempt, (uv_handle_t *)&stream->tcp);
     stream->connecting.data = stream;
     rc = uv_tcp_connect(&stream->connecting, &stream->tcp, (struct sockaddr *)&address, on_connect);
-    if (rc < 0 && !attempt_is_ours(rc)) {
+    if (rc < 0 && !error_is_ours(rc)) {
         attempt_fail(stream->attempt, stream->where, rc);
         return 0;
     }

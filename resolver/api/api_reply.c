@@ -22,13 +22,13 @@ void api_reply_error(struct api_reply *reply, unsigned status, const char *code,
     text_fini(&reply->body);
     reply->status = status;
     reply->content_type = API_REPLY_JSON;
-    json_init(&json, &reply->body);
-    json_object_begin(&json, NULL);
-    json_object_begin(&json, "error");
-    json_string(&json, "code", code);
-    json_string(&json, "message", text_string(&message));
-    json_object_end(&json);
-    json_object_end(&json);
+    json_writer_init(&json, &reply->body);
+    json_writer_object_begin(&json, NULL);
+    json_writer_object_begin(&json, "error");
+    json_writer_string(&json, "code", code);
+    json_writer_string(&json, "message", text_string(&message));
+    json_writer_object_end(&json);
+    json_writer_object_end(&json);
     text_put_char(&reply->body, '\n');
     text_fini(&message);
 }

@@ -251,17 +251,17 @@ void api_route_reloaded(struct control *control, bool ok, const char *report,
     }
     reply->status = 200;
     reply->content_type = API_REPLY_JSON;
-    json_init(&json, &reply->body);
-    json_object_begin(&json, NULL);
-    json_bool(&json, "ok", true);
-    json_uint(&json, "generation", snapshot != NULL ? snapshot->generation : 0);
-    json_string(&json, "config", control_config_path(control));
+    json_writer_init(&json, &reply->body);
+    json_writer_object_begin(&json, NULL);
+    json_writer_bool(&json, "ok", true);
+    json_writer_uint(&json, "generation", snapshot != NULL ? snapshot->generation : 0);
+    json_writer_string(&json, "config", control_config_path(control));
     if (snapshot != NULL) {
-        json_uint(&json, "services", snapshot->service_count);
-        json_uint(&json, "regions", snapshot->model->region_count);
-        json_uint(&json, "zones", snapshot->model->zone_count);
+        json_writer_uint(&json, "services", snapshot->service_count);
+        json_writer_uint(&json, "regions", snapshot->model->region_count);
+        json_writer_uint(&json, "zones", snapshot->model->zone_count);
     }
-    json_string(&json, "report", report);
-    json_object_end(&json);
+    json_writer_string(&json, "report", report);
+    json_writer_object_end(&json);
     text_put_char(&reply->body, '\n');
 }

@@ -26,7 +26,7 @@ static void put_since(const struct status *status, const char *key, uint64_t sin
     if (since_ms == 0) {
         since_ms = control_started_ms(status->control);
     }
-    json_uint(status->json, key, status->now_ms > since_ms ? status->now_ms - since_ms : 0);
+    json_writer_uint(status->json, key, status->now_ms > since_ms ? status->now_ms - since_ms : 0);
 }
 
 /* ---- choices ---- */
@@ -38,20 +38,20 @@ static void put_record_address(unsigned family, const uint8_t *record, struct js
 
     memcpy(addr.bytes, record + RECORD_ADDRESS_AT, addr_size_bytes(&addr));
     addr_format(&addr, shown, sizeof(shown));
-    json_string(json, NULL, shown);
+    json_writer_string(json, NULL, shown);
 }
 
 static void put_fallback(const struct steer_service *service, unsigned family,
                          struct json_writer *json)
 {
-    json_list_begin(json, "regions");
-    json_list_end(json);
-    json_list_begin(json, "addresses");
+    json_writer_list_begin(json, "regions");
+    json_writer_list_end(json);
+    json_writer_list_begin(json, "addresses");
     for (unsigned i = 0; i < service->fallback_counts[family]; i++) {
         put_record_address(family, service->fallback[family] + i * steer_record_bytes(family),
                            json);
     }
-    json_list_end(json);
+    json_writer_list_end(json);
 }
 
 static uint64_t chosen_bits(const struct steer_choice *choice, uint32_t pool)
@@ -68,14 +68,14 @@ static uint64_t chosen_bits(const struct steer_choice *choice, uint32_t pool)
 static void put_chosen(const struct steer_service *service, unsigned family,
                        const struct steer_choice *choice, struct json_writer *json)
 {
-    json_list_begin(json, "regions");
+    json_writer_list_begin(json, "regions");
     for (uint32_t i = 0; i < service->pool_count; i++) {
         if (chosen_bits(choice, i) != 0) {
-            json_string(json, NULL, service->pools[i].region_name);
+            json_writer_string(json, NULL, service->pools[i].region_name);
         }
     }
-    json_list_end(json);
-    json_list_begin(json, "addresses");
+    json_writer_list_end(json);
+    json_writer_list_begin(json, "addresses");
     for (uint32_t i = 0; i < service->pool_count; i++) {
         uint64_t bits = chosen_bits(choice, i);
         for (unsigned bit = 0; bit < service->pools[i].counts[family]; bit++) {
@@ -86,7 +86,7 @@ static void put_chosen(const struct steer_service *service, unsigned family,
             }
         }
     }
-    json_list_end(json);
+    json_writer_list_end(json);
 }
 
 uint32_t api_status_ttl_s(const struct steer_service *service, const struct steer_choice *choice)
@@ -105,9 +105,9 @@ void api_status_put_choice(const struct steer_service *service, unsigned family,
         [STEER_SERVFAIL] = "servfail",
     };
 
-    json_string(json, "result", names[choice->result]);
-    json_uint(json, "rung", choice->rung);
-    json_uint(json, "ttl_s", api_status_ttl_s(service, choice));
+    json_writer_string(json, "result", names[choice->result]);
+    json_writer_uint(json, "rung", choice->rung);
+    json_writer_uint(json, "ttl_s", api_status_ttl_s(service, choice));
     if (choice->result == STEER_FALLBACK) {
         put_fallback(service, family, json);
     } else {
@@ -121,35 +121,35 @@ static void put_probe(const struct status *status, const struct health_probe *pr
 {
     struct json_writer *json = status->json;
 
-    json_object_begin(json, NULL);
-    json_string(json, "label", probe->label);
-    json_string(json, "state", detect_state_name(&probe->detect));
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "label", probe->label);
+    json_writer_string(json, "state", detect_state_name(&probe->detect));
     put_since(status, "since_ms_ago", probe->detect.since_ms);
     if (probe->last_result_ms == 0) {
-        json_null(json, "last_result_ms_ago");
+        json_writer_null(json, "last_result_ms_ago");
     } else {
         put_since(status, "last_result_ms_ago", probe->last_result_ms);
     }
     if (probe->detect.usual_us == 0) {
-        json_null(json, "usual_ms");
+        json_writer_null(json, "usual_ms");
     } else {
-        json_uint(json, "usual_ms", (probe->detect.usual_us + 999u) / 1000u);
+        json_writer_uint(json, "usual_ms", (probe->detect.usual_us + 999u) / 1000u);
     }
-    json_string(json, "reason", probe->reason);
-    json_bool(json, "misconfigured", probe->misconfigured);
-    json_uint(json, "failed", probe->failed_count);
-    json_uint(json, "sent", probe->sent_count);
-    json_object_end(json);
+    json_writer_string(json, "reason", probe->reason);
+    json_writer_bool(json, "misconfigured", probe->misconfigured);
+    json_writer_uint(json, "failed", probe->failed_count);
+    json_writer_uint(json, "sent", probe->sent_count);
+    json_writer_object_end(json);
 }
 
 static void put_probes(const struct status *status, const struct health_probe *const *probes,
                        size_t count)
 {
-    json_list_begin(status->json, "checks");
+    json_writer_list_begin(status->json, "checks");
     for (size_t i = 0; i < count; i++) {
         put_probe(status, probes[i]);
     }
-    json_list_end(status->json);
+    json_writer_list_end(status->json);
 }
 
 static void put_region(const struct status *status, size_t region)
@@ -158,27 +158,27 @@ static void put_region(const struct status *status, size_t region)
     struct health_region_view view;
 
     health_view_region(status->health, status->snapshot->binding, region, &view);
-    json_object_begin(json, NULL);
-    json_string(json, "name", view.name);
-    json_string(json, "state", view.state);
-    json_bool(json, "lifted", view.lifted);
-    json_uint(json, "up", view.up);
-    json_uint(json, "held", view.held);
-    json_uint(json, "total", view.total);
-    json_uint(json, "minimum", view.minimum);
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "name", view.name);
+    json_writer_string(json, "state", view.state);
+    json_writer_bool(json, "lifted", view.lifted);
+    json_writer_uint(json, "up", view.up);
+    json_writer_uint(json, "held", view.held);
+    json_writer_uint(json, "total", view.total);
+    json_writer_uint(json, "minimum", view.minimum);
     put_since(status, "since_ms_ago", view.since_ms);
-    json_string(json, "reason", view.reason);
+    json_writer_string(json, "reason", view.reason);
     put_probes(status, view.probes, view.probe_count);
-    json_object_end(json);
+    json_writer_object_end(json);
 }
 
 static void put_regions(const struct status *status)
 {
-    json_list_begin(status->json, "regions");
+    json_writer_list_begin(status->json, "regions");
     for (size_t i = 0; i < status->snapshot->model->region_count; i++) {
         put_region(status, i);
     }
-    json_list_end(status->json);
+    json_writer_list_end(status->json);
 }
 
 /* ---- services ---- */
@@ -208,15 +208,15 @@ static void put_endpoint(const struct status *status, size_t service, size_t poo
     } else {
         addr_format(&view.address, address, sizeof(address));
     }
-    json_object_begin(json, NULL);
-    json_string(json, "address", address);
-    json_string(json, "state", view.state);
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "address", address);
+    json_writer_string(json, "state", view.state);
     put_since(status, "since_ms_ago", view.since_ms);
-    json_string(json, "reason", endpoint_reason(&view));
+    json_writer_string(json, "reason", endpoint_reason(&view));
     if (with_checks) {
         put_probes(status, view.probes, view.probe_count);
     }
-    json_object_end(json);
+    json_writer_object_end(json);
 }
 
 static void put_pools(const struct status *status, const struct steer_service *service,
@@ -225,20 +225,20 @@ static void put_pools(const struct status *status, const struct steer_service *s
     struct json_writer *json = status->json;
     const struct health_binding *binding = status->snapshot->binding;
 
-    json_list_begin(json, "pools");
+    json_writer_list_begin(json, "pools");
     for (uint32_t pool = 0; pool < service->pool_count; pool++) {
-        json_object_begin(json, NULL);
-        json_string(json, "region", service->pools[pool].region_name);
-        json_uint(json, "minimum", service->pools[pool].group->minimum);
-        json_list_begin(json, "endpoints");
+        json_writer_object_begin(json, NULL);
+        json_writer_string(json, "region", service->pools[pool].region_name);
+        json_writer_uint(json, "minimum", service->pools[pool].group->minimum);
+        json_writer_list_begin(json, "endpoints");
         size_t count = health_group_size(binding, service->index, pool);
         for (size_t i = 0; i < count; i++) {
             put_endpoint(status, service->index, pool, i, with_checks);
         }
-        json_list_end(json);
-        json_object_end(json);
+        json_writer_list_end(json);
+        json_writer_object_end(json);
     }
-    json_list_end(json);
+    json_writer_list_end(json);
 }
 
 static void put_answer(const struct status *status, const struct steer_service *service,
@@ -247,13 +247,13 @@ static void put_answer(const struct status *status, const struct steer_service *
     struct steer_choice choice;
 
     if (!service->has_family[family]) {
-        json_null(status->json, family == ADDR_V4 ? "A" : "AAAA");
+        json_writer_null(status->json, family == ADDR_V4 ? "A" : "AAAA");
         return;
     }
     steer_choose(service, family, &choice);
-    json_object_begin(status->json, family == ADDR_V4 ? "A" : "AAAA");
+    json_writer_object_begin(status->json, family == ADDR_V4 ? "A" : "AAAA");
     api_status_put_choice(service, family, &choice, status->json);
-    json_object_end(status->json);
+    json_writer_object_end(status->json);
 }
 
 static void put_service(const struct status *status, size_t index, bool with_checks)
@@ -261,16 +261,16 @@ static void put_service(const struct status *status, size_t index, bool with_che
     const struct steer_service *service = &status->snapshot->services[index];
     struct json_writer *json = status->json;
 
-    json_object_begin(json, NULL);
-    json_string(json, "name", service->name);
-    json_object_begin(json, "answer");
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "name", service->name);
+    json_writer_object_begin(json, "answer");
     put_answer(status, service, ADDR_V4);
     put_answer(status, service, ADDR_V6);
-    json_object_end(json);
-    json_uint(json, "ttl_s", service->ttl_normal_s);
-    json_uint(json, "ttl_suspect_s", service->ttl_suspect_s);
+    json_writer_object_end(json);
+    json_writer_uint(json, "ttl_s", service->ttl_normal_s);
+    json_writer_uint(json, "ttl_suspect_s", service->ttl_suspect_s);
     put_pools(status, service, with_checks);
-    json_object_end(json);
+    json_writer_object_end(json);
 }
 
 /* ---- zones ---- */
@@ -280,32 +280,32 @@ static void put_zones(const struct status *status)
     struct json_writer *json = status->json;
     char apex[NAME_TEXT_MAX];
 
-    json_uint(json, "names", status->snapshot->ns->node_count);
-    json_list_begin(json, "zones");
+    json_writer_uint(json, "names", status->snapshot->ns->node_count);
+    json_writer_list_begin(json, "zones");
     for (const struct zone *zone = status->snapshot->ns->zones; zone != NULL; zone = zone->next) {
         (void)name_format(zone->dname, apex, sizeof(apex));
-        json_object_begin(json, NULL);
-        json_string(json, "name", apex);
+        json_writer_object_begin(json, NULL);
+        json_writer_string(json, "name", apex);
         if (zone->file != NULL) {
-            json_string(json, "file", zone->file);
+            json_writer_string(json, "file", zone->file);
         } else {
-            json_null(json, "file");
+            json_writer_null(json, "file");
         }
-        json_uint(json, "serial", zone->serial);
-        json_object_end(json);
+        json_writer_uint(json, "serial", zone->serial);
+        json_writer_object_end(json);
     }
-    json_list_end(json);
+    json_writer_list_end(json);
 }
 
 /* ---- the node ---- */
 
 static void put_sources(const struct server_counters *sum, struct json_writer *json)
 {
-    json_object_begin(json, "by_source");
+    json_writer_object_begin(json, "by_source");
     for (unsigned i = 0; i < QUERY_SOURCES; i++) {
-        json_uint(json, query_source_name((enum query_source)i), sum->by_source[i]);
+        json_writer_uint(json, query_source_name((enum query_source)i), sum->by_source[i]);
     }
-    json_object_end(json);
+    json_writer_object_end(json);
 }
 
 static void put_queries(const struct status *status)
@@ -315,37 +315,37 @@ static void put_queries(const struct status *status)
     char scratch[16];
 
     server_sum(control_server(status->control), &sum);
-    json_object_begin(json, "queries");
-    json_uint(json, "total", server_received(&sum));
-    json_uint(json, "dropped", sum.dropped);
-    json_uint(json, "ring_full", sum.ring_full);
+    json_writer_object_begin(json, "queries");
+    json_writer_uint(json, "total", server_received(&sum));
+    json_writer_uint(json, "dropped", sum.dropped);
+    json_writer_uint(json, "ring_full", sum.ring_full);
     put_sources(&sum, json);
-    json_object_begin(json, "by_rcode");
+    json_writer_object_begin(json, "by_rcode");
     for (unsigned i = 0; i < sizeof(sum.by_rcode) / sizeof(sum.by_rcode[0]); i++) {
         if (i <= 5 || sum.by_rcode[i] > 0) { /* those of RFC 1035 always */
-            json_uint(json, record_text_rcode(i, scratch), sum.by_rcode[i]);
+            json_writer_uint(json, record_text_rcode(i, scratch), sum.by_rcode[i]);
         }
     }
-    json_object_end(json);
-    json_object_end(json);
+    json_writer_object_end(json);
+    json_writer_object_end(json);
 }
 
 static void put_node(const struct status *status)
 {
     struct json_writer *json = status->json;
 
-    json_string(json, "version", LEEWARD_VERSION);
-    json_string(json, "node", status->snapshot->model->node_name);
-    json_uint(json, "generation", status->snapshot->generation);
-    json_bool(json, "ready", control_is_ready(status->control));
+    json_writer_string(json, "version", LEEWARD_VERSION);
+    json_writer_string(json, "node", status->snapshot->model->node_name);
+    json_writer_uint(json, "generation", status->snapshot->generation);
+    json_writer_bool(json, "ready", control_is_ready(status->control));
     put_since(status, "uptime_ms", 0);
-    json_object_begin(json, "config");
-    json_string(json, "path", control_config_path(status->control));
-    json_string(json, "warning", control_config_warning(status->control));
-    json_object_end(json);
-    json_list_begin(json, "listeners");
+    json_writer_object_begin(json, "config");
+    json_writer_string(json, "path", control_config_path(status->control));
+    json_writer_string(json, "warning", control_config_warning(status->control));
+    json_writer_object_end(json);
+    json_writer_list_begin(json, "listeners");
     server_describe_listeners(control_server(status->control), json);
-    json_list_end(json);
+    json_writer_list_end(json);
 }
 
 static struct status status_of(struct control *control, struct json_writer *json)
@@ -364,21 +364,21 @@ void api_status_put(struct control *control, struct text *out)
     struct json_writer json;
     struct status status = status_of(control, &json);
 
-    json_init(&json, out);
-    json_object_begin(&json, NULL);
+    json_writer_init(&json, out);
+    json_writer_object_begin(&json, NULL);
     put_node(&status);
     put_queries(&status);
     put_regions(&status);
-    json_list_begin(&json, "services");
+    json_writer_list_begin(&json, "services");
     for (size_t i = 0; i < status.snapshot->service_count; i++) {
         put_service(&status, i, false);
     }
-    json_list_end(&json);
+    json_writer_list_end(&json);
     put_zones(&status);
-    json_list_begin(&json, "upstreams");
+    json_writer_list_begin(&json, "upstreams");
     server_describe_upstreams(control_server(control), &json);
-    json_list_end(&json);
-    json_object_end(&json);
+    json_writer_list_end(&json);
+    json_writer_object_end(&json);
     text_put_char(out, '\n');
 }
 
@@ -387,7 +387,7 @@ void api_status_put_service(struct control *control, size_t service, struct text
     struct json_writer json;
     struct status status = status_of(control, &json);
 
-    json_init(&json, out);
+    json_writer_init(&json, out);
     put_service(&status, service, true);
     text_put_char(out, '\n');
 }

@@ -295,8 +295,7 @@ static void explain_upstream(struct why *why, unsigned number,
 /* `node`: a name of ours whose aliases lead elsewhere, else NULL. */
 static void explain_forward(struct why *why, const struct node *node)
 {
-    const struct answer *answer =
-        node == NULL ? NULL : namespace_answer(node, why->question->type);
+    const struct answer *answer = node == NULL ? NULL : namespace_answer(node, why->question->type);
     const uint8_t *asked = why->question->dname;
     char target[NAME_TEXT_MAX];
 
@@ -305,8 +304,10 @@ static void explain_forward(struct why *why, const struct node *node)
         (void)name_format(asked, target, sizeof(target));
         explain_zone_of(why, node->zone);
         explain_chain(why, answer);
-        step(why, "%s is in no zone and no service of ours: it is asked elsewhere, and the "
-                  "answer put behind the aliases", target);
+        step(why,
+             "%s is in no zone and no service of ours: it is asked elsewhere, and the "
+             "answer put behind the aliases",
+             target);
     } else {
         step(why, "in no zone and no service of ours");
     }
@@ -357,7 +358,7 @@ static void put_record(void *user, unsigned section, uint16_t type, const char *
 
     (void)type;
     if (section == 0) {
-        json_string(why->json, NULL, line);
+        json_writer_string(why->json, NULL, line);
         unsigned long seconds = ttl != NULL ? strtoul(ttl, NULL, 10) : 0;
         if (!why->has_ttl || seconds < why->ttl_s) {
             why->ttl_s = (uint32_t)seconds;
@@ -373,19 +374,19 @@ static void put_answer(struct why *why)
 
     if (outcome->verdict == QUERY_SEND) {
         unsigned rcode = wire_get16(outcome->message + 2) & WIRE_RCODE;
-        json_string(why->json, "rcode", record_text_rcode(rcode, scratch));
+        json_writer_string(why->json, "rcode", record_text_rcode(rcode, scratch));
     } else {
-        json_null(why->json, "rcode");
+        json_writer_null(why->json, "rcode");
     }
-    json_list_begin(why->json, "answer");
+    json_writer_list_begin(why->json, "answer");
     if (outcome->verdict == QUERY_SEND) {
         (void)record_text_walk(outcome->message, outcome->length, put_record, why);
     }
-    json_list_end(why->json);
+    json_writer_list_end(why->json);
     if (why->has_ttl) {
-        json_uint(why->json, "ttl_s", why->ttl_s);
+        json_writer_uint(why->json, "ttl_s", why->ttl_s);
     } else {
-        json_null(why->json, "ttl_s");
+        json_writer_null(why->json, "ttl_s");
     }
 }
 
@@ -426,29 +427,29 @@ static void put_cause(struct why *why)
     }
     if (service == NULL || why->outcome->source == QUERY_REFUSED ||
         !explain_service(why, service, &choice)) {
-        json_null(why->json, "rung");
+        json_writer_null(why->json, "rung");
         return;
     }
-    json_object_begin(why->json, "choice");
+    json_writer_object_begin(why->json, "choice");
     api_status_put_choice(service, q->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4, &choice, why->json);
-    json_object_end(why->json);
-    json_uint(why->json, "rung", choice.rung);
+    json_writer_object_end(why->json);
+    json_writer_uint(why->json, "rung", choice.rung);
 }
 
 static void put_steps(const struct why *why)
 {
     const char *line = text_string(&why->steps);
 
-    json_list_begin(why->json, "steps");
+    json_writer_list_begin(why->json, "steps");
     while (*line != '\0') {
         struct text one = { 0 };
         size_t length = strcspn(line, "\n");
         text_put_bytes(&one, line, length);
-        json_string(why->json, NULL, text_string(&one));
+        json_writer_string(why->json, NULL, text_string(&one));
         text_fini(&one);
         line += length + (line[length] == '\n');
     }
-    json_list_end(why->json);
+    json_writer_list_end(why->json);
 }
 
 static void put_reply(struct why *why, struct control *control)
@@ -457,20 +458,20 @@ static void put_reply(struct why *why, struct control *control)
     struct text type = { 0 };
 
     record_text_put_type(&type, why->question->type);
-    json_object_begin(json, NULL);
-    json_string(json, "name", why->question->name);
-    json_string(json, "type", text_string(&type));
-    json_string(json, "client", why->question->client_text);
-    json_string(json, "source", query_source_name(why->outcome->source));
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "name", why->question->name);
+    json_writer_string(json, "type", text_string(&type));
+    json_writer_string(json, "client", why->question->client_text);
+    json_writer_string(json, "source", query_source_name(why->outcome->source));
     put_answer(why);
     put_cause(why);
     put_steps(why);
     if (why->outcome->source == QUERY_FORWARDED) {
-        json_list_begin(json, "upstreams");
+        json_writer_list_begin(json, "upstreams");
         server_describe_upstreams(control_server(control), json);
-        json_list_end(json);
+        json_writer_list_end(json);
     }
-    json_object_end(json);
+    json_writer_object_end(json);
     text_fini(&type);
 }
 
@@ -494,7 +495,7 @@ void api_why_put(struct control *control, const char *name, const char *type, co
         api_reply_error(reply, 500, "memory", "out of memory");
         return;
     }
-    json_init(&json, &reply->body);
+    json_writer_init(&json, &reply->body);
     put_reply(&why, control);
     text_put_char(&reply->body, '\n');
     text_fini(&why.steps);

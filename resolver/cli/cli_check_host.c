@@ -7,10 +7,11 @@
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define GROUPS_MAX 256
+#define GROUPS_MAX  256
 #define WRITE_ENTER 3u /* of a folder: make files in it */
 #define ENTER       1u
 
@@ -116,7 +117,8 @@ void cli_check_host_put(const char *path, const struct model *model, struct text
     if (!find_identity(model->node_user, &who)) {
         (void)snprintf(what, sizeof(what),
                        "node.user: no user named '%s' on this machine: started as root, the "
-                       "server exits", model->node_user);
+                       "server exits",
+                       model->node_user);
         (void)snprintf(hint, sizeof(hint), "useradd --system %s, or leave node.user out",
                        model->node_user);
         put(out, path, what, hint);
@@ -125,9 +127,9 @@ void cli_check_host_put(const char *path, const struct model *model, struct text
     if (!may_write(&who, model->state_directory, UINT_MAX)) {
         (void)snprintf(what, sizeof(what),
                        "node.state_directory: user '%s' cannot write to %s: the last accepted "
-                       "configuration would not be kept", who.name, model->state_directory);
-        (void)snprintf(hint, sizeof(hint), "install -d -o %s %s", who.name,
-                       model->state_directory);
+                       "configuration would not be kept",
+                       who.name, model->state_directory);
+        (void)snprintf(hint, sizeof(hint), "install -d -o %s %s", who.name, model->state_directory);
         put(out, path, what, hint);
     }
     if (model->api_socket == NULL) {
@@ -139,7 +141,8 @@ void cli_check_host_put(const char *path, const struct model *model, struct text
     if (!may_write(&who, folder, 1)) { /* the server makes one folder */
         (void)snprintf(what, sizeof(what),
                        "api.socket: user '%s' cannot make files in %s: status, why and reload "
-                       "would not work", who.name, folder);
+                       "would not work",
+                       who.name, folder);
         (void)snprintf(hint, sizeof(hint), "install -d -o %s %s, or set api.socket", who.name,
                        folder);
         put(out, path, what, hint);

@@ -40,8 +40,10 @@ void cli_edns_read(const uint8_t *message, size_t length, struct cli_edns *out)
         (void)wire_read_name(&reader, name);
         (void)wire_read32(&reader);
     }
-    unsigned records =
-        wire_get16(message + 6) + wire_get16(message + 8) + wire_get16(message + 10);
+    unsigned records = 0;
+    for (unsigned section = 0; section < 3; section++) {
+        records += wire_get16(message + 6 + 2 * section);
+    }
     for (; records > 0 && wire_read_record(&reader, &record); records--) {
         if (record.type == WIRE_OPT) {
             out->present = true;

@@ -90,8 +90,7 @@ static void put_record(void *user, unsigned section, uint16_t type, const char *
 
     (void)type;
     if (shown->out == NULL) {
-        /* not json_string: base/json_writer has one too */
-        (void)json_array_append_new(shown->sections[section], json_pack("s", line));
+        (void)json_array_append_new(shown->sections[section], json_string(line));
         return;
     }
     struct text titled = { 0 };
@@ -191,7 +190,7 @@ static json_t *pack_flags(uint16_t flags)
 
     for (unsigned i = 0; i < FLAG_COUNT; i++) {
         if ((flags & flag_names[i].bit) != 0) {
-            (void)json_array_append_new(list, json_pack("s", flag_names[i].name));
+            (void)json_array_append_new(list, json_string(flag_names[i].name));
         }
     }
     return list;
@@ -207,9 +206,9 @@ static json_t *pack_errors(const struct cli_edns *edns)
         if (text == NULL) {
             text = json_null(); /* not UTF-8 */
         }
-        (void)json_array_append_new(list, json_pack("{s:i, s:s, s:o}", "code", error->code, "name",
-                                                    cli_edns_error_name(error->code), "text",
-                                                    text));
+        (void)json_array_append_new(list,
+                                    json_pack("{s:i, s:s, s:o}", "code", error->code, "name",
+                                              cli_edns_error_name(error->code), "text", text));
     }
     return list;
 }
@@ -228,11 +227,11 @@ static int show_json(const struct lookup *lookup, const struct cli_dns_answer *a
     cli_edns_read(answer->message, answer->length, &edns);
     bool sound = record_text_walk(answer->message, answer->length, put_record, &shown);
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:f, s:b, s:o, s:o, s:o}", "name", lookup->name, "type",
-        text_string(&type), "server", server, "rcode",
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:f, s:b, s:o, s:o, s:o}", "name", lookup->name,
+        "type", text_string(&type), "server", server, "rcode",
         record_text_rcode(rcode_of(answer, &edns), scratch), "flags", pack_flags(flags),
-        "extended_errors", pack_errors(&edns), "authoritative", (flags & WIRE_AA) != 0,
-        "tcp", answer->tcp, "ms", (double)answer->took_us / 1000.0, "sound", sound, "answer",
+        "extended_errors", pack_errors(&edns), "authoritative", (flags & WIRE_AA) != 0, "tcp",
+        answer->tcp, "ms", (double)answer->took_us / 1000.0, "sound", sound, "answer",
         shown.sections[0], "authority", shown.sections[1], "additional", shown.sections[2]);
     char *bytes = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6));
     (void)printf("%s\n", bytes != NULL ? bytes : "{}");

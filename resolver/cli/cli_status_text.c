@@ -151,6 +151,14 @@ static const char *short_label(const char *label, const char *region)
     return strncmp(label, region, length) == 0 && label[length] == ' ' ? label + length + 1 : label;
 }
 
+/* What it asks for is gone everywhere, so that nothing follows from it. */
+static bool decides_nothing(const json_t *check)
+{
+    const char *state = string(check, "state");
+    return truth(check, "misconfigured") && strcmp(state, "down") != 0 &&
+           strcmp(state, "held") != 0;
+}
+
 static void put_check(struct cli_table *table, const char *region, const json_t *check)
 {
     const char *state = string(check, "state");
@@ -164,9 +172,11 @@ static void put_check(struct cli_table *table, const char *region, const json_t 
         cli_table_add(table, CLI_PAINT_PLAIN, "-");
     }
     put_age(table, check, "since_ms_ago");
-    if (truth(check, "misconfigured") && is_fine(state)) {
-        cli_table_add(table, CLI_PAINT_PLAIN, "%s: does the name still exist? it decides nothing "
-                      "until it does", string(check, "reason"));
+    if (decides_nothing(check)) {
+        cli_table_add(
+            table, CLI_PAINT_PLAIN,
+            "%s: does the name still exist? nothing follows from this check until it does",
+            string(check, "reason"));
     } else {
         cli_table_add(table, CLI_PAINT_PLAIN, "%s", is_fine(state) ? "" : string(check, "reason"));
     }
@@ -178,8 +188,7 @@ static unsigned long long count_misconfigured(const json_t *checks)
     unsigned long long found = 0;
 
     for (size_t i = 0; i < json_array_size(checks); i++) {
-        const json_t *check = json_array_get(checks, i);
-        found += truth(check, "misconfigured") && is_fine(string(check, "state"));
+        found += decides_nothing(json_array_get(checks, i));
     }
     return found;
 }

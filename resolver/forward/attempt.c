@@ -2,14 +2,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "resolver/forward/upstream.h"
 
-#define DATAGRAMS_A_TURN 16 /* then other sockets of the loop have theirs */
+#define LATE_MS 20 /* a timer this late says that the loop was held up */
 
 static void count(_Atomic uint64_t *counter)
 {
@@ -29,12 +26,6 @@ static uint16_t draw_id(struct attempt_pool *pool)
         pool->ids_left = ATTEMPT_IDS;
     }
     return pool->ids[--pool->ids_left];
-}
-
-bool attempt_is_local(int code)
-{
-    return code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -ENOBUFS ||
-           code == -EAGAIN || code == -EADDRNOTAVAIL;
 }
 
 const uint8_t *attempt_question(const struct attempt *attempt)
@@ -69,10 +60,6 @@ void attempt_close(struct attempt *attempt)
     if (attempt->handles > 1) {
         uv_close(&attempt->handle, on_closed);
     }
-    if (attempt->fd >= 0) {
-        close(attempt->fd); /* no longer polled: uv_close has seen to that */
-        attempt->fd = -1;
-    }
 }
 
 /* ---- replies ---- */
@@ -92,122 +79,102 @@ static bool deliver(struct attempt *attempt, const uint8_t *message, size_t leng
     return true;
 }
 
-/* ---- answers over UDP ---- */
-
-static void read_datagrams(struct attempt *attempt)
-{
-    struct attempt_pool *pool = attempt->pool;
-
-    for (unsigned i = 0; i < DATAGRAMS_A_TURN && !attempt->closing; i++) {
-        ssize_t got = recv(attempt->fd, pool->buffer, WIRE_MESSAGE_MAX, MSG_DONTWAIT);
-        if (got >= 0) {
-            (void)deliver(attempt, pool->buffer, (size_t)got);
-        } else if (errno == EAGAIN) {
-            break;
-        } else if (errno != EINTR) {
-            pool->events->error(attempt, -errno);
-            return;
-        }
-    }
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-    struct attempt *attempt = poll->data;
-
-    (void)events;
-    read_datagrams(attempt);
-    if (status < 0 && !attempt->closing) {
-        /* libuv stops polling a socket with a pending error, which is read now */
-        int code = uv_poll_start(poll, UV_READABLE, on_readable);
-        if (code < 0) {
-            attempt->pool->events->error(attempt, code);
-        }
-    }
-}
-
 /* ---- silence ---- */
-
-/* Is it silent indeed? After a long turn of the loop timers come before what was in time. */
-static bool is_silent(struct attempt *attempt)
-{
-    if (!attempt->stream) {
-        read_datagrams(attempt);
-    }
-    return !attempt->closing;
-}
 
 static void on_spent(uv_timer_t *timer)
 {
     struct attempt *attempt = timer->data;
 
-    if (is_silent(attempt)) {
-        attempt->spent = true;
-        attempt->pool->events->spent(attempt);
-    }
+    attempt->spent = true;
+    attempt->pool->events->spent(attempt);
 }
 
+/*
+ * After a turn of the loop that took long, timers come before answers that were
+ * in time. So a timer that is late gives the sockets their turn, once.
+ */
 static void on_silent(uv_timer_t *timer)
 {
     struct attempt *attempt = timer->data;
-    uint64_t spent_ms = attempt->sent_ms + UPSTREAM_LISTEN_MS;
-    uint64_t now_ms = uv_now(timer->loop);
+    uint64_t age_ms = uv_now(timer->loop) - attempt->sent_ms;
+    uint64_t left_ms = age_ms < UPSTREAM_LISTEN_MS ? UPSTREAM_LISTEN_MS - age_ms : 0;
 
-    if (is_silent(attempt)) {
-        attempt->silent = true;
-        (void)uv_timer_start(timer, on_spent, spent_ms > now_ms ? spent_ms - now_ms : 0, 0);
-        attempt->pool->events->silent(attempt);
+    if (!attempt->settled && age_ms > attempt->patience_ms + LATE_MS) {
+        attempt->settled = true;
+        (void)uv_timer_start(timer, on_silent, 1, 0);
+        return;
     }
+    attempt->silent = true;
+    (void)uv_timer_start(timer, on_spent, left_ms, 0);
+    attempt->pool->events->silent(attempt);
 }
 
 /* What goes out now is to be answered. Starting a timer that is not closing cannot fail. */
 static void expect_answer(struct attempt *attempt)
 {
     attempt->sent_ms = uv_now(attempt->pool->loop);
+    attempt->patience_ms = upstream_silent_ms(attempt->upstream);
+    attempt->settled = false;
     attempt->silent = false;
     attempt->spent = false;
-    (void)uv_timer_start(&attempt->timer, on_silent, upstream_silent_ms(attempt->upstream), 0);
+    (void)uv_timer_start(&attempt->timer, on_silent, attempt->patience_ms, 0);
 }
 
-/* ---- asking over UDP ---- */
+/* ---- UDP ---- */
 
-/* A connected socket on a port of the kernel's choosing, which is a random one. */
-static int open_socket(struct attempt *attempt)
+static void on_datagram_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
-    struct sockaddr_storage address;
-    socklen_t size = addr_to_sockaddr(&attempt->upstream->address, &address);
+    struct attempt *attempt = handle->data;
 
-    attempt->fd = socket(address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (attempt->fd < 0 || connect(attempt->fd, (struct sockaddr *)&address, size) != 0) {
-        return -errno;
+    (void)suggested;
+    *out = uv_buf_init((char *)attempt->pool->buffer, WIRE_MESSAGE_MAX);
+}
+
+static void on_datagram(uv_udp_t *udp, ssize_t got, const uv_buf_t *buffer,
+                        const struct sockaddr *from, unsigned flags)
+{
+    struct attempt *attempt = udp->data;
+
+    (void)flags;
+    if (attempt->closing) {
+        return;
     }
-    return 0;
+    if (got < 0) {
+        attempt->pool->events->error(attempt, (int)got);
+    } else if (from != NULL) { /* else there is nothing more to read */
+        (void)deliver(attempt, (const uint8_t *)buffer->base, (size_t)got);
+    }
 }
 
 static int send_datagram(struct attempt *attempt)
 {
-    const uint8_t *query = attempt->query + ATTEMPT_STREAM_LEN;
+    uv_buf_t query =
+        uv_buf_init((char *)attempt->query + ATTEMPT_STREAM_LEN, attempt->query_length);
+    int code = uv_udp_try_send(&attempt->udp, &query, 1, NULL);
 
-    if (send(attempt->fd, query, attempt->query_length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        return -errno;
+    if (code < 0) {
+        return code;
     }
     expect_answer(attempt);
     return 0;
 }
 
+/* The port is of the kernel's choosing, which is a random one. */
 static int start_datagram(struct attempt *attempt)
 {
-    int code = open_socket(attempt);
+    struct sockaddr_storage address;
+    int code = uv_udp_init(attempt->pool->loop, &attempt->udp);
 
-    if (code == 0) {
-        code = uv_poll_init(attempt->pool->loop, &attempt->poll, attempt->fd);
-    }
     if (code < 0) {
         return code;
     }
     attempt->handles++;
-    attempt->poll.data = attempt;
-    code = uv_poll_start(&attempt->poll, UV_READABLE, on_readable);
+    attempt->udp.data = attempt;
+    (void)addr_to_sockaddr(&attempt->upstream->address, &address);
+    code = uv_udp_connect(&attempt->udp, (struct sockaddr *)&address);
+    if (code == 0) {
+        code = uv_udp_recv_start(&attempt->udp, on_datagram_alloc, on_datagram);
+    }
     return code < 0 ? code : send_datagram(attempt);
 }
 
@@ -351,9 +318,7 @@ int attempt_open(struct attempt_pool *pool, struct upstream *upstream, bool stre
     attempt->upstream = upstream;
     attempt->stream = stream;
     attempt->dnssec_ok = question->dnssec_ok;
-    attempt->fd = -1;
-    attempt->first_ms = uv_now(pool->loop);
-    attempt->sent_ms = attempt->first_ms;
+    attempt->sent_ms = uv_now(pool->loop);
     build_query(attempt, question);
     (void)uv_timer_init(pool->loop, &attempt->timer);
     attempt->timer.data = attempt;

@@ -64,11 +64,11 @@ struct attempt {
     /* the attempt's, to be read */
     struct attempt_pool *pool;
     struct upstream *upstream;
-    uint64_t first_ms; /* when it was sent first */
-    uint64_t sent_ms;  /* and last */
+    uint64_t sent_ms; /* last */
     bool stream;
     bool dnssec_ok;
-    bool silent; /* that was told */
+    bool settled; /* for a timer that was late */
+    bool silent;  /* that was told */
     bool spent;
     bool closing;
     uint16_t question_length;
@@ -76,11 +76,11 @@ struct attempt {
     uint8_t query[ATTEMPT_STREAM_LEN + ATTEMPT_QUERY_MAX]; /* behind its length */
 
     /* private */
-    int fd; /* UDP */
     unsigned handles;
+    uint32_t patience_ms; /* see upstream_silent_ms */
     uv_timer_t timer;
     union {
-        uv_poll_t poll;
+        uv_udp_t udp;
         uv_tcp_t tcp;
         uv_handle_t handle;
     };
@@ -111,6 +111,3 @@ void attempt_close(struct attempt *attempt);
 
 /* The question it asks, as sent: name, type, class. */
 const uint8_t *attempt_question(const struct attempt *attempt);
-
-/* Is this error of our own making (no sockets, no memory) rather than the upstream's? */
-bool attempt_is_local(int code);

@@ -208,21 +208,22 @@ static void describe(const struct upstream *upstream, struct json_writer *json, 
     uint32_t usual_ms = atomic_load_explicit(&upstream->usual_ms, memory_order_relaxed);
 
     addr_format_port(&upstream->address, address, sizeof(address));
-    json_object_begin(json, NULL);
-    json_string(json, "address", address);
-    json_string(json, "region", upstream->region);
-    json_string(json, "class", class_name(upstream->class));
-    json_string(json, "state", upstream->suspect ? "suspect" : "up");
-    json_uint(json, "since_ms", now_ms > upstream->since_ms ? now_ms - upstream->since_ms : 0);
-    json_string(json, "reason", upstream->reason);
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "address", address);
+    json_writer_string(json, "region", upstream->region);
+    json_writer_string(json, "class", class_name(upstream->class));
+    json_writer_string(json, "state", upstream->suspect ? "suspect" : "up");
+    json_writer_uint(json, "since_ms",
+                     now_ms > upstream->since_ms ? now_ms - upstream->since_ms : 0);
+    json_writer_string(json, "reason", upstream->reason);
     if (usual_ms == 0) {
-        json_null(json, "usual_ms");
+        json_writer_null(json, "usual_ms");
     } else {
-        json_uint(json, "usual_ms", usual_ms);
+        json_writer_uint(json, "usual_ms", usual_ms);
     }
-    json_uint(json, "sent", atomic_load_explicit(&upstream->sent, memory_order_relaxed));
-    json_uint(json, "failed", atomic_load_explicit(&upstream->failed, memory_order_relaxed));
-    json_object_end(json);
+    json_writer_uint(json, "sent", atomic_load_explicit(&upstream->sent, memory_order_relaxed));
+    json_writer_uint(json, "failed", atomic_load_explicit(&upstream->failed, memory_order_relaxed));
+    json_writer_object_end(json);
 }
 
 void directory_describe(struct directory *directory, struct json_writer *json, uint64_t now_ms)

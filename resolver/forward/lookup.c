@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "policy/health.h"
 #include "resolver/forward/scrub.h"
 #include "resolver/forward/special.h"
@@ -230,7 +231,7 @@ static void fail_candidate(struct lookup *lookup, uint32_t candidate, bool spoke
 static void socket_failed(struct lookup_context *context, struct upstream *upstream, bool stream,
                           int code)
 {
-    if (attempt_is_local(code)) {
+    if (error_is_ours(code)) {
         return;
     }
     if (stream) {
@@ -276,7 +277,7 @@ static void ask(struct lookup *lookup, uint32_t candidate, bool stream, bool pro
 
     if (code < 0) {
         socket_failed(context, upstream, stream, code);
-        fail_candidate(lookup, candidate, stream && !attempt_is_local(code), fault_of(code));
+        fail_candidate(lookup, candidate, stream && !error_is_ours(code), fault_of(code));
         return;
     }
     choice_asked(&lookup->choice, candidate, probe, now_ms(context));
@@ -296,7 +297,7 @@ static void ask_again(struct lookup *lookup, uint32_t candidate)
         return;
     }
     int code = attempt_resend(attempt);
-    if (code < 0 && !attempt_is_local(code)) {
+    if (code < 0 && !error_is_ours(code)) {
         socket_failed(context, attempt->upstream, false, code);
         fail_candidate(lookup, candidate, false, fault_of(code));
         return;
@@ -445,7 +446,7 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
         scrub_answer(message, length, answers_at, &question, context->answer, LOOKUP_ANSWER_MAX,
                      &answer_length, &fault);
     if (verdict != SCRUB_FAILED) {
-        directory_good(context->directory, upstream, now - attempt->first_ms, now);
+        directory_good(context->directory, upstream, now - attempt->sent_ms, now);
         if (lookup == NULL) {
             drop(attempt);
         } else {
@@ -467,7 +468,7 @@ static void on_error(struct attempt *attempt, int code)
 {
     struct lookup *lookup = attempt->owner;
     struct lookup_context *context = context_of(attempt);
-    bool spoke = attempt->stream && !attempt_is_local(code);
+    bool spoke = attempt->stream && !error_is_ours(code);
 
     socket_failed(context, attempt->upstream, attempt->stream, code);
     if (lookup != NULL) {

@@ -508,7 +508,8 @@ static void why_an_alias_to_a_foreign_name_tells_both(void **state)
     assert_string_equal(string(why, "source"), "forward");
     assert_step(why, "in zone corp.example, serial 7");
     assert_step(why, "alias: away.corp.example. 300 IN CNAME www.else.example.");
-    assert_step(why, "www.else.example is in no zone and no service of ours: it is asked elsewhere");
+    assert_step(why,
+                "www.else.example is in no zone and no service of ours: it is asked elsewhere");
     assert_step(why, "forward rule '.'");
     json_decref(why);
     why = ask_json(*state, "GET", "/api/v1/why?name=away.corp.example&client=10.9.9.9", 200);

@@ -11,6 +11,13 @@
 #include "resolver/cli/cli_check_host.h"
 #include "tests/unit/scratch.h"
 
+/* Its name in memory of its own: the next look-up overwrites the entry. */
+static const char *name_of(const struct passwd *entry, char name[64])
+{
+    (void)snprintf(name, 64, "%s", entry->pw_name);
+    return name;
+}
+
 static void put(const char *user, const char *state, const char *socket, struct text *out)
 {
     struct model model;
@@ -47,7 +54,7 @@ static void folders_that_can_be_made_are_fine(void **state)
 {
     struct scratch scratch;
     struct text out = { 0 };
-    char folder[128], socket[128];
+    char folder[128], socket[128], name[64];
     const struct passwd *self = getpwuid(getuid());
 
     (void)state;
@@ -57,7 +64,7 @@ static void folders_that_can_be_made_are_fine(void **state)
     scratch_init(&scratch);
     (void)snprintf(folder, sizeof(folder), "%s/a/b/c", scratch.dir);
     (void)snprintf(socket, sizeof(socket), "%s/run/leeward.sock", scratch.dir);
-    put(self->pw_name, folder, socket, &out);
+    put(name_of(self, name), folder, socket, &out);
     assert_string_equal(text_string(&out), "");
     scratch_fini(&scratch);
     text_fini(&out);
@@ -67,7 +74,7 @@ static void what_cannot_be_written_is_named(void **state)
 {
     struct scratch scratch;
     struct text out = { 0 };
-    char folder[128], socket[128];
+    char folder[128], socket[128], name[64];
     const struct passwd *who = getuid() == 0 ? getpwnam("nobody") : getpwuid(getuid());
 
     (void)state;
@@ -78,7 +85,7 @@ static void what_cannot_be_written_is_named(void **state)
     assert_int_equal(chmod(scratch.dir, 0500), 0);
     (void)snprintf(folder, sizeof(folder), "%s/state", scratch.dir);
     (void)snprintf(socket, sizeof(socket), "%s/leeward.sock", scratch.dir);
-    put(who->pw_name, folder, socket, &out);
+    put(name_of(who, name), folder, socket, &out);
     assert_non_null(strstr(text_string(&out), "leeward.yaml: warning: node.state_directory: user"));
     assert_non_null(strstr(text_string(&out), "leeward.yaml: warning: api.socket: user"));
     assert_int_equal(chmod(scratch.dir, 0700), 0);

@@ -13,9 +13,9 @@
 static size_t build(uint8_t *out, const uint8_t *options, size_t length)
 {
     static const uint8_t head[] = {
-        0, 1, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 1, /* one question, one additional record */
-        0, 0, 1, 0, 1,                         /* . A IN */
-        0, 0, 41, 4, 0xd0, 1, 0, 0, 0,         /* OPT, 1232, rcode bits 1 */
+        0, 1, 0x80, 0, 0,    1, 0, 0, 0, 0, 0, 1, /* one question, one additional record */
+        0, 0, 1,    0, 1,                         /* . A IN */
+        0, 0, 41,   4, 0xd0, 1, 0, 0, 0,          /* OPT, 1232, rcode bits 1 */
     };
 
     memcpy(out, head, sizeof(head));
@@ -28,9 +28,9 @@ static size_t build(uint8_t *out, const uint8_t *options, size_t length)
 static void an_extended_error_is_read(void **state)
 {
     static const uint8_t options[] = {
-        0, 10, 0, 2, 9, 9,                          /* another option */
-        0, 15, 0, 6, 0, 22, 'd', 'e', 'a', 'd',     /* No Reachable Authority */
-        0, 15, 0, 2, 0, 0,                          /* one without a text */
+        0, 10, 0, 2, 9, 9,                      /* another option */
+        0, 15, 0, 6, 0, 22, 'd', 'e', 'a', 'd', /* No Reachable Authority */
+        0, 15, 0, 2, 0, 0,                      /* one without a text */
     };
     uint8_t message[128];
     struct cli_edns edns;

@@ -129,7 +129,8 @@ static void a_canary_gone_everywhere_says_so(void **state)
     (void)state;
     render(region, &view, &out);
     assert_non_null(strstr(text_string(&out), "1/1 up (1 misconfigured), needs 1"));
-    assert_non_null(strstr(text_string(&out), "NXDOMAIN for c.example: does the name still exist?"));
+    assert_non_null(
+        strstr(text_string(&out), "NXDOMAIN for c.example: does the name still exist?"));
     text_fini(&out);
 }
 

@@ -534,10 +534,10 @@ static bool is_described(const char *what)
     struct text text = { 0 };
     struct json_writer json;
 
-    json_init(&json, &text);
-    json_list_begin(&json, NULL);
+    json_writer_init(&json, &text);
+    json_writer_list_begin(&json, NULL);
     forwarder_describe(forwarder, &json);
-    json_list_end(&json);
+    json_writer_list_end(&json);
     bool found = strstr(text_string(&text), what) != NULL;
     text_fini(&text);
     return found;

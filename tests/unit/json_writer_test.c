@@ -14,25 +14,25 @@ static void commas_stand_between_values_only(void **state)
     struct json_writer json;
 
     (void)state;
-    json_init(&json, &text);
-    json_object_begin(&json, NULL);
-    json_string(&json, "name", "seoul");
-    json_list_begin(&json, "empty");
-    json_list_end(&json);
-    json_list_begin(&json, "list");
-    json_uint(&json, NULL, 0);
-    json_uint(&json, NULL, UINT64_MAX);
-    json_int(&json, NULL, INT64_MIN);
-    json_object_begin(&json, NULL);
-    json_object_end(&json);
-    json_null(&json, NULL);
-    json_list_end(&json);
-    json_object_begin(&json, "inner");
-    json_bool(&json, "up", true);
-    json_bool(&json, "down", false);
-    json_object_end(&json);
-    json_null(&json, "nothing");
-    json_object_end(&json);
+    json_writer_init(&json, &text);
+    json_writer_object_begin(&json, NULL);
+    json_writer_string(&json, "name", "seoul");
+    json_writer_list_begin(&json, "empty");
+    json_writer_list_end(&json);
+    json_writer_list_begin(&json, "list");
+    json_writer_uint(&json, NULL, 0);
+    json_writer_uint(&json, NULL, UINT64_MAX);
+    json_writer_int(&json, NULL, INT64_MIN);
+    json_writer_object_begin(&json, NULL);
+    json_writer_object_end(&json);
+    json_writer_null(&json, NULL);
+    json_writer_list_end(&json);
+    json_writer_object_begin(&json, "inner");
+    json_writer_bool(&json, "up", true);
+    json_writer_bool(&json, "down", false);
+    json_writer_object_end(&json);
+    json_writer_null(&json, "nothing");
+    json_writer_object_end(&json);
     assert_string_equal(text_string(&text),
                         "{\"name\":\"seoul\",\"empty\":[],\"list\":[0,18446744073709551615,"
                         "-9223372036854775808,{},null],\"inner\":{\"up\":true,\"down\":false},"
@@ -57,7 +57,7 @@ static void strings_are_escaped(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct text text = { 0 };
-        json_put_quoted(&text, cases[i].value);
+        json_writer_put_quoted(&text, cases[i].value);
         assert_string_equal(text_string(&text), cases[i].quoted);
         text_fini(&text);
     }
@@ -85,7 +85,7 @@ static void what_is_not_utf_8_is_replaced(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct text text = { 0 };
-        json_put_quoted(&text, cases[i].value);
+        json_writer_put_quoted(&text, cases[i].value);
         assert_string_equal(text_string(&text), cases[i].quoted);
         text_fini(&text);
     }
@@ -102,7 +102,7 @@ static void random_bytes_never_break_the_quotes(void **state)
             value[i] = (char)(1 + rand() % 255);
         }
         value[sizeof(value) - 1] = '\0';
-        json_put_quoted(&text, value);
+        json_writer_put_quoted(&text, value);
         const unsigned char *s = (const unsigned char *)text_string(&text);
         assert_int_equal(s[0], '"');
         assert_int_equal(s[text.length - 1], '"');

@@ -587,7 +587,8 @@ static void the_explanation_names_regions_and_rungs(void **state)
     set_region(&w, 0, gate_1);
     steer_explain(&w.service, ADDR_V4, &choice, &trace);
     assert_non_null(strstr(text_string(&trace), "region seoul is gated by its own checks"));
-    assert_non_null(strstr(text_string(&trace), "rung 1 (region in or proving itself, minimum met): tokyo"));
+    assert_non_null(
+        strstr(text_string(&trace), "rung 1 (region in or proving itself, minimum met): tokyo"));
     text_fini(&trace);
 }
 
