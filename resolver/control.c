@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -18,11 +19,13 @@
 #include "resolver/accepted.h"
 #include "resolver/api/api.h"
 #include "resolver/events.h"
+#include "resolver/movements.h"
 #include "resolver/notify.h"
 #include "resolver/privileges.h"
 #include "resolver/server.h"
 
 #define FIRST_ROUND_GRACE_MS 100 /* on top of the largest timeout */
+#define DESCRIPTORS_WANTED   65536
 
 /* A reload on its way: its new probes are being waited for. */
 struct reload {
@@ -52,6 +55,7 @@ struct control {
     struct prober *prober;
     struct server *server;
     struct snapshot *snapshot;
+    struct movements *movements;
     struct api *api;
     struct reload reload; /* model NULL: none */
     bool reload_again;    /* when it has ended: the file has changed meanwhile */
@@ -194,6 +198,7 @@ static void on_prepare(uv_prepare_t *prepare)
     for (size_t i = 0; i < c->snapshot->service_count; i++) {
         steer_remember(&c->snapshot->services[i]);
     }
+    movements_tell(c->movements, c->snapshot);
 }
 
 /* ---- generations ---- */
@@ -239,6 +244,7 @@ static uint32_t longest_timeout(const struct model *model)
 static int put_in_force(struct control *c, struct snapshot *snapshot, struct error *err)
 {
     health_commit(c->health, snapshot->binding, clock_now_ms());
+    movements_adopt(c->movements, c->snapshot, snapshot);
     c->snapshot = snapshot;
     c->changed = true;
     on_prepare(&c->prepare);
@@ -467,6 +473,32 @@ static int start_loop(struct control *c)
     return uv_async_init(&c->loop, &c->retired, on_retired);
 }
 
+/* What the user we become will write to is made while we still may. */
+static void prepare_directories(const struct control *c, const struct model *model)
+{
+    const char *socket = c->options.socket_path != NULL ? c->options.socket_path
+                                                        : model->api_socket;
+    char parent[PATH_MAX];
+
+    privileges_give(model->state_directory, model->node_user);
+    if (socket != NULL && strrchr(socket, '/') != NULL && strlen(socket) < sizeof(parent)) {
+        memcpy(parent, socket, strlen(socket) + 1);
+        *strrchr(parent, '/') = '\0';
+        privileges_give(parent, model->node_user);
+    }
+}
+
+/* Sockets to upstreams and clients count in thousands; the soft limit is often 1024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* The first generation: from the model to answering sockets. */
 static int start_serving(struct control *c, struct model *model, struct error *err)
 {
@@ -485,6 +517,7 @@ static int start_serving(struct control *c, struct model *model, struct error *e
     }
     rc = server_new(model, &c->server, err);
     if (rc == 0) {
+        prepare_directories(c, model);
         rc = privileges_drop(model->node_user, err);
     }
     if (rc < 0) {
@@ -572,6 +605,7 @@ static void shut_down(struct control *c)
         health_unbind(c->health, snapshot_free(current));
     }
     health_free(c->health);
+    movements_free(c->movements);
     free(c->path);
     free(c->warning);
 }
@@ -603,6 +637,9 @@ static int start(struct control *c, struct error *err)
     if (rc < 0) {
         return rc; /* already told */
     }
+    log_configure(model->log_level, model->log_format);
+    log_event(LOG_INFO, "starting", "version=%s node=%s config=%s", LEEWARD_VERSION,
+              model->node_name, control_config_path(c));
     rc = start_serving(c, model, err);
     if (rc == 0) {
         start_api(c);
@@ -630,7 +667,9 @@ int control_run(const struct control_options *options)
     const char *path = find_config(options);
     c->path = path == NULL ? NULL : strdup(path);
     c->health = health_new(on_health, c);
-    if (c->health == NULL || start_loop(c) < 0 ||
+    c->movements = movements_new();
+    raise_descriptor_limit();
+    if (c->health == NULL || c->movements == NULL || start_loop(c) < 0 ||
         (c->prober = prober_new(&c->loop, c->health)) == NULL) {
         fputs("leeward: cannot start: out of memory or descriptors\n", stderr);
         return 1;

@@ -1,28 +1,50 @@
 #include "resolver/events.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 
+/* "274ms", or "never". */
+static void format_age(uint64_t ms, char *out, size_t cap)
+{
+    if (ms == 0) {
+        (void)snprintf(out, cap, "never");
+    } else {
+        (void)snprintf(out, cap, "%" PRIu64 "ms", ms);
+    }
+}
+
+static void log_down(const struct health_event *event)
+{
+    char last_success[32];
+
+    format_age(event->since_last_pass_ms, last_success, sizeof(last_success));
+    log_event(LOG_WARNING, "check down",
+              "target=%s from=%s failed=%u/%u last=%s since_first_failure=%" PRIu64
+              "ms last_success=%s",
+              event->name, event->from, event->failed, event->needed, event->reason,
+              event->since_first_failure_ms, last_success);
+}
+
 static void log_probe(const struct health_event *event)
 {
-    bool down = strcmp(event->to, "down") == 0;
-    enum log_level level = down ? LOG_WARNING : LOG_INFO;
+    bool is_up = strcmp(event->to, "up") == 0;
+    bool was_held = strcmp(event->from, "held") == 0;
 
-    if (strcmp(event->to, "suspect") == 0 || strcmp(event->from, "suspect") == 0) {
-        level = down ? LOG_WARNING : LOG_DEBUG; /* a lost packet is no news */
-    }
-    if (down) {
-        log_event(level, "check down",
-                  "target=%s from=%s failed=%u/%u last=%s "
-                  "since_first_failure=%" PRIu64 "ms since_last_success=%" PRIu64 "ms",
-                  event->name, event->from, event->failed, event->needed, event->reason,
-                  event->since_first_failure_ms, event->since_last_pass_ms);
+    if (strcmp(event->to, "down") == 0) {
+        log_down(event);
+    } else if (strcmp(event->to, "held") == 0) {
+        log_event(LOG_INFO, "check passes again", "target=%s last=%s next=%s", event->name,
+                  event->reason, "up when hold_down is over");
+    } else if (is_up && was_held) {
+        log_event(LOG_INFO, "check up", "target=%s because=%s", event->name, "hold_down is over");
     } else {
-        log_event(level, strcmp(event->to, "held") == 0 ? "check passes, held down" : "check state",
-                  "target=%s from=%s to=%s last=%s", event->name, event->from, event->to,
-                  event->reason);
+        /* a lost packet is no news */
+        bool is_news = is_up && strcmp(event->from, "suspect") != 0;
+        log_event(is_news ? LOG_INFO : LOG_DEBUG, is_up ? "check up" : "check suspect",
+                  "target=%s from=%s last=%s", event->name, event->from, event->reason);
     }
 }
 

@@ -6,7 +6,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
+
+void privileges_give(const char *path, const char *user)
+{
+    struct error err;
+
+    if (user == NULL || geteuid() != 0 || path[0] == '\0' || access(path, F_OK) == 0) {
+        return;
+    }
+    const struct passwd *entry = getpwnam(user);
+    if (entry != NULL && file_make_directory(path, &err) == 0 &&
+        chown(path, entry->pw_uid, entry->pw_gid) < 0) {
+        log_event(LOG_WARNING, "cannot give a directory away", "path=%s user=%s error=%s", path,
+                  user, strerror(errno));
+    }
+}
 
 int privileges_drop(const char *user, struct error *err)
 {

@@ -36,23 +36,6 @@ void record_text_put_type(struct text *out, uint16_t type)
     free(name);
 }
 
-const char *record_text_rcode(unsigned rcode, char scratch[16])
-{
-    static const char *const names[] = {
-        "NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED",
-        "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE",
-    };
-
-    if (rcode < sizeof(names) / sizeof(names[0])) {
-        return names[rcode];
-    }
-    if (rcode == WIRE_BADVERS) {
-        return "BADVERS";
-    }
-    (void)snprintf(scratch, 16, "RCODE%u", rcode);
-    return scratch;
-}
-
 /* Tabs and the newline of master file format become single blanks and nothing. */
 static void straighten(char *line)
 {

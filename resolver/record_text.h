@@ -1,6 +1,6 @@
 #pragma once
 /*
- * record_text - resource records, types and rcodes as people write them
+ * record_text - resource records and their types as people write them
  *
  * For `query` and `why`; never on the answering path. Any thread.
  */
@@ -19,9 +19,6 @@ int record_text_type(const char *text, uint16_t *out_type, struct error *err);
 
 /* Append the mnemonic of a type, "TYPE123" when it has none. */
 void record_text_put_type(struct text *out, uint16_t type);
-
-/* "NOERROR", "SERVFAIL", ...; "RCODE11" for those without a name, in `scratch`. */
-const char *record_text_rcode(unsigned rcode, char scratch[16]);
 
 /* One record of a message, to be shown. `line` is "name TTL CLASS TYPE data". */
 typedef void record_text_each(void *user, unsigned section, uint16_t type, const char *line);

@@ -6,8 +6,8 @@
 #include "base/json_writer.h"
 #include "resolver/control.h"
 #include "resolver/query.h"
-#include "resolver/record_text.h"
 #include "resolver/server.h"
+#include "zones/words.h"
 
 /* Behind owner, type, class, TTL and length of a compiled record. */
 #define RECORD_ADDRESS_AT 12
@@ -312,7 +312,7 @@ static void put_queries(const struct status *status)
 {
     struct json_writer *json = status->json;
     struct server_counters sum = { 0 };
-    char scratch[16];
+    char scratch[WORDS_MAX];
 
     server_sum(control_server(status->control), &sum);
     json_writer_object_begin(json, "queries");
@@ -323,7 +323,7 @@ static void put_queries(const struct status *status)
     json_writer_object_begin(json, "by_rcode");
     for (unsigned i = 0; i < sizeof(sum.by_rcode) / sizeof(sum.by_rcode[0]); i++) {
         if (i <= 5 || sum.by_rcode[i] > 0) { /* those of RFC 1035 always */
-            json_writer_uint(json, record_text_rcode(i, scratch), sum.by_rcode[i]);
+            json_writer_uint(json, words_rcode_name(i, scratch), sum.by_rcode[i]);
         }
     }
     json_writer_object_end(json);

@@ -10,6 +10,7 @@
 #include "resolver/query.h"
 #include "resolver/record_text.h"
 #include "resolver/server.h"
+#include "zones/words.h"
 
 struct question {
     const char *name; /* as asked */
@@ -370,11 +371,11 @@ static void put_record(void *user, unsigned section, uint16_t type, const char *
 static void put_answer(struct why *why)
 {
     const struct outcome *outcome = why->outcome;
-    char scratch[16];
+    char scratch[WORDS_MAX];
 
     if (outcome->verdict == QUERY_SEND) {
         unsigned rcode = wire_get16(outcome->message + 2) & WIRE_RCODE;
-        json_writer_string(why->json, "rcode", record_text_rcode(rcode, scratch));
+        json_writer_string(why->json, "rcode", words_rcode_name(rcode, scratch));
     } else {
         json_writer_null(why->json, "rcode");
     }

@@ -12,6 +12,7 @@
 #include "resolver/cli/cli_table.h"
 #include "resolver/record_text.h"
 #include "zones/wire.h"
+#include "zones/words.h"
 
 struct lookup {
     const char *name;
@@ -151,7 +152,7 @@ static void put_head(const struct lookup *lookup, const struct cli_dns_answer *a
     uint16_t flags = wire_get16(answer->message + 2);
     unsigned rcode = rcode_of(answer, edns);
     char server[ADDR_TEXT_MAX];
-    char scratch[16];
+    char scratch[WORDS_MAX];
 
     addr_format_port(&lookup->server, server, sizeof(server));
     cli_table_paint(out, colored, CLI_PAINT_STRONG, lookup->name);
@@ -159,7 +160,7 @@ static void put_head(const struct lookup *lookup, const struct cli_dns_answer *a
     record_text_put_type(out, lookup->type);
     text_put(out, ": ");
     cli_table_paint(out, colored, rcode == WIRE_NOERROR ? CLI_PAINT_GOOD : CLI_PAINT_BAD,
-                    record_text_rcode(rcode, scratch));
+                    words_rcode_name(rcode, scratch));
     put_flags(flags, out);
     text_printf(out, ", %u record%s, %.2f ms from %s over %s\n", wire_get16(answer->message + 6),
                 wire_get16(answer->message + 6) == 1 ? "" : "s", (double)answer->took_us / 1000.0,
@@ -219,7 +220,7 @@ static int show_json(const struct lookup *lookup, const struct cli_dns_answer *a
     struct text type = { 0 };
     struct cli_edns edns;
     char server[ADDR_TEXT_MAX];
-    char scratch[16];
+    char scratch[WORDS_MAX];
     struct shown shown = { .sections = { json_array(), json_array(), json_array() } };
 
     addr_format_port(&lookup->server, server, sizeof(server));
@@ -229,7 +230,7 @@ static int show_json(const struct lookup *lookup, const struct cli_dns_answer *a
     json_t *root = json_pack(
         "{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:f, s:b, s:o, s:o, s:o}", "name", lookup->name,
         "type", text_string(&type), "server", server, "rcode",
-        record_text_rcode(rcode_of(answer, &edns), scratch), "flags", pack_flags(flags),
+        words_rcode_name(rcode_of(answer, &edns), scratch), "flags", pack_flags(flags),
         "extended_errors", pack_errors(&edns), "authoritative", (flags & WIRE_AA) != 0, "tcp",
         answer->tcp, "ms", (double)answer->took_us / 1000.0, "sound", sound, "answer",
         shown.sections[0], "authority", shown.sections[1], "additional", shown.sections[2]);

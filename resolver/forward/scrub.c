@@ -6,6 +6,7 @@
 #include "zones/name.h"
 #include "zones/rdata.h"
 #include "zones/wire.h"
+#include "zones/words.h"
 
 #define SIGNERS_MAX    8   /* zones whose denials are taken over */
 #define RRSIG_FIXED    18  /* bytes before the signer's name; RFC 4034, section 3.1 */
@@ -53,19 +54,6 @@ struct cursor {
 
 static const char malformed[] = "malformed answer";
 static const char too_large[] = "answer too large";
-
-const char *scrub_rcode_name(unsigned rcode)
-{
-    static const char *const names[] = {
-        "NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED",
-        "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE",
-    };
-
-    if (rcode < sizeof(names) / sizeof(names[0])) {
-        return names[rcode];
-    }
-    return rcode == WIRE_BADVERS ? "BADVERS" : "an unknown error";
-}
 
 /* ---- walking ---- */
 
@@ -472,7 +460,8 @@ enum scrub_verdict scrub_answer(const uint8_t *message, size_t length, size_t an
     name_fold(question->bytes, name, scrub.name);
     open_sections(&scrub, answers_at);
     if (scrub.rcode != WIRE_NOERROR && scrub.rcode != WIRE_NXDOMAIN) {
-        *out_fault = scrub_rcode_name(scrub.rcode);
+        const char *error = words_rcode_find(scrub.rcode);
+        *out_fault = error != NULL ? error : "an unknown error";
         return SCRUB_FAILED;
     }
     builder_init(&scrub.builder, out, capacity, question->bytes, question->length);

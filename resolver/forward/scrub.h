@@ -37,6 +37,3 @@ enum scrub_verdict {
 enum scrub_verdict scrub_answer(const uint8_t *message, size_t length, size_t answers_at,
                                 const struct scrub_question *question, uint8_t *out,
                                 size_t capacity, size_t *out_length, const char **out_fault);
-
-/* "SERVFAIL" and the like; static. */
-const char *scrub_rcode_name(unsigned rcode);
