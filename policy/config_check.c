@@ -5,8 +5,9 @@
 
 #include "base/arena.h"
 #include "policy/config_address.h"
-#include "policy/config_words.h"
 #include "zones/name.h"
+#include "zones/wire.h"
+#include "zones/words.h"
 
 #define CONFIRM_LEAST_MS 50
 #define HOLD_DOWN_MAX_MS 300000
@@ -245,13 +246,12 @@ static void read_expected_addresses(struct config_context *context,
     }
     for (size_t i = 0; i < check->expect_address_count; i++) {
         struct config_item one = config_item_list_at(&item, i);
-        uint16_t type = check->expect_addresses[i].family == ADDR_V4 ? CONFIG_WORDS_TYPE_A
-                                                                     : CONFIG_WORDS_TYPE_AAAA;
+        uint16_t type = check->expect_addresses[i].family == ADDR_V4 ? WIRE_A : WIRE_AAAA;
         if (type != check->query_type) {
-            char name[CONFIG_WORDS_MAX];
-            struct error *err = config_error_value(
-                context, &one, "%s is never in an answer of type %s", one.value->text,
-                config_words_type_name(check->query_type, name));
+            char name[WORDS_MAX];
+            struct error *err =
+                config_error_value(context, &one, "%s is never in an answer of type %s",
+                                   one.value->text, words_type_name(check->query_type, name));
             error_hint(err, "IPv4 addresses stand in A records, IPv6 in AAAA");
         }
     }
@@ -270,7 +270,7 @@ static void read_expected_rcode(struct config_context *context, const struct con
     if (text == NULL) {
         return;
     }
-    if (config_words_rcode(text, &check->expect_rcode, &err) < 0) {
+    if (words_rcode(text, &check->expect_rcode, &err) < 0) {
         config_error_take(context, &item, &err);
         return;
     }
@@ -296,7 +296,7 @@ static void read_dns(struct config_context *context, const struct config_item *k
         !is_valid_query_name(written.name, &err)) {
         config_error_take(context, &item, &err);
     }
-    bool good = config_words_type(written.type, &check->query_type, &err) >= 0;
+    bool good = words_type(written.type, &check->query_type, &err) >= 0;
     if (!good && config_item_get(kind, "type", &item)) {
         config_error_take(context, &item, &err);
     }

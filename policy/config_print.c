@@ -13,8 +13,8 @@
 #include "policy/config_table.h"
 #include "policy/config_utf8.h"
 #include "policy/config_value.h"
-#include "policy/config_words.h"
 #include "zones/name.h"
+#include "zones/words.h"
 
 /* ------------------------------------------------------------------ scalars */
 
@@ -184,13 +184,12 @@ static void put_addresses(const struct addr *list, size_t count, struct text *ou
 
 static void put_dns(const struct model_check *check, struct text *out)
 {
-    char type[CONFIG_WORDS_MAX];
+    char type[WORDS_MAX];
     bool addresses = check->expect_address_count > 0;
 
     text_put(out, "name: ");
     config_print_scalar(check->query_name, out);
-    text_printf(out, ", type: %s, port: %u", config_words_type_name(check->query_type, type),
-                check->port);
+    text_printf(out, ", type: %s, port: %u", words_type_name(check->query_type, type), check->port);
     if (!addresses && !check->expect_rcode_given) {
         return;
     }
@@ -201,7 +200,7 @@ static void put_dns(const struct model_check *check, struct text *out)
     }
     if (check->expect_rcode_given) {
         text_printf(out, "%srcode: %s", addresses ? ", " : "",
-                    config_words_rcode_name(check->expect_rcode));
+                    words_rcode_find(check->expect_rcode));
     }
     text_put_char(out, '}');
 }

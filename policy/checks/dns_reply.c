@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "zones/wire.h"
+#include "zones/words.h"
 
 /* What is in the answer section, as far as the check asks. */
 struct answers {
@@ -15,44 +16,7 @@ struct answers {
     struct addr missing; /* the first expected one that is not there */
 };
 
-/* ---- words ---- */
-
-static const char *rcode_name(unsigned rcode, char buffer[24])
-{
-    static const char *const names[] = { "NOERROR",  "FORMERR", "SERVFAIL",
-                                         "NXDOMAIN", "NOTIMP",  "REFUSED" };
-
-    if (rcode < sizeof(names) / sizeof(names[0])) {
-        return names[rcode];
-    }
-    (void)snprintf(buffer, 24, "rcode %u", rcode);
-    return buffer;
-}
-
-static const char *type_name(unsigned type, char buffer[24])
-{
-    switch (type) {
-    case WIRE_A:
-        return "A";
-    case WIRE_AAAA:
-        return "AAAA";
-    case WIRE_NS:
-        return "NS";
-    case WIRE_CNAME:
-        return "CNAME";
-    case WIRE_SOA:
-        return "SOA";
-    case WIRE_MX:
-        return "MX";
-    case WIRE_TXT:
-        return "TXT";
-    case WIRE_SRV:
-        return "SRV";
-    default:
-        (void)snprintf(buffer, 24, "TYPE%u", type); /* RFC 3597, section 5 */
-        return buffer;
-    }
-}
+/* ---- verdicts in words ---- */
 
 static void __attribute__((format(printf, 3, 4)))
 decide(struct dns_reply_verdict *out, enum detect_outcome outcome, const char *format, ...)
@@ -142,13 +106,13 @@ static void read_answers(const struct model_check *check, const uint8_t *message
 static void decide_rcode(const struct model_check *check, unsigned rcode,
                          struct dns_reply_verdict *out)
 {
-    char got[24];
-    char wanted[24];
+    char got[WORDS_MAX];
+    char wanted[WORDS_MAX];
     char address[ADDR_TEXT_MAX];
 
     if (check->expect_rcode_given) {
-        decide(out, DETECT_STRONG, "%s, expected %s", rcode_name(rcode, got),
-               rcode_name(check->expect_rcode, wanted));
+        decide(out, DETECT_STRONG, "%s, expected %s", words_rcode_name(rcode, got),
+               words_rcode_name(check->expect_rcode, wanted));
     } else if (rcode == WIRE_NXDOMAIN && check->expect_address_count > 0) {
         addr_format(&check->expect_addresses[0], address, sizeof(address));
         decide(out, DETECT_STRONG, "NXDOMAIN, expected %s", address);
@@ -156,7 +120,7 @@ static void decide_rcode(const struct model_check *check, unsigned rcode,
         decide(out, DETECT_STRONG, "NXDOMAIN for %s", check->query_name);
         out->misconfigured = true;
     } else {
-        decide(out, DETECT_STRONG, "%s", rcode_name(rcode, got));
+        decide(out, DETECT_STRONG, "%s", words_rcode_name(rcode, got));
     }
 }
 
@@ -176,13 +140,13 @@ static void decide_missing(const struct answers *answers, struct dns_reply_verdi
 static void decide_data(const struct model_check *check, bool has_data,
                         struct dns_reply_verdict *out)
 {
-    char type[24];
+    char type[WORDS_MAX];
 
     if (has_data) {
         decide(out, DETECT_PASS, "NOERROR");
         return;
     }
-    decide(out, DETECT_STRONG, "no %s record for %s", type_name(check->query_type, type),
+    decide(out, DETECT_STRONG, "no %s record for %s", words_type_name(check->query_type, type),
            check->query_name);
     out->misconfigured = true;
 }
@@ -192,7 +156,7 @@ enum dns_reply dns_reply_judge(const struct model_check *check, const uint8_t *q
                                bool may_retry, struct dns_reply_verdict *out)
 {
     size_t at;
-    char name[24];
+    char name[WORDS_MAX];
     struct answers answers;
 
     if (!wire_response_matches(message, length, wire_get16(query), query + WIRE_HEADER_BYTES,
@@ -213,7 +177,7 @@ enum dns_reply dns_reply_judge(const struct model_check *check, const uint8_t *q
     } else if (answers.has_missing) {
         decide_missing(&answers, out);
     } else if (check->expect_rcode_given || check->expect_address_count > 0) {
-        decide(out, DETECT_PASS, "%s", rcode_name(rcode, name));
+        decide(out, DETECT_PASS, "%s", words_rcode_name(rcode, name));
     } else {
         /* Cut short, it had more data than a datagram holds. */
         decide_data(check, answers.has_type || truncated, out);

@@ -137,7 +137,7 @@ static void error_codes_fail_by_name(void **state)
     reply = reply_of(WIRE_REFUSED);
     assert_verdict(&reply, DETECT_STRONG, "REFUSED");
     reply = reply_of(9);
-    assert_verdict(&reply, DETECT_STRONG, "rcode 9");
+    assert_verdict(&reply, DETECT_STRONG, "NOTAUTH");
     assert_false(verdict.misconfigured);
 }
 

@@ -1,4 +1,4 @@
-#include "policy/config_words.h"
+#include "zones/words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "zones/wire.h"
 
 struct word {
     const char *name;
@@ -66,7 +67,7 @@ static int explain(const struct word *words, size_t count, const char *text, con
     return err->code;
 }
 
-int config_words_type(const char *text, uint16_t *out, struct error *err)
+int words_type(const char *text, uint16_t *out, struct error *err)
 {
     const struct word *word = find(types, COUNT_OF(types), text);
     unsigned number = 0;
@@ -85,7 +86,7 @@ int config_words_type(const char *text, uint16_t *out, struct error *err)
     return explain(types, COUNT_OF(types), text, "type", err);
 }
 
-int config_words_rcode(const char *text, uint8_t *out, struct error *err)
+int words_rcode(const char *text, uint8_t *out, struct error *err)
 {
     const struct word *word = find(rcodes, COUNT_OF(rcodes), text);
 
@@ -96,19 +97,29 @@ int config_words_rcode(const char *text, uint8_t *out, struct error *err)
     return 0;
 }
 
-const char *config_words_type_name(uint16_t type, char out[CONFIG_WORDS_MAX])
+const char *words_type_name(uint16_t type, char scratch[WORDS_MAX])
 {
     const char *name = name_of(types, COUNT_OF(types), type);
 
-    if (name == NULL) {
-        (void)snprintf(out, CONFIG_WORDS_MAX, "TYPE%u", type);
-    } else {
-        (void)snprintf(out, CONFIG_WORDS_MAX, "%s", name);
+    if (name != NULL) {
+        return name;
     }
-    return out;
+    (void)snprintf(scratch, WORDS_MAX, "TYPE%u", type);
+    return scratch;
 }
 
-const char *config_words_rcode_name(uint8_t rcode)
+const char *words_rcode_find(unsigned rcode)
 {
-    return name_of(rcodes, COUNT_OF(rcodes), rcode);
+    return rcode == WIRE_BADVERS ? "BADVERS" : name_of(rcodes, COUNT_OF(rcodes), rcode);
+}
+
+const char *words_rcode_name(unsigned rcode, char scratch[WORDS_MAX])
+{
+    const char *name = words_rcode_find(rcode);
+
+    if (name != NULL) {
+        return name;
+    }
+    (void)snprintf(scratch, WORDS_MAX, "RCODE%u", rcode);
+    return scratch;
 }
