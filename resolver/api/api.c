@@ -1,21 +1,25 @@
 #include "resolver/api/api.h"
 
 #include <errno.h>
-#include <microhttpd.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "resolver/api/api_refusal.h"
 #include "resolver/api/api_route.h"
 #include "resolver/api/api_socket.h"
+#include "resolver/api/mhd.h"
 #include "resolver/control.h"
 
 #define CONNECTIONS_MAX      64u
 #define CONNECTION_TIMEOUT_S 10u
 #define CONNECTION_BYTES     (16u * 1024u) /* a request's head at most */
+#define ACCEPT_PAUSE_MS      1000u /* when no connection can be accepted */
 #define BODY_MAX             (64u * 1024u) /* no page reads one; a client that sends more is cut */
 
 struct request;
@@ -43,10 +47,13 @@ struct request {
 
 struct api {
     struct control *control;
-    struct MHD_Daemon *daemon;
+    const struct mhd *mhd;
+    struct MHD_Daemon *daemon; /* NULL until the first client; the two above and below too */
     struct api_socket socket;
+    struct api_refusal refusal;
     struct waiting *waitings;
-    uv_poll_t poll;
+    uv_poll_t clients; /* the socket, until the daemon reads from it */
+    uv_poll_t poll;    /* all that the daemon reads from */
     uv_timer_t timer;
     unsigned open_handles;
     void (*closed)(void *user);
@@ -55,8 +62,9 @@ struct api {
 
 /* ---- replies ---- */
 
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct api_reply *reply)
+static enum MHD_Result send_reply(struct request *request, struct api_reply *reply)
 {
+    const struct mhd *mhd = request->api->mhd;
     size_t length = reply->body.length;
 
     if (text_failed(&reply->body)) {
@@ -68,18 +76,18 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct api_
     if (bytes == NULL) {
         mode = MHD_RESPMEM_PERSISTENT;
     }
-    struct MHD_Response *response = MHD_create_response_from_buffer(length, bytes, mode);
+    struct MHD_Response *response = mhd->create_response_from_buffer(length, bytes, mode);
     if (response == NULL) {
         api_reply_fini(reply);
         return MHD_NO;
     }
-    (void)MHD_add_response_header(response, "Content-Type", reply->content_type);
-    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
+    (void)mhd->add_response_header(response, "Content-Type", reply->content_type);
+    (void)mhd->add_response_header(response, "Cache-Control", "no-store");
     if (reply->allow != NULL) {
-        (void)MHD_add_response_header(response, "Allow", reply->allow);
+        (void)mhd->add_response_header(response, "Allow", reply->allow);
     }
-    enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
-    MHD_destroy_response(response);
+    enum MHD_Result result = mhd->queue_response(request->connection, reply->status, response);
+    mhd->destroy_response(response);
     return result;
 }
 
@@ -111,7 +119,7 @@ static void reload_ended(void *user, bool ok, const char *report)
     text_put(&waiting->report, report);
     if (waiting->suspended) {
         waiting->suspended = false;
-        MHD_resume_connection(waiting->request->connection);
+        waiting->api->mhd->resume_connection(waiting->request->connection);
         wake(waiting->api);
     }
 }
@@ -140,18 +148,19 @@ static enum MHD_Result go_on_with_reload(struct request *request)
 
     if (!waiting->ended) {
         waiting->suspended = true;
-        MHD_suspend_connection(request->connection);
+        request->api->mhd->suspend_connection(request->connection);
         return MHD_YES;
     }
     api_route_reloaded(request->api->control, waiting->ok, text_string(&waiting->report), &reply);
-    return send_reply(request->connection, &reply);
+    return send_reply(request, &reply);
 }
 
 /* ---- requests ---- */
 
-static const char *argument(struct MHD_Connection *connection, const char *key)
+static const char *argument(const struct request *request, const char *key)
 {
-    return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, key);
+    return request->api->mhd->lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND,
+                                                      key);
 }
 
 static enum MHD_Result answer(struct request *request, const char *path, const char *method)
@@ -160,13 +169,13 @@ static enum MHD_Result answer(struct request *request, const char *path, const c
     struct api_request asked = {
         .method = method,
         .path = path,
-        .name = argument(request->connection, "name"),
-        .type = argument(request->connection, "type"),
-        .client = argument(request->connection, "client"),
+        .name = argument(request, "name"),
+        .type = argument(request, "type"),
+        .client = argument(request, "client"),
     };
 
     if (api_route(request->api->control, &asked, &reply) == API_ROUTE_REPLY) {
-        return send_reply(request->connection, &reply);
+        return send_reply(request, &reply);
     }
     if (begin_reload(request) == MHD_NO) {
         return MHD_NO;
@@ -235,7 +244,7 @@ static void rearm(struct api *api)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms;
 
-    if (MHD_get_timeout(api->daemon, &timeout_ms) == MHD_YES) {
+    if (api->mhd->get_timeout(api->daemon, &timeout_ms) == MHD_YES) {
         (void)uv_timer_start(&api->timer, on_timer, timeout_ms, 0);
     } else {
         (void)uv_timer_stop(&api->timer);
@@ -244,7 +253,7 @@ static void rearm(struct api *api)
 
 static void run(struct api *api)
 {
-    (void)MHD_run(api->daemon);
+    (void)api->mhd->run(api->daemon);
     rearm(api);
 }
 
@@ -284,69 +293,75 @@ static void log_message(void *user, const char *format, va_list args)
     log_event(LOG_DEBUG, "api connection", "message=%s", message);
 }
 
+/* Whether the daemon closes the socket when it fails to start depends on how far it came. */
+static void close_unless_closed(int fd, int original)
+{
+    struct stat a;
+    struct stat b;
+
+    if (fstat(fd, &a) == 0 && fstat(original, &b) == 0 && a.st_dev == b.st_dev &&
+        a.st_ino == b.st_ino) {
+        (void)close(fd);
+    }
+}
+
+/* The daemon has a descriptor of its own to close; ours is for a second try. */
 static int start_daemon(struct api *api, struct error *err)
 {
-    api->daemon = MHD_start_daemon(
+    int fd = fcntl(api->socket.fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0) {
+        return error_set(err, -errno, "the HTTP server does not start: %s", strerror(errno));
+    }
+    api->daemon = api->mhd->start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-        api, MHD_OPTION_EXTERNAL_LOGGER, log_message, NULL, MHD_OPTION_LISTEN_SOCKET,
-        api->socket.fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        api, MHD_OPTION_EXTERNAL_LOGGER, log_message, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
         CONNECTION_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
     if (api->daemon == NULL) {
-        return error_set(err, -EIO, "api socket %s: the HTTP server does not start",
-                         api->socket.path);
+        close_unless_closed(fd, api->socket.fd);
+        return error_set(err, -EIO, "the HTTP server does not start");
     }
     return 0;
 }
 
-static int attach(uv_loop_t *loop, struct api *api, struct error *err)
+static void stop_daemon(struct api *api)
+{
+    api->mhd->stop_daemon(api->daemon);
+    api->daemon = NULL;
+}
+
+static int attach(struct api *api, struct error *err)
 {
     const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(api->daemon, MHD_DAEMON_INFO_EPOLL_FD_LINUX_ONLY);
-    int rc = info == NULL ? -EIO : uv_poll_init(loop, &api->poll, info->epoll_fd);
+        api->mhd->get_daemon_info(api->daemon, MHD_DAEMON_INFO_EPOLL_FD_LINUX_ONLY);
+    int rc = info == NULL ? -EIO : uv_poll_init(api->clients.loop, &api->poll, info->epoll_fd);
 
     if (rc < 0) {
-        return error_set(err, rc, "api socket %s: %s", api->socket.path, uv_strerror(rc));
+        return error_set(err, rc, "the HTTP server does not start: %s", uv_strerror(rc));
     }
-    (void)uv_timer_init(loop, &api->timer);
     api->poll.data = api;
-    api->timer.data = api;
-    api->open_handles = 2;
+    api->open_handles++;
     (void)uv_poll_start(&api->poll, UV_READABLE, on_readable);
-    rearm(api);
     return 0;
 }
 
-int api_open(uv_loop_t *loop, struct control *control, const char *path, struct api **out,
-             struct error *err)
+static int start(struct api *api, struct error *err)
 {
-    struct api *api = calloc(1, sizeof(*api));
+    int rc = mhd_load(&api->mhd, err);
 
-    if (api == NULL) {
-        return error_set(err, -ENOMEM, "api: out of memory");
+    if (rc == 0) {
+        rc = start_daemon(api, err);
     }
-    api->control = control;
-    int rc = api_socket_open(path, &api->socket, err);
     if (rc < 0) {
-        free(api);
         return rc;
     }
-    rc = start_daemon(api, err);
+    rc = attach(api, err);
     if (rc < 0) {
-        (void)close(api->socket.fd);
-    } else {
-        rc = attach(loop, api, err);
-        if (rc < 0) {
-            MHD_stop_daemon(api->daemon); /* closes the socket too */
-        }
+        stop_daemon(api);
     }
-    if (rc < 0) {
-        api_socket_remove(&api->socket);
-        free(api);
-        return rc;
-    }
-    *out = api;
-    return 0;
+    return rc;
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -363,25 +378,90 @@ static void on_handle_closed(uv_handle_t *handle)
     }
 }
 
-/* MHD cannot stop while a connection is suspended: their reloads get no reply any more. */
+static void on_client(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    struct api *api = timer->data;
+    (void)uv_poll_start(&api->clients, UV_READABLE, on_client);
+}
+
+/* The HTTP server is started for the first client, and tried again for each one refused. */
+static void on_client(uv_poll_t *poll, int status, int events)
+{
+    struct api *api = poll->data;
+    struct error err = { 0 };
+
+    (void)status;
+    (void)events;
+    if (start(api, &err) == 0) {
+        (void)uv_poll_stop(&api->clients);
+        uv_close((uv_handle_t *)&api->clients, on_handle_closed);
+        api_refusal_fini(&api->refusal);
+        run(api);
+    } else if (api_refuse(&api->refusal, api->socket.fd, api->socket.path, &err) < 0) {
+        /* out of descriptors, and the socket stays readable */
+        (void)uv_poll_stop(&api->clients);
+        (void)uv_timer_start(&api->timer, on_pause_over, ACCEPT_PAUSE_MS, 0);
+    }
+}
+
+int api_open(uv_loop_t *loop, struct control *control, const char *path, struct api **out,
+             struct error *err)
+{
+    struct api *api = calloc(1, sizeof(*api));
+
+    if (api == NULL) {
+        return error_set(err, -ENOMEM, "api: out of memory");
+    }
+    api->control = control;
+    int rc = api_socket_open(path, &api->socket, err);
+    if (rc < 0) {
+        free(api);
+        return rc;
+    }
+    rc = uv_poll_init(loop, &api->clients, api->socket.fd);
+    if (rc < 0) {
+        (void)error_set(err, rc, "api socket %s: %s", path, uv_strerror(rc));
+        (void)close(api->socket.fd);
+        api_socket_remove(&api->socket);
+        free(api);
+        return rc;
+    }
+    (void)uv_timer_init(loop, &api->timer);
+    api->clients.data = api;
+    api->timer.data = api;
+    api->open_handles = 2;
+    (void)uv_poll_start(&api->clients, UV_READABLE, on_client);
+    *out = api;
+    return 0;
+}
+
+/* The daemon cannot stop while a connection is suspended: their reloads get no reply any more. */
 static void resume_all(struct api *api)
 {
     for (struct waiting *w = api->waitings; w != NULL; w = w->next) {
         if (w->suspended) {
             w->suspended = false;
-            MHD_resume_connection(w->request->connection);
+            api->mhd->resume_connection(w->request->connection);
         }
     }
 }
 
 void api_close(struct api *api, void (*closed)(void *user), void *user)
 {
+    uv_poll_t *poll = api->daemon != NULL ? &api->poll : &api->clients;
+
     api->closed = closed;
     api->user = user;
     api_socket_remove(&api->socket);
-    (void)uv_poll_stop(&api->poll);
-    resume_all(api);
-    MHD_stop_daemon(api->daemon);
-    uv_close((uv_handle_t *)&api->poll, on_handle_closed);
+    (void)uv_poll_stop(poll);
+    if (api->daemon != NULL) {
+        resume_all(api);
+        stop_daemon(api);
+    }
+    (void)close(api->socket.fd);
+    api_refusal_fini(&api->refusal);
+    uv_close((uv_handle_t *)poll, on_handle_closed);
     uv_close((uv_handle_t *)&api->timer, on_handle_closed);
 }

@@ -2,7 +2,8 @@
 /*
  * api - HTTP over the Unix socket: status, why, reload
  *
- * libmicrohttpd driven by the control loop. The socket's file mode (0660) is the
+ * libmicrohttpd driven by the control loop, loaded for the first client; where it
+ * cannot be loaded, clients get 503 with the reason. The socket's file mode (0660) is the
  * permission for everything that changes state.
  */
 #include <uv.h>

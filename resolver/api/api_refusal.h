@@ -8,10 +8,12 @@
 
 #include "base/error.h"
 
+#define API_REFUSAL_HELD 8
+
 /* All zero to begin with. */
 struct api_refusal {
-    int held[8];    /* refused, and still open: see api_refuse */
-    unsigned count; /* of all that were held, ever */
+    int held[API_REFUSAL_HELD]; /* refused, and still open: see api_refuse */
+    unsigned count;             /* of all that were held, ever */
     bool is_logged;
 };
 

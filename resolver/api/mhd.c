@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #define LIBRARY "libmicrohttpd.so.12" /* the ABI of the header we are compiled with */
@@ -26,7 +27,7 @@ static const struct {
     { "MHD_destroy_response", offsetof(struct mhd, destroy_response) },
 };
 
-static void *library; /* never closed: it has threads' and exit's handlers */
+static void *library; /* never closed: TLS libraries do not unload cleanly */
 static struct mhd functions;
 static bool is_complete;
 

@@ -1,6 +1,7 @@
 /*
  * The api over its real socket: the loop in this thread, clients in others. The
- * control behind it is a stand-in with a real model, table and snapshot.
+ * control behind it is a stand-in with a real model, table and snapshot. The HTTP
+ * library is the real one, loaded as in the server.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -110,6 +111,18 @@ void server_describe_listeners(const struct server *server, struct json_writer *
 {
     (void)server;
     (void)json;
+}
+
+/* ---- the HTTP library ---- */
+
+static bool has_no_library;
+
+void *__real_dlopen(const char *name, int flags);
+void *__wrap_dlopen(const char *name, int flags);
+
+void *__wrap_dlopen(const char *name, int flags)
+{
+    return has_no_library ? NULL : __real_dlopen(name, flags);
 }
 
 /* ---- the world ---- */
@@ -682,6 +695,46 @@ static void a_folder_that_is_missing_is_made(void **state)
     assert_int_equal(open_second(f, path, &err), -ENAMETOOLONG);
 }
 
+/* ---- without the HTTP library ---- */
+
+static void assert_refused(struct fixture *f)
+{
+    assert_error(f, "GET", "/api/v1/status", 503, "no_http_server", "install libmicrohttpd");
+}
+
+/* What is loaded stays loaded, so these two come first. */
+static void without_the_http_library_every_client_is_told_so(void **state)
+{
+    has_no_library = true;
+    for (int i = 0; i < 20; i++) {
+        assert_refused(*state);
+    }
+    has_no_library = false;
+}
+
+static void the_http_library_may_be_installed_later(void **state)
+{
+    struct fixture *f = *state;
+
+    has_no_library = true;
+    assert_refused(f);
+    has_no_library = false;
+    for (int i = 0; i < 2; i++) {
+        struct cli_http_reply reply = ask(f, "GET", "/healthz");
+        assert_int_equal(reply.status, 200);
+        text_fini(&reply.body);
+    }
+}
+
+static void what_never_had_a_client_closes(void **state)
+{
+    struct fixture *f = *state;
+    struct stat file;
+
+    close_api(f);
+    assert_int_equal(stat(f->socket, &file), -1);
+}
+
 /* A client that says nothing, and one that says nonsense, hold nobody up. */
 static void others_are_served_beside_a_silent_client(void **state)
 {
@@ -706,6 +759,9 @@ int main(void)
 {
 #define API_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        API_TEST(without_the_http_library_every_client_is_told_so),
+        API_TEST(the_http_library_may_be_installed_later),
+        API_TEST(what_never_had_a_client_closes),
         API_TEST(it_says_that_it_is_alive),
         API_TEST(readiness_says_what_is_waited_for),
         API_TEST(status_holds_regions_services_and_counters),
