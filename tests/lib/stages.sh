@@ -98,7 +98,7 @@ fixed_layout() {
 
 # Two targets at a time, one per core.
 stage_fuzz() {
-    local seconds=${LEEWARD_FUZZ_SECONDS:-20} target program
+    local seconds=${LEEWARD_FUZZ_SECONDS:-10} target program
     local -A running=()
     build_fuzz
     fuzz_targets >"$logs/fuzz.targets"
