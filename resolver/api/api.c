@@ -19,7 +19,7 @@
 #define CONNECTIONS_MAX      64u
 #define CONNECTION_TIMEOUT_S 10u
 #define CONNECTION_BYTES     (16u * 1024u) /* a request's head at most */
-#define ACCEPT_PAUSE_MS      1000u /* when no connection can be accepted */
+#define ACCEPT_PAUSE_MS      1000u         /* when no connection can be accepted */
 #define BODY_MAX             (64u * 1024u) /* no page reads one; a client that sends more is cut */
 
 struct request;

@@ -11,8 +11,7 @@ static void log_once(struct api_refusal *refusal, const char *path, const struct
 {
     if (!refusal->is_logged) {
         refusal->is_logged = true;
-        log_event(LOG_ERROR, "no api", "socket=%s error=%s hint=%s", path, why->message,
-                  why->hint);
+        log_event(LOG_ERROR, "no api", "socket=%s error=%s hint=%s", path, why->message, why->hint);
     }
 }
 
