@@ -17,6 +17,7 @@ import time
 
 import contestants
 import lab
+from lib import patience  # lab has put its folder on the path
 
 SERVICE = "api.svc.example.com"
 ANON_MIB, CHARGED_MIB, START_MS = 4, 12, 30
@@ -206,6 +207,22 @@ def weigh(pid, copies, group):
     return row
 
 
+class QuietServer(lab.Server):
+    """A server whose api nobody has asked: the first call loads its HTTP library."""
+
+    def wait_ready(self):
+        patience.until(lambda: " info ready " in self.log_text() or self.has_ended(),
+                       lambda: "ready\n" + self.log_tail())
+        assert not self.has_ended(), self.ending()
+
+
+def refuse_loaded_api(pid):
+    """The figures are those of an idle server only while the api's library is not there."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+        if "libmicrohttpd" in file.read():
+            raise lab.Failed("somebody has asked the api: its library is loaded")
+
+
 def measure_memory(options):
     """(figures idle, the reason for which there is no group)."""
     stage = lab.Stage(options)
@@ -217,11 +234,12 @@ def measure_memory(options):
         copies = copy_program(options.leeward, folder)
         left = sum(cached_bytes(path) for path in copies)
         options.leeward, original = wrap(folder, copies[0], group), options.leeward
-        server = stage.start(configuration(regions))
+        server = stage.start(configuration(regions), kind=QuietServer)
         options.leeward = original
         if not server.addresses_of(SERVICE):
             raise lab.Failed(f"{SERVICE} has no address")
         time.sleep(options.idle)
+        refuse_loaded_api(server.process.pid)
         row = weigh(server.process.pid, copies, group)
         row["cached_before"] = left
         return row, problem

@@ -48,7 +48,7 @@ static void *reclaim(void *user)
 
 void publication_init(struct publication *publication)
 {
-    *publication = (struct publication){ 0 };
+    *publication = (struct publication){ .running = false };
     pthread_mutex_init(&publication->lock, NULL);
     pthread_cond_init(&publication->changed, NULL);
 }
