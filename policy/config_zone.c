@@ -50,7 +50,7 @@ static const struct config_table upstream_table = {
 #define AT(member) offsetof(struct model_forward, member)
 static const struct config_row hedge_row = {
     "hedge", CONFIG_MS, AT(hedge_ms), 1, 10000, "100ms",
-    .help = "After how long without an answer the next region is asked too; `off`: never.",
+    .help = "After how long without an answer the next region is asked too; `off`: 500ms.",
     .word = "off",
 };
 static const struct config_row forward_rows[] = {
@@ -60,7 +60,7 @@ static const struct config_row forward_rows[] = {
       .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP,
       .forms_help = "a list of resolvers", .part = &upstream_table },
     { "hedge", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "After how long without an answer the next region is asked too; `off`: never.",
+      .help = "After how long without an answer the next region is asked too; `off`: 500ms.",
       .usual = "100ms", .forms = CONFIG_FORM_TEXT, .forms_help = "off or a duration" },
 };
 #undef AT
