@@ -289,6 +289,35 @@ static void read_hedge(struct config_context *context, const struct config_item 
     rule->hedge = rule->hedge_ms > 0;
 }
 
+/* Who answers `dname` from its own data, or NULL: zones and services go before every rule. */
+static const char *holder_of(const struct model *model, const uint8_t *dname)
+{
+    for (size_t i = 0; i < model->zone_count; i++) {
+        const struct model_zone *zone = &model->zones[i];
+        if (zone->dname != NULL && name_is_within(dname, zone->dname)) {
+            return zone->name;
+        }
+    }
+    for (size_t i = 0; i < model->service_count; i++) {
+        const struct model_service *service = &model->services[i];
+        if (service->dname != NULL && name_is_within(dname, service->dname)) {
+            return service->name;
+        }
+    }
+    return NULL;
+}
+
+static void check_holder(struct config_context *context, const struct config_item *item,
+                         const struct model_forward *rule)
+{
+    const char *holder = holder_of(context->model, rule->dname);
+
+    if (holder != NULL) {
+        struct error *err = config_error_key(context, item, "would never be asked");
+        error_hint(err, "this server answers all names in %.100s itself", holder);
+    }
+}
+
 void config_zone_read_forward(struct config_context *context, const struct config_item *section)
 {
     struct model *model = context->model;
@@ -313,6 +342,7 @@ void config_zone_read_forward(struct config_context *context, const struct confi
         read_hedge(context, &one, rule);
         if (rule->dname != NULL) {
             config_names_add(&names, context->scratch, rule->name, (uint32_t)i);
+            check_holder(context, &one, rule);
         }
     }
     config_names_sort(&names);

@@ -37,8 +37,8 @@ static void copy_section(struct builder *b, struct wire_reader *reader,
     struct wire_record record;
 
     for (; count > 0 && wire_read_record(reader, &record); count--) {
-        size_t mark = builder_begin_record(b, section, record.owner, record.type, record.class,
-                                           record.ttl_s);
+        size_t mark =
+            builder_begin_record(b, section, record.owner, record.type, record.class, record.ttl_s);
         copy_rdata(b, reader, &record);
         builder_end_record(b, mark);
     }

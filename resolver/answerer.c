@@ -218,7 +218,7 @@ static void send_batch(struct answerer *a, unsigned count)
         }
         unsigned lost = errno == EAGAIN || errno == ENOBUFS ? count - sent : 1;
         for (unsigned i = 0; i < lost; i++) {
-            query_count(&a->setup.counters->dropped);
+            query_count(&a->setup.counters->unsent);
         }
         sent += lost;
     }

@@ -19,10 +19,10 @@ struct answerer;
 
 /* What an answerer works with; all of it outlives the answerer. */
 struct answerer_setup {
-    int fd;               /* a blocking UDP socket; the listener's */
+    int fd; /* a blocking UDP socket; the listener's */
     bool local_is_loopback;
     bool is_wildcard;
-    struct publication *publication; /* with a snapshot in force */
+    struct publication *publication;  /* with a snapshot in force */
     struct server_counters *counters; /* this thread's own */
     struct handover_ring *ring;       /* this thread's own */
     void (*wake)(void *user);         /* there is something in the ring; any thread */

@@ -25,6 +25,7 @@
 #include "resolver/server.h"
 
 #define FIRST_ROUND_GRACE_MS 100 /* on top of the largest timeout */
+#define LAST_WORD_TURNS      4   /* of the loop, for the api to send an answer */
 #define DESCRIPTORS_WANTED   65536
 
 /* A reload on its way: its new probes are being waited for. */
@@ -62,6 +63,7 @@ struct control {
     unsigned closing;     /* parts that still have handles */
 };
 
+static const char stopping_report[] = "the server is stopping\n";
 static const char *const search_paths[] = { "./leeward.yaml", "/etc/leeward/leeward.yaml" };
 
 /* ---- for the api ---- */
@@ -133,13 +135,11 @@ static const char *find_config(const struct control_options *options)
 
 static int load(struct control *c, struct model **out, struct config_report *report)
 {
-    return c->path != NULL ? config_load(c->path, out, report)
-                           : config_load_default(out, report);
+    return c->path != NULL ? config_load(c->path, out, report) : config_load_default(out, report);
 }
 
 /* Start from what was accepted last, loudly. */
-static int load_accepted(struct control *c, const struct config_report *report,
-                         struct model **out)
+static int load_accepted(struct control *c, const struct config_report *report, struct model **out)
 {
     char directory[PATH_MAX];
     struct error err;
@@ -156,8 +156,8 @@ static int load_accepted(struct control *c, const struct config_report *report,
         (void)error_format(&report->errors[0], where, sizeof(where));
     }
     set_warning(c, where);
-    log_event(LOG_ERROR, "running the last accepted configuration",
-              "config=%s errors=%zu first=%s", c->path, report->count, where);
+    log_event(LOG_ERROR, "running the last accepted configuration", "config=%s errors=%zu first=%s",
+              c->path, report->count, where);
     return 0;
 }
 
@@ -296,8 +296,8 @@ static void tell_what_waits(const struct control *c, const struct model *fresh)
     } settled[] = {
         { "node.threads", old->threads != fresh->threads },
         { "node.user", !is_same_text(old->node_user, fresh->node_user) },
-        { "api.socket", c->options.socket_path == NULL &&
-                            !is_same_text(old->api_socket, fresh->api_socket) },
+        { "api.socket",
+          c->options.socket_path == NULL && !is_same_text(old->api_socket, fresh->api_socket) },
     };
 
     for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++) {
@@ -417,9 +417,11 @@ void control_reload(struct control *control, control_reload_done *done, void *us
     struct config_report report = { 0 };
     struct model *model;
 
-    if (c->reload.model != NULL) {
+    if (c->stopping || c->reload.model != NULL) {
         if (done != NULL) {
-            done(user, false, "a reload is under way; try again when it has ended\n");
+            done(user, false,
+                 c->stopping ? stopping_report
+                             : "a reload is under way; try again when it has ended\n");
         }
         return;
     }
@@ -476,8 +478,8 @@ static int start_loop(struct control *c)
 /* What the user we become will write to is made while we still may. */
 static void prepare_directories(const struct control *c, const struct model *model)
 {
-    const char *socket = c->options.socket_path != NULL ? c->options.socket_path
-                                                        : model->api_socket;
+    const char *socket =
+        c->options.socket_path != NULL ? c->options.socket_path : model->api_socket;
     char parent[PATH_MAX];
 
     privileges_give(model->state_directory, model->node_user);
@@ -532,8 +534,8 @@ static int start_serving(struct control *c, struct model *model, struct error *e
 /* Names are answered with or without the api: a failure here is told, no more. */
 static void start_api(struct control *c)
 {
-    const char *path = c->options.socket_path != NULL ? c->options.socket_path
-                                                      : c->snapshot->model->api_socket;
+    const char *path =
+        c->options.socket_path != NULL ? c->options.socket_path : c->snapshot->model->api_socket;
     struct error err;
 
     if (path != NULL && api_open(&c->loop, c, path, &c->api, &err) < 0) {
@@ -576,18 +578,31 @@ static void close_handles(struct control *c)
     prober_close(c->prober, on_part_closed, c);
 }
 
+/* A reload that is being waited for comes to nothing; who asked for it hears so. */
+static void abandon_reload(struct control *c)
+{
+    uv_timer_stop(&c->poll);
+    uv_timer_stop(&c->round);
+    if (c->reload.model == NULL) {
+        return;
+    }
+    health_unbind(c->health, c->reload.binding);
+    prober_sync(c->prober);
+    model_free(c->reload.model);
+    c->reload_again = false;
+    end_reload(c, false, stopping_report);
+    for (unsigned i = 0; i < LAST_WORD_TURNS; i++) {
+        (void)uv_run(&c->loop, UV_RUN_NOWAIT);
+    }
+}
+
 static void shut_down(struct control *c)
 {
     struct snapshot *current = NULL;
     struct snapshot *old;
 
-    if (c->reload.model != NULL) {
-        health_unbind(c->health, c->reload.binding);
-        prober_sync(c->prober);
-        model_free(c->reload.model);
-        c->reload_again = false;
-        end_reload(c, false, "the server is stopping\n");
-    }
+    c->stopping = true;
+    abandon_reload(c);
     if (c->server != NULL) {
         server_on_retired(c->server, NULL, NULL); /* the loop goes first */
     }

@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKLOG           256
-#define RECEIVE_BUFFER    (1024 * 1024) /* a burst while a thread is off its core */
-#define ANY_PORT_TRIES    32
+#define BACKLOG        256
+#define RECEIVE_BUFFER (1024 * 1024) /* a burst while a thread is off its core */
+#define ANY_PORT_TRIES 32
 
 static int set_option(int fd, int level, int option, int value)
 {

@@ -17,7 +17,7 @@ struct listener {
     struct addr address; /* with the port that was bound */
     struct addr asked;   /* as configured; port 0 means any */
     bool is_loopback;
-    bool is_wildcard;    /* answers must name the address they come from */
+    bool is_wildcard;              /* answers must name the address they come from */
     int udp[LISTENER_THREADS_MAX]; /* one per answerer */
     size_t udp_count;
     int tcp;

@@ -72,8 +72,7 @@ void publication_on_retired(struct publication *publication, void (*wake)(void *
 void publication_put(struct publication *publication, struct snapshot *snapshot)
 {
     struct publication *p = publication;
-    struct snapshot *old =
-        atomic_exchange_explicit(&p->current, snapshot, memory_order_acq_rel);
+    struct snapshot *old = atomic_exchange_explicit(&p->current, snapshot, memory_order_acq_rel);
 
     if (old == NULL) {
         return;

@@ -227,8 +227,7 @@ static enum query_source put_static(struct query_thread *t, struct response *r,
 
 /* A name that exists. */
 static inline enum query_source put_node(struct query_thread *t, struct response *r,
-                                         const struct snapshot *snapshot,
-                                         const struct node *node)
+                                         const struct snapshot *snapshot, const struct node *node)
 {
     const struct wire_query *q = &t->query;
     bool is_address = q->type == WIRE_A || q->type == WIRE_AAAA;
@@ -295,7 +294,7 @@ static size_t message_limit(const struct wire_query *q, const struct query_clien
 static void count(struct query_thread *t, enum query_source source, unsigned rcode)
 {
     query_count(&t->counters->by_source[source]);
-    query_count(&t->counters->by_rcode[rcode & WIRE_RCODE]);
+    query_count(&t->counters->by_rcode[rcode]);
 }
 
 /* What could not be read as a question to answer. */
@@ -312,7 +311,7 @@ static enum query_verdict reject(struct query_thread *t, enum wire_verdict verdi
         struct response r = { .message = message, .at = q->question_end, .rcode = WIRE_BADVERS };
         wire_put16(message + 10, 0);
         *out_length = finish(t, &r);
-        count(t, QUERY_BROKEN, 0);
+        count(t, QUERY_BROKEN, r.rcode);
         return QUERY_SEND;
     }
     unsigned rcode = verdict == WIRE_QUERY_NOTIMP ? WIRE_NOTIMP : WIRE_FORMERR;
@@ -322,8 +321,8 @@ static enum query_verdict reject(struct query_thread *t, enum wire_verdict verdi
 }
 
 enum query_verdict query_answer(struct query_thread *thread, const struct snapshot *snapshot,
-                                const struct query_client *client, uint8_t *message,
-                                size_t length, size_t cap, size_t *out_length)
+                                const struct query_client *client, uint8_t *message, size_t length,
+                                size_t cap, size_t *out_length)
 {
     struct query_thread *t = thread;
     enum wire_verdict verdict = wire_query_parse(message, length, &t->query);

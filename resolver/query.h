@@ -58,8 +58,8 @@ void query_thread_init(struct query_thread *thread, struct server_counters *coun
  * bytes, at least QUERY_UDP_BUFFER. On QUERY_SEND `*out_length` is what to send.
  */
 enum query_verdict query_answer(struct query_thread *thread, const struct snapshot *snapshot,
-                                const struct query_client *client, uint8_t *message,
-                                size_t length, size_t cap, size_t *out_length);
+                                const struct query_client *client, uint8_t *message, size_t length,
+                                size_t cap, size_t *out_length);
 
 /* Turn the query in `message` (its header at least) into an error answer of 12 bytes. */
 size_t query_put_error(uint8_t *message, uint16_t id, uint16_t flags, unsigned rcode);

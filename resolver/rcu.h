@@ -3,12 +3,14 @@
  * rcu - liburcu's QSBR flavour, and what ThreadSanitizer needs to see of it
  *
  * Readers are registered threads. They are offline while they may sleep and
- * online while they hold a pointer from rcu_dereference. ThreadSanitizer does
+ * online while they hold a pointer from publication_read. ThreadSanitizer does
  * not see liburcu's barriers, so its build is told of the two edges: a reader
  * that stops reading happens before the end of a grace period.
  */
+#ifndef LEEWARD_TSAN /* inlined, liburcu's own barriers would be reported as races */
 #define _LGPL_SOURCE
 #define URCU_INLINE_SMALL_FUNCTIONS
+#endif
 #include <urcu/urcu-qsbr.h>
 
 #ifdef LEEWARD_TSAN

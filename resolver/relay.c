@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#define OPTION_EDE     15u /* RFC 8914, section 2 */
-#define EDE_TEXT_MAX   96u
+#define OPTION_EDE   15u /* RFC 8914, section 2 */
+#define EDE_TEXT_MAX 96u
 
 void relay_keep(struct handover_question *out, const struct wire_query *query,
                 const uint8_t *message, bool stream)

@@ -41,7 +41,7 @@ struct server {
     bool started;
     struct service *service;
     struct place *places;
-    struct place *left; /* no longer listened on, newest first; see leave */
+    struct place *left;          /* no longer listened on, newest first; see leave */
     struct server_counters past; /* of listeners that were closed */
 };
 
@@ -107,8 +107,7 @@ static void free_places(struct place *places)
     }
 }
 
-static int start_desk(struct server *server, struct place *place, size_t index,
-                      struct error *err)
+static int start_desk(struct server *server, struct place *place, size_t index, struct error *err)
 {
     struct desk *desk = &place->desks[index];
     const struct answerer_setup setup = {
@@ -147,8 +146,7 @@ static int start_place(struct server *server, struct place *place, struct error 
         return error_set(err, rc, "cannot accept connections on %s: %s", address, strerror(-rc));
     }
     place->accepting = true;
-    log_event(LOG_INFO, "listening", "address=%s threads=%zu", address,
-              place->listener.udp_count);
+    log_event(LOG_INFO, "listening", "address=%s threads=%zu", address, place->listener.udp_count);
     return 0;
 }
 
@@ -258,8 +256,10 @@ static void hint_at_own(const struct place *have, const struct addr *asked, stru
         if (own->family == asked->family && own->port == asked->port &&
             (p->listener.is_wildcard || addr_is_any(asked))) {
             addr_format_port(own, address, sizeof(address));
-            error_hint(err, "this server has it by %s: between one address and all of them only "
-                       "a restart leads", address);
+            error_hint(err,
+                       "this server has it by %s: between one address and all of them only "
+                       "a restart leads",
+                       address);
             return;
         }
     }

@@ -17,8 +17,9 @@ struct json_writer;
 /* Counters of one thread, written by it alone, summed by readers. */
 struct server_counters {
     _Atomic uint64_t by_source[6]; /* enum query_source; together: all queries read */
-    _Atomic uint64_t by_rcode[16];
-    _Atomic uint64_t dropped;      /* not answered: not a query, or not sendable */
+    _Atomic uint64_t by_rcode[17]; /* up to BADVERS */
+    _Atomic uint64_t dropped;      /* not a query: no answer was due */
+    _Atomic uint64_t unsent;       /* answers that could not be sent; counted above as well */
     _Atomic uint64_t ring_full;    /* SERVFAIL because the service loop was behind */
 };
 

@@ -125,7 +125,7 @@ static void send_datagram(struct service *s, const struct handover_client *clien
         }
     }
     if (sendmsg(client->fd, &header, MSG_DONTWAIT) < 0) {
-        query_count(&s->counters.dropped);
+        query_count(&s->counters.unsent);
     }
 }
 
@@ -165,8 +165,7 @@ static void on_reply(void *user, const struct forward_reply *reply)
         joined.message = joined.length == 0 ? NULL : s->joined;
         joined.ede_text = "answer too large";
     }
-    size_t length =
-        relay_put(&asking->question, &joined, s->output, sizeof(s->output), &rcode);
+    size_t length = relay_put(&asking->question, &joined, s->output, sizeof(s->output), &rcode);
     deliver(asking, length, rcode);
 }
 
@@ -174,8 +173,8 @@ static void on_reply(void *user, const struct forward_reply *reply)
  * Where our own aliases lead from the name asked for, or NULL. They are copied,
  * for the snapshot may be gone when the answer comes; false: memory is out.
  */
-static bool take_chain(struct asking *asking, const struct snapshot *snapshot,
-                       const uint8_t *dname, const uint8_t **out_outside)
+static bool take_chain(struct asking *asking, const struct snapshot *snapshot, const uint8_t *dname,
+                       const uint8_t **out_outside)
 {
     const struct node *node = namespace_find(snapshot->ns, dname, asking->question.name_length);
     const struct answer *chain =
@@ -209,8 +208,7 @@ static void ask(struct service *s, struct asking *asking)
         deliver_failure(asking, WIRE_SERVFAIL);
         return;
     }
-    const struct forward_rule *rule =
-        snapshot_forward(snapshot, outside == NULL ? dname : outside);
+    const struct forward_rule *rule = snapshot_forward(snapshot, outside == NULL ? dname : outside);
     if (rule == NULL) { /* a reload took the rule away while the question was on its way */
         deliver_failure(asking, WIRE_REFUSED);
         return;
@@ -245,8 +243,7 @@ static void forward_for_stream(void *user, struct stream *stream,
     struct asking *asking = asking_new(s, question);
 
     if (asking == NULL) {
-        size_t length =
-            relay_put_failure(question, WIRE_SERVFAIL, s->output, sizeof(s->output));
+        size_t length = relay_put_failure(question, WIRE_SERVFAIL, s->output, sizeof(s->output));
         stream_reply(stream, s->output, length);
         return;
     }
@@ -259,7 +256,7 @@ static void forward_for_datagram(struct service *s, const struct handover *hande
     struct asking *asking = asking_new(s, &handed->question);
 
     if (asking == NULL) {
-        query_count(&s->counters.dropped);
+        query_count(&s->counters.unsent);
         return;
     }
     asking->client = handed->client;

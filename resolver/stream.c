@@ -9,14 +9,14 @@
 #include "base/addr.h"
 #include "resolver/relay.h"
 
-#define FRAME_BYTES    2
-#define READ_BYTES     4096
-#define MESSAGE_BYTES  (FRAME_BYTES + WIRE_MESSAGE_MAX)
-#define QUERY_MOST     4096 /* no honest query is longer, padding and all */
-#define WRITE_ENOUGH   (64 * 1024)  /* unsent answers: no more queries are taken */
-#define WRITE_MOST     (256 * 1024) /* with answers from elsewhere: the client does not read */
-#define TICK_MOST_MS   1000
-#define ACCEPT_MOST    16 /* connections in one turn of the loop */
+#define FRAME_BYTES   2
+#define READ_BYTES    4096
+#define MESSAGE_BYTES (FRAME_BYTES + WIRE_MESSAGE_MAX)
+#define QUERY_MOST    4096         /* no honest query is longer, padding and all */
+#define WRITE_ENOUGH  (64 * 1024)  /* unsent answers: no more queries are taken */
+#define WRITE_MOST    (256 * 1024) /* with answers from elsewhere: the client does not read */
+#define TICK_MOST_MS  1000
+#define ACCEPT_MOST   16 /* connections in one turn of the loop */
 
 struct acceptor {
     uv_poll_t poll; /* the socket stays the listener's: uv_tcp_t would close it */
@@ -32,14 +32,14 @@ struct stream {
     struct stream *before, *next; /* by last query, the longest idle first */
     struct sockaddr_storage source;
     uint64_t active_ms;
-    unsigned pending;             /* questions being asked elsewhere */
-    bool is_loopback;             /* the address it was made to */
-    bool taking;                  /* in take_queries, which an answer may lead to again */
-    bool closing;                 /* uv_close was called */
-    bool closed;                  /* its callback came */
+    unsigned pending; /* questions being asked elsewhere */
+    bool is_loopback; /* the address it was made to */
+    bool taking;      /* in take_queries, which an answer may lead to again */
+    bool closing;     /* uv_close was called */
+    bool closed;      /* its callback came */
     bool reading;
-    bool no_more;                 /* the client has finished sending */
-    size_t used;                  /* bytes in `input` */
+    bool no_more; /* the client has finished sending */
+    size_t used;  /* bytes in `input` */
     uint8_t input[FRAME_BYTES + QUERY_MOST];
 };
 
@@ -167,9 +167,8 @@ static void send_framed(struct stream *s, uint8_t *framed, size_t length)
     }
     size_t done = sent > 0 ? (size_t)sent : 0;
     size_t left = buffer.len - done;
-    struct write *w = s->tcp.write_queue_size + left > WRITE_MOST
-                          ? NULL
-                          : malloc(sizeof(*w) + left);
+    struct write *w =
+        s->tcp.write_queue_size + left > WRITE_MOST ? NULL : malloc(sizeof(*w) + left);
     if (w == NULL) {
         close_stream(s);
         return;

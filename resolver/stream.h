@@ -13,9 +13,9 @@
 #include "resolver/publication.h"
 #include "resolver/query.h"
 
-#define STREAM_CONNECTIONS_MAX  512   /* in all; the one idle longest makes room */
-#define STREAM_IDLE_MS          10000
-#define STREAM_PIPELINE_MAX     64    /* questions being asked elsewhere, per connection */
+#define STREAM_CONNECTIONS_MAX 512 /* in all; the one idle longest makes room */
+#define STREAM_IDLE_MS         10000
+#define STREAM_PIPELINE_MAX    64 /* questions being asked elsewhere, per connection */
 
 struct stream;
 struct stream_set;
@@ -26,7 +26,7 @@ struct stream_host {
     struct publication *publication;
     struct query_thread *query;
     unsigned connections_max;
-    unsigned idle_ms; /* without a whole query, and no answer on its way */
+    unsigned idle_ms;          /* without a whole query, and no answer on its way */
     void (*awake)(void *user); /* go online for RCU; called before a snapshot is read */
     /* Ask elsewhere; the answer comes back through stream_reply, at once or later. */
     void (*forward)(void *user, struct stream *stream, const struct handover_question *question);

@@ -318,6 +318,7 @@ static void put_queries(const struct status *status)
     json_writer_object_begin(json, "queries");
     json_writer_uint(json, "total", server_received(&sum));
     json_writer_uint(json, "dropped", sum.dropped);
+    json_writer_uint(json, "unsent", sum.unsent);
     json_writer_uint(json, "ring_full", sum.ring_full);
     put_sources(&sum, json);
     json_writer_object_begin(json, "by_rcode");

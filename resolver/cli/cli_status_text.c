@@ -94,6 +94,9 @@ static void put_queries(const json_t *status, struct text *out)
     if (number(queries, "dropped") > 0) {
         text_printf(out, "; not answerable %llu", number(queries, "dropped"));
     }
+    if (number(queries, "unsent") > 0) {
+        text_printf(out, "; not sendable %llu", number(queries, "unsent"));
+    }
     if (number(queries, "ring_full") > 0) {
         text_printf(out, "; turned away %llu", number(queries, "ring_full"));
     }

@@ -17,8 +17,8 @@
 
 /* a.example.com CNAME cdn.example.net, behind the question a.example.com */
 static const uint8_t alias[] = {
-    0xc0, 12,  0,   WIRE_CNAME, 0,   WIRE_IN, 0,   0,   0,   60,  0,   17,  3,   'c', 'd',
-    'n',  7,   'e', 'x',        'a', 'm',     'p', 'l', 'e', 3,   'n', 'e', 't', 0,
+    0xc0, 12, 0,   WIRE_CNAME, 0,   WIRE_IN, 0,   0,   0,   60, 0,   17,  3,   'c', 'd',
+    'n',  7,  'e', 'x',        'a', 'm',     'p', 'l', 'e', 3,  'n', 'e', 't', 0,
 };
 static const struct answer chain = {
     .answers = 1,
@@ -48,8 +48,7 @@ static void begin_reply(struct builder *b, uint8_t *message, size_t cap, uint16_
 static void put(struct builder *b, enum builder_section section, const char *owner, uint16_t type,
                 const void *rdata, size_t size)
 {
-    size_t mark =
-        builder_begin_record(b, section, (const uint8_t *)owner, type, WIRE_IN, 30);
+    size_t mark = builder_begin_record(b, section, (const uint8_t *)owner, type, WIRE_IN, 30);
 
     if (type == WIRE_CNAME) {
         builder_put_name(b, rdata, true);

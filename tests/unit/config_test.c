@@ -287,6 +287,10 @@ static void addresses_fit_their_use(void **state)
         { "listen: 0.0.0.0:5300\nforward: {.: {upstreams: \"127.0.0.1:5300\"}}\n", 2, 26,
           "is where this server listens", NULL },
         { "forward: {.: {upstreams: 0.0.0.0}}\n", 1, 26, "stands for every address", NULL },
+        { "zones: {corp.example: {}}\nforward: {ad.corp.example: {upstreams: 10.0.0.1}}\n", 2, 11,
+          "would never be asked", "all names in corp.example itself" },
+        { SERVICE GOOD "forward: {below.s.example: {upstreams: 10.0.0.1}}\n", 6, 11,
+          "would never be asked", "all names in s.example itself" },
     };
 
     (void)state;

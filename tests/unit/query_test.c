@@ -210,6 +210,7 @@ static void an_unknown_edns_version_is_badvers(void **state)
     assert_int_equal(opt[5], WIRE_BADVERS >> 4);
     assert_int_equal(opt[6], 0);
     assert_int_equal(opt[7] & 0x80, 0x80); /* DO comes back */
+    assert_int_equal(w->counters.by_rcode[WIRE_BADVERS], 1);
 }
 
 static void what_is_no_query_gets_the_right_error_or_none(void **state)

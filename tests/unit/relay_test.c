@@ -11,9 +11,9 @@
 #include "resolver/relay.h"
 #include "zones/wire.h"
 
-#define MIXED "\3WwW\7eXample\3org"
+#define MIXED      "\3WwW\7eXample\3org"
 #define NAME_BYTES sizeof(MIXED)
-#define END (WIRE_QUESTION + NAME_BYTES + 4)
+#define END        (WIRE_QUESTION + NAME_BYTES + 4)
 
 static uint8_t out[WIRE_MESSAGE_MAX];
 
@@ -122,7 +122,7 @@ static void an_answer_that_does_not_fit_is_tc_with_its_opt(void **state)
         { 0, (512 - END) / 16 + 1, false },
         { 512, (512 - END - 11) / 16, true },
         { 512, (512 - END - 11) / 16 + 1, false },
-        { 100, (512 - END - 11) / 16, true },   /* below 512 means 512: RFC 6891, 6.2.3 */
+        { 100, (512 - END - 11) / 16, true }, /* below 512 means 512: RFC 6891, 6.2.3 */
         { 1232, (1232 - END - 11) / 16, true },
         { 1232, (1232 - END - 11) / 16 + 1, false },
         { 65535, (1232 - END - 11) / 16 + 1, false }, /* never more than we like to send */

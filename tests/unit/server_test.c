@@ -42,13 +42,13 @@
 
 static int threads_left = -1; /* -1: as many as are wanted */
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                          void *(*run)(void *), void *user);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                          void *(*run)(void *), void *user);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *user);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *user);
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                          void *(*run)(void *), void *user)
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *user)
 {
     if (threads_left == 0) {
         return EAGAIN;
@@ -70,8 +70,8 @@ struct upstream {
 
 static void *answer_all(void *user)
 {
-    static const uint8_t record[] = { 0xc0, 12,   0, WIRE_A, 0,   WIRE_IN, 0, 0,
-                                      0,    60,   0, 4,      203, 0,       113, 7 };
+    static const uint8_t record[] = { 0xc0, 12, 0, WIRE_A, 0,   WIRE_IN, 0,   0,
+                                      0,    60, 0, 4,      203, 0,       113, 7 };
     struct upstream *u = user;
     uint8_t message[2048];
     struct sockaddr_in from;
@@ -601,7 +601,10 @@ static void wait_until_retired(struct control *c, unsigned count)
 
 static void hundreds_of_generations_pass_unnoticed(void **state)
 {
-    enum { GENERATIONS = 300, HAMMERS = 4 };
+    enum {
+        GENERATIONS = 300,
+        HAMMERS = 4
+    };
     struct hammer hammers[HAMMERS] = { 0 };
     struct upstream upstream;
     struct server_counters sum;
@@ -617,8 +620,8 @@ static void hundreds_of_generations_pass_unnoticed(void **state)
         hammers[i].port = port_of(&c, "127.0.0.1");
         hammers[i].stream = i == 0;
         hammers[i].stop = &stop;
-        assert_int_equal(
-            __real_pthread_create(&hammers[i].thread, NULL, hammer_on, &hammers[i]), 0);
+        assert_int_equal(__real_pthread_create(&hammers[i].thread, NULL, hammer_on, &hammers[i]),
+                         0);
     }
     for (unsigned i = 0; i < GENERATIONS; i++) {
         serve(&c, config("127.0.0.1:1", 2, upstream.port, 11 + i % 2));

@@ -399,9 +399,9 @@ static void what_is_no_query_ends_the_connection(void **state)
     begin(8, FOREVER_MS);
     size_t length = put_query(query, 1, "api.example.com");
     static const uint8_t beginnings[][2] = {
-        { 0, 0 },    /* an empty message */
-        { 0, 11 },   /* no header */
-        { 16, 1 },   /* 4097: longer than any query */
+        { 0, 0 },  /* an empty message */
+        { 0, 11 }, /* no header */
+        { 16, 1 }, /* 4097: longer than any query */
         { 255, 255 },
     };
     for (size_t i = 0; i < 4; i++) {
