@@ -26,11 +26,6 @@ uint64_t clock_now_ms(void)
     return clock_now_ns() / 1000000u;
 }
 
-uint64_t clock_coarse_ms(void)
-{
-    return read_ns(CLOCK_MONOTONIC_COARSE) / 1000000u;
-}
-
 uint64_t clock_wall_ms(void)
 {
     return read_ns(CLOCK_REALTIME) / 1000000u;

@@ -13,9 +13,6 @@ uint64_t clock_now_ms(void);
 uint64_t clock_now_us(void);
 uint64_t clock_now_ns(void);
 
-/* The coarse monotonic clock: a few ms behind at most, a memory read. */
-uint64_t clock_coarse_ms(void);
-
 /* Civil time in milliseconds since 1970, UTC; it may jump. */
 uint64_t clock_wall_ms(void);
 

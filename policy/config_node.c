@@ -5,19 +5,6 @@
 
 #include "base/error.h"
 
-const struct config_node *config_node_get(const struct config_node *map, const char *key)
-{
-    if (map->kind != CONFIG_NODE_MAP) {
-        return NULL;
-    }
-    for (size_t i = 0; i < map->count; i++) {
-        if (strcmp(map->entries[i].key->text, key) == 0) {
-            return map->entries[i].value;
-        }
-    }
-    return NULL;
-}
-
 bool config_node_is_empty(const struct config_node *node)
 {
     return node->kind == CONFIG_NODE_SCALAR && node->plain &&

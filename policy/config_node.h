@@ -63,9 +63,6 @@ struct config_item {
     const struct config_node *value;
 };
 
-/* The value of a key, or NULL. */
-const struct config_node *config_node_get(const struct config_node *map, const char *key);
-
 /* Is nothing written there: `key:`, `~` or `null`? */
 bool config_node_is_empty(const struct config_node *node);
 

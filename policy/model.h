@@ -217,6 +217,3 @@ void model_free(struct model *model);
 
 /* How many of `total` a minimum means; percentages round up, at least 1 of a non-zero share. */
 uint32_t model_minimum_count(struct model_minimum minimum, uint32_t total);
-
-/* Index of the region named so, or MODEL_NONE. */
-uint32_t model_region_find(const struct model *model, const char *name);
