@@ -91,16 +91,11 @@ int config_load_default(struct model **out_model, struct config_report *report)
 {
     struct text yaml = { 0 };
     struct error err;
-    char *resolv;
-    size_t length;
 
     memset(report, 0, sizeof(*report));
-    int rc = config_files_read(CONFIG_DEFAULT_RESOLV, &resolv, &length, &err);
-    if (rc == 0) {
-        rc = config_default_build(resolv, &yaml, &err);
-        free(resolv);
-    }
+    int rc = config_default_build(CONFIG_DEFAULT_RESOLV, &yaml, &err);
     if (rc < 0) {
+        text_fini(&yaml);
         config_report_add(report, &err);
         return rc;
     }

@@ -34,8 +34,7 @@ static bool is_unspecified(const struct addr *addr)
     return addr_is_any(addr) || (addr->family == ADDR_V4 && addr->bytes[0] == 0);
 }
 
-/* Why the address does not fit, or NULL. */
-static const char *misfit(const struct addr *addr, enum config_address_use use)
+const char *config_address_misfit(const struct addr *addr, enum config_address_use use)
 {
     bool answered = use == CONFIG_ADDRESS_ENDPOINT || use == CONFIG_ADDRESS_ANSWER;
 
@@ -68,12 +67,12 @@ bool config_address_read(struct config_context *context, const struct config_ite
         config_error_take(context, item, &err);
         return false;
     }
-    const char *why = misfit(&addr, use);
+    const char *why = config_address_misfit(&addr, use);
     if (why != NULL) {
         config_error_value(context, item, "%s %s", text, why);
         return false;
     }
-    if (use == CONFIG_ADDRESS_ANSWER && addr.port != 0) {
+    if ((use == CONFIG_ADDRESS_ANSWER || use == CONFIG_ADDRESS_SOURCE) && addr.port != 0) {
         config_error_value(context, item, "%s: an address without a port is needed here", text);
         return false;
     }

@@ -14,6 +14,7 @@
 enum config_address_use {
     CONFIG_ADDRESS_LISTEN,   /* any local one */
     CONFIG_ADDRESS_SERVER,   /* one to send packets to */
+    CONFIG_ADDRESS_SOURCE,   /* one to send packets from, without a port */
     CONFIG_ADDRESS_ENDPOINT, /* one to answer with; may carry the port of its check */
     CONFIG_ADDRESS_ANSWER,   /* one to answer with, without a port */
 };
@@ -24,6 +25,9 @@ enum config_address_use {
  */
 bool config_address_read(struct config_context *context, const struct config_item *item,
                          enum config_address_use use, uint16_t default_port, struct addr *out);
+
+/* Why an address does not fit its use, as in "... is a multicast address", or NULL. */
+const char *config_address_misfit(const struct addr *addr, enum config_address_use use);
 
 /* Read one address or a list of them into the model's arena. False when any is wrong. */
 bool config_address_read_list(struct config_context *context, const struct config_item *item,

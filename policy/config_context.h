@@ -37,6 +37,10 @@ struct config_context {
     size_t error_count; /* those not kept too */
     struct error spare; /* takes what is not kept */
 
+    struct addr *own; /* of this machine, see config_own */
+    size_t own_count;
+    bool own_known;
+
     struct config_names region_names;
     struct config_names check_names;
     struct model_check *checks; /* named ones, by index of check_names */

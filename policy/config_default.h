@@ -2,7 +2,8 @@
 /*
  * config_default - the configuration of a host that has none
  *
- * Loopback, port 5300, everything forwarded to the host's own resolvers.
+ * Loopback, port 5300, everything forwarded to the host's own resolvers,
+ * whichever they are at the time.
  * Control thread and command line.
  */
 #include "base/error.h"
@@ -11,7 +12,7 @@
 #define CONFIG_DEFAULT_RESOLV "/etc/resolv.conf"
 
 /*
- * Write the configuration that goes with the text of a resolv.conf. On failure
- * -EINVAL, explained: it names no resolver but ourselves.
+ * Write the configuration that follows a resolv.conf. On failure a negative
+ * errno, explained: it cannot be read, or names no resolver but ourselves.
  */
-int config_default_build(const char *resolv, struct text *out, struct error *err);
+int config_default_build(const char *path, struct text *out, struct error *err);

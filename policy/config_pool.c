@@ -1,21 +1,49 @@
 #include "policy/config_pool.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "policy/config_address.h"
+#include "policy/config_dname.h"
 #include "policy/config_region.h"
 #include "policy/config_service.h"
+#include "zones/name.h"
+
+/* What is written of an endpoint with a host name. */
+struct written {
+    const char *hostname;
+    unsigned as_cname;
+    bool keep_addresses;
+    uint16_t port;
+};
 
 /* clang-format off */
+#define AT(member) offsetof(struct written, member)
+static const struct config_choice answer_choices[] = {
+    { "address", false, false }, { "cname", true, false }, { NULL, 0, false },
+};
 static const struct config_row endpoint_rows[] = {
     { "address", CONFIG_PART, 0, 0, 0, NULL,
       .help = "The address answered with; with a port it is probed there.",
-      .usual = "required",
+      .usual = "required unless hostname",
       .forms = CONFIG_FORM_TEXT, .forms_help = "an address" },
+    { "hostname", CONFIG_TEXT, AT(hostname), 1, 1000, NULL,
+      .help = "A name to resolve instead of an address; each address it has is an endpoint.",
+      .usual = "none" },
+    { "answer", CONFIG_CHOICE, AT(as_cname), 0, 0, "address",
+      .help = "How a hostname is answered: with its `address`es, or as `cname`, which must be all "
+              "that the region has.",
+      .choices = answer_choices },
+    { "keep_addresses", CONFIG_BOOL, AT(keep_addresses), 0, 0, "true",
+      .help = "Keep addresses that a resolver takes away from a hostname while a check proves "
+              "them." },
+    { "port", CONFIG_PORT, AT(port), 1, 65535, NULL,
+      .help = "Where a hostname's addresses are probed.",
+      .usual = "the check's" },
     { "weight", CONFIG_LATER, 0, 0, 0, NULL, .help = "Its share of the answers." },
     { "capacity", CONFIG_LATER, 0, 0, 0, NULL, .help = "What it can carry." },
-    { "hostname", CONFIG_LATER, 0, 0, 0, NULL, .help = "A name to resolve instead of an address." },
-    { "answer", CONFIG_LATER, 0, 0, 0, NULL, .help = "How a hostname is answered." },
 };
+#undef AT
 /* clang-format on */
 
 const struct config_table config_pool_endpoint_table = {
@@ -25,51 +53,159 @@ const struct config_table config_pool_endpoint_table = {
     sizeof(endpoint_rows) / sizeof(endpoint_rows[0]),
 };
 
+/* The keys that say something about a name are of no use with an address. */
+static bool check_address_alone(struct config_context *context, const struct config_item *item)
+{
+    static const char *const keys[] = { "answer", "keep_addresses", "port" };
+    struct config_item child;
+    bool good = true;
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (config_item_get(item, keys[i], &child)) {
+            struct error *err =
+                config_error_key(context, &child, "is for an endpoint with a hostname");
+            if (strcmp(keys[i], "port") == 0) {
+                error_hint(err, "write it behind the address, e.g. {address: 203.0.113.10:8080}");
+            }
+            good = false;
+        }
+    }
+    return good;
+}
+
+static bool read_hostname(struct config_context *context, const struct config_item *item,
+                          const struct written *written, struct model_endpoint *endpoint)
+{
+    struct config_item hostname;
+
+    REQUIRE(config_item_get(item, "hostname", &hostname));
+    const uint8_t *dname = config_dname_read(context, &hostname, written->hostname, false);
+    if (dname == NULL) {
+        return false;
+    }
+    if (dname[0] == 0 || (dname[0] == 1 && dname[1] == '*')) {
+        config_error_value(context, &hostname, "%s is not the name of a host", written->hostname);
+        return false;
+    }
+    endpoint->hostname = dname;
+    endpoint->as_cname = written->as_cname != 0;
+    endpoint->keep_addresses = written->keep_addresses;
+    endpoint->address.port = written->port;
+    return true;
+}
+
 static bool read_endpoint(struct config_context *context, const struct config_item *item,
                           struct model_endpoint *endpoint)
 {
     struct config_item address = *item;
+    struct written written = { 0 };
 
     endpoint->place = config_node_place(item->value);
-    if (item->value->kind == CONFIG_NODE_MAP) {
-        if (!config_table_read(context, &config_pool_endpoint_table, item, NULL)) {
+    if (item->value->kind != CONFIG_NODE_MAP) {
+        return config_address_read(context, &address, CONFIG_ADDRESS_ENDPOINT, 0,
+                                   &endpoint->address);
+    }
+    if (!config_table_read(context, &config_pool_endpoint_table, item, &written)) {
+        return false;
+    }
+    if (config_item_get(item, "address", &address)) {
+        if (written.hostname != NULL) {
+            config_error_key(context, item, "is either an address or a hostname");
             return false;
         }
-        if (!config_item_get(item, "address", &address)) {
-            struct error *err = config_error_key(context, item, "address is required");
-            error_hint(err, "e.g. {address: 203.0.113.10}");
-            return false;
+        bool good = check_address_alone(context, item);
+        return config_address_read(context, &address, CONFIG_ADDRESS_ENDPOINT, 0,
+                                   &endpoint->address) &&
+               good;
+    }
+    if (written.hostname == NULL) {
+        struct error *err = config_error_key(context, item, "address is required, or hostname");
+        error_hint(err, "e.g. {address: 203.0.113.10}");
+        return false;
+    }
+    return read_hostname(context, item, &written, endpoint);
+}
+
+/* The first one before `index` that is the same, or NULL. */
+static const struct model_endpoint *find_before(const struct model_endpoint *list, size_t index)
+{
+    const struct model_endpoint *one = &list[index];
+
+    for (size_t i = 0; i < index; i++) {
+        if (one->hostname != NULL && list[i].hostname != NULL
+                ? name_equal(one->hostname, list[i].hostname)
+                : one->hostname == list[i].hostname &&
+                      addr_same_host(&one->address, &list[i].address)) {
+            return &list[i];
         }
     }
-    return config_address_read(context, &address, CONFIG_ADDRESS_ENDPOINT, 0, &endpoint->address);
+    return NULL;
+}
+
+static void report_twice(struct config_context *context, const struct config_item *item,
+                         const struct model_endpoint *endpoint, unsigned first_line)
+{
+    char text[NAME_TEXT_MAX];
+
+    if (endpoint->hostname != NULL) {
+        name_format(endpoint->hostname, text, sizeof(text));
+    } else {
+        addr_format(&endpoint->address, text, sizeof(text));
+    }
+    config_error_value(context, item, "%.255s is given twice, first in line %u", text, first_line);
+}
+
+/* A CNAME stands alone (RFC 1034, section 3.6.2), so it is all that its region answers. */
+static bool check_cname(struct config_context *context, const struct config_item *item,
+                        const struct model_endpoint *endpoint, size_t count)
+{
+    if (!endpoint->as_cname || count == 1) {
+        return true;
+    }
+    struct error *err = config_error_value(
+        context, item, "answered as cname it must be the region's only endpoint, of %zu", count);
+    error_hint(err, "a name has one CNAME and nothing beside it; write answer: address");
+    return false;
+}
+
+/* Endpoints given twice, too many for the bits of a family, and a CNAME that is not alone. */
+static bool check_endpoints(struct config_context *context, const struct config_item *list,
+                            const struct model_pool *pool)
+{
+    size_t of_family[ADDR_FAMILIES + 1] = { 0 }; /* names last */
+    bool good = true;
+
+    for (size_t i = 0; i < pool->endpoint_count; i++) {
+        const struct model_endpoint *endpoint = &pool->endpoints[i];
+        struct config_item one = config_item_list_at(list, i);
+        size_t family = endpoint->hostname != NULL ? ADDR_FAMILIES : endpoint->address.family;
+        if (of_family[family]++ == CONFIG_MAX_ENDPOINTS) {
+            config_error_value(context, &one, "more than %d %s", CONFIG_MAX_ENDPOINTS,
+                               endpoint->hostname != NULL ? "names" : "addresses of a family");
+            return false;
+        }
+        const struct model_endpoint *first = find_before(pool->endpoints, i);
+        if (first != NULL) {
+            report_twice(context, &one, endpoint, first->place.line);
+            good = false;
+        }
+        good = check_cname(context, &one, endpoint, pool->endpoint_count) && good;
+    }
+    return good;
 }
 
 bool config_pool_check_addresses(struct config_context *context, const struct config_item *list,
                                  const struct addr *addresses, size_t count)
 {
-    size_t of_family[ADDR_FAMILIES] = { 0 };
-    char text[ADDR_TEXT_MAX];
-    bool good = true;
+    struct model_endpoint *endpoints = arena_array(context->scratch, count, sizeof(*endpoints));
+    const struct model_pool pool = { .endpoints = endpoints, .endpoint_count = count };
 
     for (size_t i = 0; i < count; i++) {
         struct config_item one = config_item_list_at(list, i);
-        if (of_family[addresses[i].family]++ == CONFIG_MAX_ENDPOINTS) {
-            config_error_value(context, &one, "more than %d addresses of a family",
-                               CONFIG_MAX_ENDPOINTS);
-            return false;
-        }
-        for (size_t j = 0; j < i; j++) {
-            if (addr_same_host(&addresses[i], &addresses[j])) {
-                struct config_item first = config_item_list_at(list, j);
-                addr_format(&addresses[i], text, sizeof(text));
-                config_error_value(context, &one, "%s is given twice, first in line %u", text,
-                                   first.value->line);
-                good = false;
-                break;
-            }
-        }
+        endpoints[i].address = addresses[i];
+        endpoints[i].place = config_node_place(one.value);
     }
-    return good;
+    return check_endpoints(context, list, &pool);
 }
 
 static bool read_pool(struct config_context *context, const struct config_item *item,
@@ -77,8 +213,7 @@ static bool read_pool(struct config_context *context, const struct config_item *
 {
     size_t count = config_item_list_count(item);
     struct model_endpoint *list = arena_array(context->arena, count, sizeof(*list));
-    struct addr *addresses = arena_array(context->scratch, count, sizeof(*addresses));
-    bool good = true;
+    bool good = count > 0;
 
     if (count == 0 && !item->value->broken) {
         struct error *err = config_error_key(context, item, "has no endpoints");
@@ -88,11 +223,10 @@ static bool read_pool(struct config_context *context, const struct config_item *
     for (size_t i = 0; i < count; i++) {
         struct config_item one = config_item_list_at(item, i);
         good = read_endpoint(context, &one, &list[i]) && good;
-        addresses[i] = list[i].address;
     }
     pool->endpoints = list;
     pool->endpoint_count = count;
-    return good && count > 0 && config_pool_check_addresses(context, item, addresses, count);
+    return good && check_endpoints(context, item, pool);
 }
 
 /* Without `order` the regions are used as they are written. */
@@ -202,4 +336,81 @@ bool config_pool_read(struct config_context *context, const struct config_item *
     }
     bool good = read_order(context, &order, &endpoints, service);
     return check_unused(context, &endpoints, service) && good;
+}
+
+/* ------------------------------------------------------------------ names of ours */
+
+/* Asking for a name that is answered from this very endpoint would never end. */
+static void check_hostname(struct config_context *context, const struct config_item *item,
+                           const uint8_t *dname)
+{
+    const struct model *model = context->model;
+
+    for (size_t i = 0; i < model->service_count; i++) {
+        const struct model_service *service = &model->services[i];
+        if (service->dname == NULL || !name_is_within(dname, service->dname)) {
+            continue;
+        }
+        struct error *err = config_error_value(
+            context, item, "%.100s is %s the service %.100s", item->value->text,
+            name_equal(dname, service->dname) ? "the name of" : "a name in", service->name);
+        error_hint(err, "this server would ask itself; give the name that the endpoint's operator "
+                        "gave it");
+        return;
+    }
+}
+
+/* The apex of a zone has SOA and NS records, which a CNAME cannot stand beside. */
+static void check_apex(struct config_context *context, const struct config_item *item,
+                       const struct model_service *service)
+{
+    const struct model *model = context->model;
+
+    for (size_t i = 0; i < model->zone_count && service->dname != NULL; i++) {
+        const struct model_zone *zone = &model->zones[i];
+        if (zone->dname != NULL && name_equal(zone->dname, service->dname)) {
+            struct error *err = config_error_value(
+                context, item, "the zone %.100s itself cannot be a cname", zone->name);
+            error_hint(err, "SOA and NS records stand at its top (RFC 1034, section 3.6.2); write "
+                            "answer: address");
+            return;
+        }
+    }
+}
+
+static void check_names_of(struct config_context *context, const struct config_item *pool,
+                           const struct model_service *service)
+{
+    struct config_item child;
+    uint8_t dname[NAME_MAX_BYTES];
+    struct error ignored;
+
+    for (size_t i = 0; i < config_item_list_count(pool); i++) {
+        struct config_item one = config_item_list_at(pool, i);
+        if (config_item_get(&one, "hostname", &child) && child.value->kind == CONFIG_NODE_SCALAR &&
+            name_parse(child.value->text, dname, &ignored) > 1) {
+            check_hostname(context, &child, dname);
+        }
+        if (config_item_get(&one, "answer", &child) && child.value->kind == CONFIG_NODE_SCALAR &&
+            strcmp(child.value->text, "cname") == 0) {
+            check_apex(context, &child, service);
+        }
+    }
+}
+
+void config_pool_check_names(struct config_context *context, const struct config_item *services)
+{
+    struct config_item endpoints;
+
+    for (size_t i = 0; services != NULL && i < context->model->service_count; i++) {
+        struct config_item service = config_item_at(services, i);
+        if (!config_item_get(&service, "endpoints", &endpoints) ||
+            endpoints.value->kind != CONFIG_NODE_MAP) {
+            continue;
+        }
+        for (size_t j = 0; j < endpoints.value->count; j++) {
+            struct config_item pool = config_item_at(&endpoints, j);
+            check_names_of(context, &pool, &context->model->services[i]);
+        }
+    }
 }

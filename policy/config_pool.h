@@ -22,3 +22,10 @@ bool config_pool_read(struct config_context *context, const struct config_item *
 /* Report addresses given twice, and more of a family than there are bits for. */
 bool config_pool_check_addresses(struct config_context *context, const struct config_item *list,
                                  const struct addr *addresses, size_t count);
+
+/*
+ * Report host names that this server answers itself, and a CNAME at the top of
+ * a zone, in the section `services` (NULL: none). Services and zones must have
+ * been read.
+ */
+void config_pool_check_names(struct config_context *context, const struct config_item *services);

@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include "policy/config.h"
+#include "policy/config_cache.h"
 #include "policy/config_check.h"
 #include "policy/config_env.h"
+#include "policy/config_forward.h"
 #include "policy/config_region.h"
+#include "policy/config_sections.h"
 #include "policy/config_server.h"
 #include "policy/config_table.h"
 #include "policy/config_utf8.h"
@@ -88,7 +91,7 @@ void config_print_scalar(const char *value, struct text *out)
     text_fini(&escaped);
 }
 
-static void put_address(const struct addr *addr, struct text *out)
+void config_print_address(const struct addr *addr, struct text *out)
 {
     char text[ADDR_TEXT_MAX];
 
@@ -100,8 +103,7 @@ static void put_address(const struct addr *addr, struct text *out)
     config_print_scalar(text, out);
 }
 
-/* Paths are kept as they were found; only whole ones mean the same from another folder. */
-static void put_path(const char *path, struct text *out)
+void config_print_path(const char *path, struct text *out)
 {
     struct text whole = { 0 };
     char *folder = path[0] == '/' ? NULL : getcwd(NULL, 0);
@@ -134,7 +136,7 @@ static void put_row(const struct config_row *row, const void *base, struct text 
     if (value == NULL) {
         text_put(out, row->word);
     } else if (row->kind == CONFIG_PATH) {
-        put_path(value, out);
+        config_print_path(value, out);
     } else {
         config_print_scalar(value, out);
     }
@@ -175,7 +177,7 @@ static void put_addresses(const struct addr *list, size_t count, struct text *ou
     text_put_char(out, '[');
     for (size_t i = 0; i < count; i++) {
         text_put(out, i == 0 ? "" : ", ");
-        put_address(&list[i], out);
+        config_print_address(&list[i], out);
     }
     text_put_char(out, ']');
 }
@@ -236,7 +238,7 @@ static void put_check(const struct model_check *check, const char *host, unsigne
     text_printf(out, "%s: {", kinds[check->kind]);
     if (check->has_server) {
         text_put(out, "server: ");
-        put_address(&check->server, out);
+        config_print_address(&check->server, out);
         text_put(out, ", ");
     }
     if (check->kind == MODEL_CHECK_DNS) {
@@ -412,6 +414,25 @@ static void put_regions(const struct model *model, struct text *out)
     }
 }
 
+static void put_endpoint(const struct model_endpoint *endpoint, struct text *out)
+{
+    char name[NAME_TEXT_MAX];
+
+    if (endpoint->hostname == NULL) {
+        config_print_address(&endpoint->address, out);
+        return;
+    }
+    name_format(endpoint->hostname, name, sizeof(name));
+    text_put(out, "{hostname: ");
+    config_print_scalar(name, out);
+    text_printf(out, ", answer: %s, keep_addresses: %s", endpoint->as_cname ? "cname" : "address",
+                endpoint->keep_addresses ? "true" : "false");
+    if (endpoint->address.port != 0) {
+        text_printf(out, ", port: %u", endpoint->address.port);
+    }
+    text_put_char(out, '}');
+}
+
 static void put_pools(const struct model *model, const struct model_service *service,
                       struct text *out)
 {
@@ -428,7 +449,7 @@ static void put_pools(const struct model *model, const struct model_service *ser
         text_put(out, " [");
         for (size_t j = 0; j < pool->endpoint_count; j++) {
             text_put(out, j == 0 ? "" : ", ");
-            put_address(&pool->endpoints[j].address, out);
+            put_endpoint(&pool->endpoints[j], out);
         }
         text_put(out, "]\n");
     }
@@ -477,7 +498,7 @@ static void put_zone(const struct model_zone *zone, struct text *out)
     text_put_char(out, '\n');
     if (zone->file != NULL) {
         text_put(out, "    file: ");
-        put_path(zone->file, out);
+        config_print_path(zone->file, out);
         text_put_char(out, '\n');
     }
     if (zone->nameserver_count > 0) {
@@ -489,34 +510,6 @@ static void put_zone(const struct model_zone *zone, struct text *out)
         }
         text_put(out, "]\n");
     }
-}
-
-static void put_forward(const struct model *model, const struct model_forward *rule,
-                        struct text *out)
-{
-    put_key(rule->name, out);
-    text_put(out, "\n    upstreams:\n");
-    for (size_t i = 0; i < rule->upstream_count; i++) {
-        const struct model_upstream *upstream = &rule->upstreams[i];
-        text_put(out, "      - {");
-        if (upstream->region != MODEL_NONE) {
-            text_put(out, "region: ");
-            config_print_scalar(
-                upstream->region == MODEL_PUBLIC ? "public" : model->regions[upstream->region].name,
-                out);
-            text_put(out, ", ");
-        }
-        text_put(out, "address: ");
-        put_address(&upstream->address, out);
-        text_put(out, "}\n");
-    }
-    text_put(out, "    hedge: ");
-    if (rule->hedge) {
-        config_value_put_ms(rule->hedge_ms, out);
-    } else {
-        text_put(out, "off");
-    }
-    text_put_char(out, '\n');
 }
 
 static void put_named_sections(const struct model *model, struct text *out)
@@ -533,7 +526,9 @@ static void put_named_sections(const struct model *model, struct text *out)
     }
     text_put(out, model->forward_count > 0 ? "forward:\n" : "");
     for (size_t i = 0; i < model->forward_count; i++) {
-        put_forward(model, &model->forwards[i], out);
+        put_key(model->forwards[i].name, out);
+        text_put_char(out, '\n');
+        config_forward_put(model, &model->forwards[i], out);
     }
 }
 
@@ -548,13 +543,15 @@ void config_print(const struct model *model, struct text *out)
     text_put(out, "listen:\n");
     for (size_t i = 0; i < model->listener_count; i++) {
         text_put(out, "  - ");
-        put_address(&model->listeners[i].address, out);
+        config_print_address(&model->listeners[i].address, out);
         text_put_char(out, '\n');
     }
-    text_put(out, "access:\n");
+    put_section(&config_server_access_table, model, out);
     put_acl("query", &model->query, out);
     put_acl("recursion", &model->recursion, out);
     put_named_sections(model, out);
+    put_section(&config_cache_table, model, out);
+    put_rows(&config_sections_table, model, 0, out);
     put_section(&config_server_guards_table, model, out);
     put_section(&config_server_api_table, model, out);
     put_section(&config_server_log_table, model, out);

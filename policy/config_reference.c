@@ -28,10 +28,17 @@ static void put_choices(const struct config_choice *choices, struct text *out)
 static void put_kind(const struct config_row *row, struct text *out)
 {
     static const char *const kinds[] = {
-        [CONFIG_TEXT] = "text",          [CONFIG_PATH] = "path",
-        [CONFIG_COUNT] = "number",       [CONFIG_PORT] = "port",
-        [CONFIG_MS] = "duration",        [CONFIG_SECONDS] = "duration",
-        [CONFIG_PERCENT] = "percentage", [CONFIG_MINIMUM] = "number or percentage",
+        [CONFIG_TEXT] = "text",
+        [CONFIG_PATH] = "path",
+        [CONFIG_COUNT] = "number",
+        [CONFIG_PORT] = "port",
+        [CONFIG_MS] = "duration",
+        [CONFIG_SECONDS] = "duration",
+        [CONFIG_PERCENT] = "percentage",
+        [CONFIG_MINIMUM] = "number or percentage",
+        [CONFIG_SIZE] = "size",
+        [CONFIG_RATE] = "rate",
+        [CONFIG_BOOL] = "`true` or `false`",
     };
 
     if (row->kind == CONFIG_CHOICE) {
@@ -68,6 +75,10 @@ static void put_unit(const struct config_row *row, struct text *out)
         text_put(out, "ms, s, m, h, d; ");
     } else if (row->kind == CONFIG_SECONDS) {
         text_put(out, "s, m, h, d; ");
+    } else if (row->kind == CONFIG_SIZE) {
+        text_put(out, "B, KiB, MiB, GiB; ");
+    } else if (row->kind == CONFIG_RATE) {
+        text_put(out, "/s, /m; ");
     }
     text_put(out, text_string(&range));
     text_fini(&range);
@@ -135,22 +146,25 @@ void config_print_reference(struct text *out)
     const struct config_table *tables[CONFIG_SECTIONS_MAX_TABLES];
     size_t count = config_sections_list(tables);
 
-    text_put(out,
-             "# leeward.yaml\n\n"
-             "What may stand in a configuration. This page is made from the tables that the "
-             "program reads files with.\n\n"
-             "- YAML, which includes JSON. A key given twice, an unknown key and a value out of "
-             "range are errors, all of them shown at once with file, line and column.\n"
-             "- Units are written: `500ms`, `30s`, `5m`, `2h`, `3d`, `30%`. A bare number where a "
-             "unit is needed is an error; counts are plain numbers. Whole numbers only.\n"
-             "- An address may carry a port: `10.1.0.2`, `10.1.0.2:5353`, `\"[2001:db8::1]:53\"`.\n"
-             "- Names are absolute with or without the last dot.\n"
-             "- `${NAME}` and `${NAME:-default}` take environment variables, quoted where they "
-             "stand inside `{ }` or `[ ]`; `$${` is a plain `${`.\n"
-             "- Relative paths start from the folder of the file that names them.\n"
-             "- `include: [services.d/*.yaml]` reads more files; their sections are merged, and a "
-             "key given twice is an error.\n"
-             "- Capital words below (`NAME`, `REGION`) are names that you choose.\n");
+    text_put(
+        out,
+        "# leeward.yaml\n\n"
+        "What may stand in a configuration. This page is made from the tables that the "
+        "program reads files with.\n\n"
+        "- YAML, which includes JSON. A key given twice, an unknown key and a value out of "
+        "range are errors, all of them shown at once with file, line and column.\n"
+        "- Units are written: `500ms`, `30s`, `5m`, `2h`, `3d`, `30%`, `64MiB`, `900/s`. A "
+        "bare number where a unit is needed is an error; counts are plain numbers. Whole numbers "
+        "only.\n"
+        "- `on` and `off` mean `true` and `false` where a key is one of them.\n"
+        "- An address may carry a port: `10.1.0.2`, `10.1.0.2:5353`, `\"[2001:db8::1]:53\"`.\n"
+        "- Names are absolute with or without the last dot.\n"
+        "- `${NAME}` and `${NAME:-default}` take environment variables, quoted where they "
+        "stand inside `{ }` or `[ ]`; `$${` is a plain `${`.\n"
+        "- Relative paths start from the folder of the file that names them.\n"
+        "- `include: [services.d/*.yaml]` reads more files; their sections are merged, and a "
+        "key given twice is an error.\n"
+        "- Capital words below (`NAME`, `REGION`) are names that you choose.\n");
     for (size_t i = 0; i < count; i++) {
         put_table(tables[i], out);
     }

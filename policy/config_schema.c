@@ -25,6 +25,13 @@ static void put_integer(struct json_writer *json, const struct config_row *row)
     json_writer_object_end(json);
 }
 
+static void put_boolean(struct json_writer *json)
+{
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "type", "boolean");
+    json_writer_object_end(json);
+}
+
 static void put_word(struct json_writer *json, const char *word)
 {
     json_writer_object_begin(json, NULL);
@@ -52,7 +59,7 @@ static void put_type(struct json_writer *json, const char *const *types)
 
 static void put_any_text(struct json_writer *json)
 {
-    static const char *const types[] = { "string", "number", NULL };
+    static const char *const types[] = { "string", "number", "boolean", NULL };
 
     json_writer_object_begin(json, NULL);
     put_type(json, types);
@@ -131,6 +138,16 @@ static void put_alternatives(struct json_writer *json, const struct config_row *
         break;
     case CONFIG_PERCENT:
         put_pattern(json, "^[0-9]+%$|" VARIABLE);
+        break;
+    case CONFIG_SIZE:
+        put_pattern(json, "^[0-9]+(B|KiB|MiB|GiB)$|" VARIABLE);
+        break;
+    case CONFIG_RATE:
+        put_pattern(json, "^[0-9]+/(s|m)$|" VARIABLE);
+        break;
+    case CONFIG_BOOL:
+        put_boolean(json);
+        put_pattern(json, "^(true|false|on|off)$|" VARIABLE);
         break;
     case CONFIG_MINIMUM:
         put_integer(json, row);

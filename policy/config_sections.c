@@ -1,6 +1,9 @@
 #include "policy/config_sections.h"
 
+#include "policy/config_cache.h"
 #include "policy/config_check.h"
+#include "policy/config_forward.h"
+#include "policy/config_pool.h"
 #include "policy/config_region.h"
 #include "policy/config_server.h"
 #include "policy/config_service.h"
@@ -31,8 +34,15 @@ static const struct config_row section_rows[] = {
       .part = &config_zone_table },
     { "forward", CONFIG_PART, 0, 0, 0, NULL, .help = "Where other names are resolved.",
       .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to rules",
-      .part = &config_zone_forward_table },
-    { "cache", CONFIG_LATER, 0, 0, 0, NULL, .help = "Answers of others, kept." },
+      .part = &config_forward_table },
+    { "cache", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Answers of others, kept and used when nobody answers; `off`: none.",
+      .usual = "{size: 64MiB}",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_MAP, .forms_help = "off or a map",
+      .part = &config_cache_table },
+    { "hosts", CONFIG_PATH, offsetof(struct model, hosts), 1, 0, NULL,
+      .help = "A file like /etc/hosts whose names are answered before any is asked for elsewhere.",
+      .usual = "none" },
     { "clients", CONFIG_LATER, 0, 0, 0, NULL, .help = "Where a client stands." },
     { "guards", CONFIG_PART, 0, 0, 0, NULL, .help = "What automation never does.",
       .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_guards_table },
@@ -71,14 +81,16 @@ void config_sections_read(struct config_context *context, const struct config_no
     struct config_item file = config_item_root(root);
     struct config_item item;
 
-    (void)config_table_read(context, &config_sections_table, &file, NULL);
+    (void)config_table_read(context, &config_sections_table, &file, context->model);
     /* what is referred to comes before what refers to it */
     config_check_read_named(context, section(&file, "checks", &item));
     config_region_read(context, section(&file, "regions", &item));
     config_server_read(context, &file);
+    config_cache_read(context, &file);
     config_service_read(context, section(&file, "services", &item));
     config_zone_read(context, section(&file, "zones", &item));
-    config_zone_read_forward(context, section(&file, "forward", &item));
+    config_pool_check_names(context, section(&file, "services", &item));
+    config_forward_read(context, section(&file, "forward", &item));
 }
 
 static size_t collect(const struct config_table *table, const struct config_table **out,

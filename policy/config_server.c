@@ -66,6 +66,11 @@ static const struct config_row access_rows[] = {
       .help = "Who may have whole zones; must be empty so far.",
       .usual = "[]",
       .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST, .forms_help = "a list" },
+    { "in_flight", CONFIG_COUNT, AT(in_flight), 64, 1000000, "10000",
+      .help = "Most questions that are being asked elsewhere at a time; further ones are refused "
+              "with SERVFAIL." },
+    { "in_flight_per_client", CONFIG_COUNT, AT(in_flight_per_client), 1, 1000000, "1000",
+      .help = "Most of them of one client, so that one that floods does not starve the others." },
     { "rate_limit", CONFIG_LATER, 0, 0, 0, NULL, .help = "Response rate limiting." },
 };
 const struct config_table config_server_access_table = {

@@ -107,7 +107,7 @@ static const struct config_row service_rows[] = {
       .usual = "not "
       "checked" },
     { "endpoints", CONFIG_PART, 0, 0, 0, CONFIG_REQUIRED,
-      .help = "The addresses of each region; one with a port is probed there.",
+      .help = "The addresses or host names of each region; one with a port is probed there.",
       .example = "e.g. endpoints: {seoul: [203.0.113.10]}",
       .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP | CONFIG_FORM_NAMED,
       .forms_help = "a map from regions to addresses", .part = &config_pool_endpoint_table },
@@ -255,6 +255,17 @@ static bool read_checks(struct config_context *context, const struct config_item
 
 /* ------------------------------------------------------------------ what spans keys */
 
+/* How many addresses a name has is not known here. */
+static bool has_hostname(const struct model_pool *pool)
+{
+    for (size_t i = 0; i < pool->endpoint_count; i++) {
+        if (pool->endpoints[i].hostname != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The pools that could never meet the minimum. */
 static void check_minimum(struct config_context *context, const struct config_item *item,
                           const struct model_service *service)
@@ -268,7 +279,7 @@ static void check_minimum(struct config_context *context, const struct config_it
         const struct model_pool *pool = &service->pools[i];
         uint32_t count = (uint32_t)pool->endpoint_count;
         uint32_t needed = model_minimum_count(service->minimum_healthy, count);
-        if (needed <= count || count == 0) {
+        if (needed <= count || count == 0 || has_hostname(pool)) {
             continue;
         }
         struct error *err = config_error_value(

@@ -47,6 +47,8 @@ static void put_unsigned(void *base, const struct config_row *row, uint64_t valu
 
     if (row->kind == CONFIG_PORT) {
         put(base, row, &narrow, sizeof(narrow));
+    } else if (row->kind == CONFIG_SIZE) {
+        put(base, row, &value, sizeof(value));
     } else {
         put(base, row, &wide, sizeof(wide));
     }
@@ -86,6 +88,10 @@ static void put_number(enum config_kind kind, uint64_t value, struct text *out)
         config_value_put_ms(value, out);
     } else if (kind == CONFIG_SECONDS) {
         config_value_put_ms(value * 1000, out);
+    } else if (kind == CONFIG_SIZE) {
+        config_value_put_size(value, out);
+    } else if (kind == CONFIG_RATE) {
+        config_value_put_rate(value, out);
     } else {
         text_printf(out, kind == CONFIG_PERCENT ? "%llu%%" : "%llu", (unsigned long long)value);
     }
@@ -93,7 +99,9 @@ static void put_number(enum config_kind kind, uint64_t value, struct text *out)
 
 static uint64_t greatest(const struct config_row *row)
 {
-    uint32_t type_max = row->kind == CONFIG_PORT ? UINT16_MAX : UINT32_MAX;
+    uint64_t type_max = row->kind == CONFIG_PORT   ? UINT16_MAX
+                        : row->kind == CONFIG_SIZE ? UINT64_MAX
+                                                   : UINT32_MAX;
 
     return row->max == 0 ? type_max : row->max;
 }
@@ -106,12 +114,14 @@ void config_table_put_range(const struct config_row *row, struct text *out)
     case CONFIG_MS:
     case CONFIG_SECONDS:
     case CONFIG_PERCENT:
+    case CONFIG_SIZE:
+    case CONFIG_RATE:
         put_number(row->kind, row->min, out);
         text_put(out, " to ");
         put_number(row->kind, greatest(row), out);
         break;
     case CONFIG_MINIMUM:
-        text_printf(out, "at least %u", row->min);
+        text_printf(out, "at least %llu", (unsigned long long)row->min);
         break;
     default:
         break;
@@ -153,6 +163,10 @@ static int read_number(const struct config_row *row, const char *text, void *bas
         rc = config_value_ms(text, &value, err);
     } else if (row->kind == CONFIG_PERCENT) {
         rc = config_value_percent(text, &value, err);
+    } else if (row->kind == CONFIG_SIZE) {
+        rc = config_value_size(text, &value, err);
+    } else if (row->kind == CONFIG_RATE) {
+        rc = config_value_rate(text, &value, err);
     } else {
         rc = config_value_count(text, &value, err);
     }
@@ -181,8 +195,8 @@ static int read_minimum(const struct config_row *row, const char *text, void *ba
         return rc;
     }
     if (minimum.value < row->min) {
-        error_set(err, -EINVAL, "'%.80s' is out of range: it must be at least %u%s", text, row->min,
-                  minimum.percent ? "%" : "");
+        error_set(err, -EINVAL, "'%.80s' is out of range: it must be at least %u%s", text,
+                  (unsigned)row->min, minimum.percent ? "%" : "");
         if (row->example != NULL) {
             error_hint(err, "%s", row->example);
         }
@@ -247,6 +261,7 @@ static int read_value(struct config_context *context, const struct config_row *r
                       struct error *err)
 {
     const char *copy = NULL;
+    bool yes;
     int rc;
 
     switch (row->kind) {
@@ -267,6 +282,12 @@ static int read_value(struct config_context *context, const struct config_row *r
         return read_minimum(row, text, base, err);
     case CONFIG_CHOICE:
         return read_choice(row, text, base, err);
+    case CONFIG_BOOL:
+        rc = config_value_bool(text, &yes, err);
+        if (rc == 0) {
+            put(base, row, &yes, sizeof(yes));
+        }
+        return rc;
     default:
         return read_number(row, text, base, err);
     }
@@ -411,35 +432,57 @@ bool config_table_read(struct config_context *context, const struct config_table
     return context->error_count == errors;
 }
 
+static uint64_t number_of(const struct config_row *row, const void *base)
+{
+    const char *at = (const char *)base + row->at;
+    uint64_t wide;
+    uint32_t number;
+    uint16_t port;
+
+    if (row->kind == CONFIG_SIZE) {
+        memcpy(&wide, at, sizeof(wide));
+        return wide;
+    }
+    if (row->kind == CONFIG_PORT) {
+        memcpy(&port, at, sizeof(port));
+        return port;
+    }
+    memcpy(&number, at, sizeof(number));
+    return number;
+}
+
+static const char *word_of(const struct config_choice *choices, uint64_t value)
+{
+    for (const struct config_choice *choice = choices; choice->word != NULL; choice++) {
+        if (!choice->later && choice->value == value) {
+            return choice->word;
+        }
+    }
+    error_required("a word for each value of a choice", __FILE__, __LINE__);
+}
+
 void config_table_put_value(const struct config_row *row, const void *base, struct text *out)
 {
     const char *at = (const char *)base + row->at;
     struct model_minimum minimum;
-    uint32_t number = 0;
-    uint16_t port;
+    bool yes;
 
     if (row->kind == CONFIG_MINIMUM) {
         memcpy(&minimum, at, sizeof(minimum));
         config_value_put_minimum(minimum, out);
         return;
     }
-    if (row->kind == CONFIG_PORT) {
-        memcpy(&port, at, sizeof(port));
-        number = port;
-    } else {
-        memcpy(&number, at, sizeof(number));
-    }
-    if (row->kind == CONFIG_CHOICE) {
-        for (const struct config_choice *choice = row->choices; choice->word != NULL; choice++) {
-            if (!choice->later && choice->value == number) {
-                text_put(out, choice->word);
-                return;
-            }
-        }
-    }
-    if (number == 0 && row->word != NULL) {
-        text_put(out, row->word);
+    if (row->kind == CONFIG_BOOL) {
+        memcpy(&yes, at, sizeof(yes));
+        text_put(out, yes ? "true" : "false");
         return;
     }
-    put_number(row->kind, number, out);
+    uint64_t number = number_of(row, base);
+    if (row->kind == CONFIG_CHOICE) {
+        text_put(out, word_of(row->choices, number));
+    } else if (number == 0 && row->word != NULL) {
+        text_put(out, row->word);
+    } else {
+        put_number(row->kind, number, out);
+    }
 }

@@ -21,6 +21,9 @@ enum config_kind {
     CONFIG_MS,      /* uint32_t, milliseconds; a duration in the file */
     CONFIG_SECONDS, /* uint32_t; a duration of whole seconds in the file */
     CONFIG_PERCENT, /* uint32_t */
+    CONFIG_SIZE,    /* uint64_t, bytes */
+    CONFIG_RATE,    /* uint32_t, a minute */
+    CONFIG_BOOL,    /* bool */
     CONFIG_MINIMUM, /* struct model_minimum; min is the least of both */
     CONFIG_CHOICE,  /* an enum */
     CONFIG_PART,    /* whatever `forms` says; its section reads it */
@@ -47,8 +50,8 @@ struct config_row {
     const char *key;
     enum config_kind kind;
     size_t at;            /* in the struct the table is read into */
-    uint32_t min;         /* in the units of the struct */
-    uint32_t max;         /* 0: no limit but the type's */
+    uint64_t min;         /* in the units of the struct */
+    uint64_t max;         /* 0: no limit but the type's */
     const char *standard; /* the default as it would be written, CONFIG_REQUIRED, or NULL */
     const char *help;     /* one sentence, for the reference */
     const char *usual;    /* the default in words, where it is computed */

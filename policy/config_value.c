@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 struct unit {
     const char *name;
@@ -16,7 +17,7 @@ struct measure {
     const char *hint;
 };
 
-/* The largest first, as config_value_put_ms tries them. */
+/* The largest first, as put_measure tries them. */
 static const struct unit duration_units[] = {
     { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 },
 };
@@ -121,6 +122,17 @@ int config_value_rate(const char *text, uint64_t *out, struct error *err)
     return read_measure(&rate, text, out, err);
 }
 
+int config_value_bool(const char *text, bool *out, struct error *err)
+{
+    *out = strcasecmp(text, "true") == 0 || strcasecmp(text, "on") == 0;
+    if (!*out && strcasecmp(text, "false") != 0 && strcasecmp(text, "off") != 0) {
+        error_set(err, -EINVAL, "'%.80s' is neither on nor off", text);
+        error_hint(err, "write true, false, on or off");
+        return err->code;
+    }
+    return 0;
+}
+
 int config_value_percent(const char *text, uint64_t *out, struct error *err)
 {
     return read_measure(&percent, text, out, err);
@@ -143,19 +155,36 @@ int config_value_minimum(const char *text, struct model_minimum *out, struct err
     return 0;
 }
 
-void config_value_put_ms(uint64_t ms, struct text *out)
+/* The largest unit that is exact; `zero` when there is nothing to count. */
+static void put_measure(const struct measure *measure, uint64_t value, const char *zero,
+                        struct text *out)
 {
-    if (ms == 0) {
-        text_put(out, "0s");
+    if (value == 0) {
+        text_put(out, zero);
         return;
     }
-    for (size_t i = 0; i < COUNT_OF(duration_units); i++) {
-        if (ms % duration_units[i].factor == 0) {
-            text_printf(out, "%llu%s", (unsigned long long)(ms / duration_units[i].factor),
-                        duration_units[i].name);
+    for (size_t i = 0; i < measure->unit_count; i++) {
+        const struct unit *unit = &measure->units[i];
+        if (value % unit->factor == 0) {
+            text_printf(out, "%llu%s", (unsigned long long)(value / unit->factor), unit->name);
             return;
         }
     }
+}
+
+void config_value_put_ms(uint64_t ms, struct text *out)
+{
+    put_measure(&duration, ms, "0s", out);
+}
+
+void config_value_put_size(uint64_t bytes, struct text *out)
+{
+    put_measure(&size, bytes, "0B", out);
+}
+
+void config_value_put_rate(uint64_t per_minute, struct text *out)
+{
+    put_measure(&rate, per_minute, "0/s", out);
 }
 
 void config_value_put_minimum(struct model_minimum minimum, struct text *out)

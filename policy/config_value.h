@@ -25,6 +25,9 @@ int config_value_size(const char *text, uint64_t *out, struct error *err);
 /* "900/s", "60/m" in events per minute. */
 int config_value_rate(const char *text, uint64_t *out, struct error *err);
 
+/* "true", "on", "false", "off". */
+int config_value_bool(const char *text, bool *out, struct error *err);
+
 /* "30%". */
 int config_value_percent(const char *text, uint64_t *out, struct error *err);
 
@@ -33,5 +36,9 @@ int config_value_minimum(const char *text, struct model_minimum *out, struct err
 
 /* Write a duration as config_value_ms reads it, in the largest unit that is exact. */
 void config_value_put_ms(uint64_t ms, struct text *out);
+
+/* The same for a size and for a rate (events per minute). */
+void config_value_put_size(uint64_t bytes, struct text *out);
+void config_value_put_rate(uint64_t per_minute, struct text *out);
 
 void config_value_put_minimum(struct model_minimum minimum, struct text *out);

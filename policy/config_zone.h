@@ -1,6 +1,6 @@
 #pragma once
 /*
- * config_zone - the zones of the file, and where other names are forwarded to
+ * config_zone - the zones of the file
  *
  * Control thread.
  */
@@ -8,13 +8,6 @@
 #include "policy/config_table.h"
 
 extern const struct config_table config_zone_table;
-extern const struct config_table config_zone_forward_table;
 
 /* Read the section `zones`; the item may be NULL: no such section. */
 void config_zone_read(struct config_context *context, const struct config_item *section);
-
-/*
- * Read the section `forward`; the item may be NULL. Regions and listeners must
- * have been read.
- */
-void config_zone_read_forward(struct config_context *context, const struct config_item *section);

@@ -101,8 +101,11 @@ struct model_region {
 };
 
 struct model_endpoint {
-    struct addr address; /* port 0: the check's */
+    struct addr address; /* port 0: the check's; family 0: see hostname */
     struct model_place place;
+    const uint8_t *hostname; /* dname it was resolved from, or is to be; NULL: given as address */
+    bool as_cname;           /* answered as CNAME to the host name */
+    bool keep_addresses;     /* what a resolver takes away stays while it proves itself */
 };
 
 /* The endpoints of one service in one region. */
@@ -146,9 +149,28 @@ struct model_zone {
     size_t nameserver_count;
 };
 
+/* How a certificate of an upstream is judged. At least one of name and pins is there. */
+struct model_tls {
+    const char *name;            /* must be in the certificate; NULL: pins alone decide */
+    const char *ca_file;         /* trusted authorities; NULL: the system's */
+    const uint8_t (*pins)[32];   /* SHA-256 of acceptable public keys (RFC 7858, appendix A) */
+    size_t pin_count;            /* 0: the name and the authorities decide */
+};
+
 struct model_upstream {
     uint32_t region; /* index, MODEL_PUBLIC or MODEL_NONE */
     struct addr address;
+    const struct model_tls *tls; /* NULL: no TLS */
+    bool tcp;                    /* never over UDP */
+    bool has_source;
+    struct addr source;              /* sent from here, port 0 */
+    uint32_t max_queries_per_minute; /* 0: no limit */
+};
+
+enum model_hedge {
+    MODEL_HEDGE_AUTO,  /* past what the upstream itself usually takes */
+    MODEL_HEDGE_FIXED, /* after hedge_ms */
+    MODEL_HEDGE_OFF,
 };
 
 struct model_forward {
@@ -157,8 +179,24 @@ struct model_forward {
     struct model_place place;
     const struct model_upstream *upstreams; /* in the order written */
     size_t upstream_count;
-    bool hedge;         /* also ask the next region */
-    uint32_t hedge_ms;  /* after this long; 100 */
+    const char *from;    /* the file like resolv.conf that named some of them, or NULL */
+    size_t from_count;   /* how many: the last ones */
+    enum model_hedge hedge; /* when the next region is asked too */
+    uint32_t hedge_ms;      /* MODEL_HEDGE_FIXED */
+    bool refuse_private;    /* private addresses in its answers are dropped */
+};
+
+/* Answers of others, kept. */
+struct model_cache {
+    uint64_t size_bytes; /* 0: no cache */
+    uint32_t serve_stale_s;      /* how long an expired answer may serve; 0: never */
+    uint32_t stale_ttl_s;        /* 30; RFC 8767, section 4 */
+    uint32_t stale_wait_ms;      /* 300; what upstreams that live are waited for */
+    bool prefetch;
+    bool persist;
+    uint32_t min_ttl_s;          /* 0 */
+    uint32_t max_ttl_s;          /* a day */
+    uint32_t max_negative_ttl_s; /* 15 minutes */
 };
 
 struct model_listener {
@@ -195,6 +233,8 @@ struct model {
     size_t listener_count;
     struct model_acl query;     /* [any] */
     struct model_acl recursion; /* [loopback] */
+    uint32_t in_flight;            /* questions being asked elsewhere: in all; 10000 */
+    uint32_t in_flight_per_client; /* 1000 */
 
     struct model_region *regions;
     size_t region_count;
@@ -204,6 +244,8 @@ struct model {
     size_t zone_count;
     struct model_forward *forwards;
     size_t forward_count;
+    struct model_cache cache;
+    const char *hosts; /* a file like /etc/hosts, or NULL */
 
     uint32_t minimum_regions; /* guards; 1 */
     const char *api_socket;   /* path, or NULL: no api */

@@ -9,6 +9,7 @@
 
 #include "policy/config.h"
 #include "policy/config_default.h"
+#include "tests/unit/scratch.h"
 
 static struct model *load(const char *yaml)
 {
@@ -27,28 +28,26 @@ static struct model *load(const char *yaml)
 
 static void the_host_s_resolvers_are_forwarded_to(void **state)
 {
+    struct scratch scratch;
     struct text yaml = { 0 };
     struct error err;
 
     (void)state;
-    assert_int_equal(config_default_build("# nameserver 10.9.9.9\n"
-                                          "search example\n"
-                                          "nameserver 10.0.0.1\n"
-                                          "nameserver\t2001:db8::53 # second\n"
-                                          "nameservers 10.0.0.7\n"
-                                          "nameserver 10.0.0.1\n"
-                                          "nameserver \n"
-                                          "nameserver not.an.address\n"
-                                          "nameserver 0.0.0.0\n"
-                                          "nameserver 127.0.0.53",
-                                          &yaml, &err),
-                     0);
+    scratch_init(&scratch);
+    const char *path = scratch_write(&scratch, "resolv.conf",
+                                     "search example\n"
+                                     "nameserver 127.0.0.1:5300\n"
+                                     "nameserver 10.0.0.1\n"
+                                     "nameserver\t2001:db8::53 # second\n"
+                                     "nameserver 127.0.0.53\n");
+    assert_int_equal(config_default_build(path, &yaml, &err), 0);
     struct model *model = load(text_string(&yaml));
     assert_int_equal(model->listener_count, 1);
     assert_int_equal(model->listeners[0].address.port, 5300);
     assert_true(addr_is_loopback(&model->listeners[0].address));
     assert_int_equal(model->forward_count, 1);
     assert_string_equal(model->forwards[0].name, ".");
+    assert_string_equal(model->forwards[0].from, path);
     assert_int_equal(model->forwards[0].upstream_count, 3);
     assert_int_equal(model->forwards[0].upstreams[0].address.port, 53);
     assert_int_equal(model->forwards[0].upstreams[1].address.family, ADDR_V6);
@@ -56,19 +55,27 @@ static void the_host_s_resolvers_are_forwarded_to(void **state)
     assert_non_null(model->api_socket);
     model_free(model);
     text_fini(&yaml);
+    scratch_fini(&scratch);
 }
 
 static void no_resolver_is_an_error(void **state)
 {
+    static const char *const list[] = { "", "search x\n", "nameserver 127.0.0.1:5300\n" };
+    struct scratch scratch;
     struct text yaml = { 0 };
     struct error err;
 
     (void)state;
-    assert_int_equal(config_default_build("", &yaml, &err), -22);
-    assert_int_equal(config_default_build("search x\n", &yaml, &err), -22);
-    assert_non_null(strstr(err.message, "/etc/resolv.conf names no resolver"));
-    assert_true(err.hint[0] != '\0');
+    scratch_init(&scratch);
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        const char *path = scratch_write(&scratch, "resolv.conf", list[i]);
+        assert_int_equal(config_default_build(path, &yaml, &err), -22);
+        assert_non_null(strstr(err.message, "/resolv.conf names no resolver to forward to"));
+        assert_true(err.hint[0] != '\0');
+    }
+    assert_int_equal(config_default_build("/nonexistent", &yaml, &err), -2);
     text_fini(&yaml);
+    scratch_fini(&scratch);
 }
 
 static void the_default_loads_or_explains_itself(void **state)

@@ -64,6 +64,8 @@ static const char whole[] =
     " endpoints: {no: 192.0.2.1, tokyo: 192.0.2.2}}\n"
     "  'o''dd\\;\\032\\.x.example': {minimum_healthy: 1, on_all_down: all, endpoints:"
     " {seoul: 192.0.2.1}}\n"
+    "  h.svc.example.com: {minimum_healthy: 2, endpoints: {no: {hostname: a.net, answer: cname},"
+    " seoul: [192.0.2.1, {hostname: B.net., port: 81, keep_addresses: off}]}}\n"
     "zones:\n"
     "  svc.example.com: {nameservers: [ns1.example.com, 'n\\@s.example.com.']}\n"
     "  other.example: {file: \"zones/it's ${X:-ok}.zone\"}\n"
@@ -72,6 +74,17 @@ static const char whole[] =
     "  \".\": {upstreams: [{region: seoul, address: 10.1.0.2}, {region: public, address: 1.1.1.1},"
     " \"2001:db8::53\"], hedge: off}\n"
     "  internal.example: {upstreams: 10.1.0.9}\n"
+    "  tls.example:\n"
+    "    upstreams:\n"
+    "      - {address: 1.1.1.1, tls: off.example, tcp: on, max_queries: 61/m, source: 10.0.0.9}\n"
+    "      - {address: 1.0.0.1, region: tokyo, tls: {ca_file: /dev/null, name: \"off\", pins:"
+    " [47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=]}}\n"
+    "      - {address: \"2001:db8::1\", tls: {pins: [47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU,"
+    " e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855]}}\n"
+    "    rebinding: refuse\n"
+    "    hedge: 70ms\n"
+    "cache: {size: 1GiB, serve_stale: off, prefetch: off, min_ttl: 90s, stale_wait: 1500ms}\n"
+    "hosts: etc/hosts\n"
     "guards: {minimum_regions: 2}\n"
     "api: {socket: off}\n"
     "log: {level: debug, format: json, queries: off}\n";
@@ -121,6 +134,40 @@ static void what_is_printed_means_the_same(void **state)
     assert_string_equal(second->regions[0].checks[6].host, "b.svc.example.com");
     assert_int_equal(second->node_region, 2);
     assert_string_equal(second->node_name, "n 1");
+    model_free(first);
+    model_free(second);
+}
+
+static void what_is_printed_asks_the_same(void **state)
+{
+    struct model *first = load(whole);
+    struct model *second = load(first->source);
+    const struct model_upstream *a = first->forwards[2].upstreams;
+    const struct model_upstream *b = second->forwards[2].upstreams;
+
+    (void)state;
+    assert_string_equal(second->forwards[2].name, "tls.example");
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(addr_equal(&a[i].address, &b[i].address));
+        assert_int_equal(a[i].region, b[i].region);
+        assert_int_equal(a[i].tcp, b[i].tcp);
+        assert_int_equal(a[i].has_source, b[i].has_source);
+        assert_int_equal(a[i].max_queries_per_minute, b[i].max_queries_per_minute);
+        assert_int_equal(a[i].tls->pin_count, b[i].tls->pin_count);
+        assert_memory_equal(a[i].tls->pins, b[i].tls->pins, 32 * a[i].tls->pin_count);
+    }
+    assert_string_equal(b[0].tls->name, "off.example");
+    assert_string_equal(b[1].tls->name, "off");
+    assert_string_equal(b[1].tls->ca_file, "/dev/null");
+    assert_null(b[2].tls->name);
+    assert_true(second->forwards[2].refuse_private);
+    assert_int_equal(second->forwards[2].hedge_ms, 70);
+    assert_true(first->cache.size_bytes == second->cache.size_bytes);
+    assert_int_equal(second->cache.serve_stale_s, 0);
+    assert_int_equal(second->cache.stale_wait_ms, 1500);
+    assert_false(second->cache.prefetch);
+    assert_non_null(strstr(second->hosts, "/etc/hosts"));
+    assert_true(second->hosts[0] == '/');
     model_free(first);
     model_free(second);
 }
@@ -227,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_printed_loads_and_prints_the_same),
         cmocka_unit_test(what_is_printed_means_the_same),
+        cmocka_unit_test(what_is_printed_asks_the_same),
         cmocka_unit_test(scalars_are_quoted_where_they_have_to_be),
         cmocka_unit_test(the_timing_table_names_the_slowest_check),
         cmocka_unit_test(reference_and_schema_know_every_key),

@@ -7,73 +7,8 @@
 
 #include <cmocka.h>
 
-#include "policy/config.h"
+#include "tests/unit/config_world.h"
 #include "zones/name.h"
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-/* A file with one mistake: where it is, what is said, what is suggested. */
-struct bad {
-    const char *text;
-    unsigned line;
-    unsigned col;
-    const char *message; /* a part of it */
-    const char *hint;    /* a part of it, NULL: any */
-};
-
-/* Two regions in line 1, then a service whose keys begin in line 4. */
-#define REGIONS "regions: {a: {minimum_healthy: 0}, b: {minimum_healthy: 0}}\n"
-#define SERVICE REGIONS "services:\n  s.example:\n"
-#define GOOD    "    minimum_healthy: 1\n    endpoints: {a: [192.0.2.1]}\n"
-
-static void fail_with(const char *text, const struct config_report *report)
-{
-    struct text out = { 0 };
-
-    config_report_print(report, &out);
-    print_error("of:\n%s\ncame %zu errors:\n%s\n", text, report->count, text_string(&out));
-    text_fini(&out);
-    fail();
-}
-
-static bool has_error(const struct config_report *report, const struct bad *bad)
-{
-    for (size_t i = 0; i < report->count; i++) {
-        const struct error *err = &report->errors[i];
-        if (err->line == bad->line && err->col == bad->col &&
-            strstr(err->message, bad->message) != NULL &&
-            (bad->hint == NULL || strstr(err->hint, bad->hint) != NULL)) {
-            return strcmp(err->path, "t.yaml") == 0;
-        }
-    }
-    return false;
-}
-
-static void expect_bad(const struct bad *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct config_report report;
-        struct model *model = NULL;
-        int rc = config_load_text(list[i].text, "t.yaml", &model, &report);
-        if (rc >= 0 || model != NULL || report.count != 1 || !has_error(&report, &list[i])) {
-            print_error("wanted t.yaml:%u:%u: %s\n", list[i].line, list[i].col, list[i].message);
-            fail_with(list[i].text, &report);
-        }
-        config_report_fini(&report);
-    }
-}
-
-static struct model *load_good(const char *text)
-{
-    struct config_report report;
-    struct model *model = NULL;
-
-    if (config_load_text(text, "t.yaml", &model, &report) != 0 || report.count != 0) {
-        fail_with(text, &report);
-    }
-    config_report_fini(&report);
-    return model;
-}
 
 static void unknown_keys_suggest_the_nearest(void **state)
 {
@@ -155,6 +90,12 @@ static void values_have_units_and_ranges(void **state)
         { "node: {threads: 0}\n", 1, 17, "1 to 64", NULL },
         { "node: {threads: many}\n", 1, 17, "'many' is not a whole number", NULL },
         { "forward: {.: {upstreams: 10.0.0.1, hedge: 100}}\n", 1, 43, "'100' has no unit", NULL },
+        { "forward: {.: {upstreams: 10.0.0.1, hedge: atuo}}\n", 1, 43, "'atuo' is not a duration",
+          NULL },
+        { "forward: {.: {upstreams: 10.0.0.1, rebinding: refused}}\n", 1, 47,
+          "unknown value 'refused'", "did you mean 'refuse'?" },
+        { "access: {in_flight: 63}\n", 1, 21, "it must be 64 to 1000000", NULL },
+        { "access: {in_flight_per_client: 0}\n", 1, 32, "it must be 1 to 1000000", NULL },
         { "guards: {minimum_regions: -1}\n", 1, 27, "'-1' is not a whole number", NULL },
         { REGIONS "guards: {minimum_regions: 3}\n", 2, 27, "there are only 2 regions", NULL },
     };
@@ -286,7 +227,19 @@ static void addresses_fit_their_use(void **state)
         { "forward: {.: {upstreams: 127.0.0.1}}\n", 1, 26, "is where this server listens", NULL },
         { "listen: 0.0.0.0:5300\nforward: {.: {upstreams: \"127.0.0.1:5300\"}}\n", 2, 26,
           "is where this server listens", NULL },
+        { "forward: {.: {upstreams: 127.0.0.1}}\n", 1, 26, "listens: 127.0.0.1:53 by default",
+          NULL },
+        { "listen: [10.9.9.9, 127.0.0.1]\nforward: {.: {upstreams: 127.0.0.1}}\n", 2, 26,
+          "127.0.0.1:53 is where this server listens: 127.0.0.1:53 at t.yaml:1:20", NULL },
+        { "listen: \"[::]:53\"\nforward: {.: {upstreams: \"::1\"}}\n", 2, 26,
+          "listens: [::]:53 at t.yaml:1:9", NULL },
         { "forward: {.: {upstreams: 0.0.0.0}}\n", 1, 26, "stands for every address", NULL },
+        { "forward: {.: {upstreams: [{address: 10.0.0.1, source: 10.0.0.2:53}]}}\n", 1, 55,
+          "without a port", NULL },
+        { "forward: {.: {upstreams: [{address: 10.0.0.1, source: \"::1\"}]}}\n", 1, 55,
+          "::1 is IPv6, but the upstream's address is IPv4", NULL },
+        { "forward: {.: {upstreams: [{address: 10.0.0.1, source: 0.0.0.0}]}}\n", 1, 55,
+          "stands for every address", NULL },
         { "zones: {corp.example: {}}\nforward: {ad.corp.example: {upstreams: 10.0.0.1}}\n", 2, 11,
           "would never be asked", "all names in corp.example itself" },
         { SERVICE GOOD "forward: {below.s.example: {upstreams: 10.0.0.1}}\n", 6, 11,
@@ -326,7 +279,6 @@ static void a_worst_case_at_the_limit_is_accepted(void **state)
 static void what_is_not_built_yet_is_refused_as_such(void **state)
 {
     static const struct bad list[] = {
-        { "cache: {size: 64MiB}\n", 1, 1, "cache is not available yet", NULL },
         { "clients: []\n", 1, 1, "clients is not available yet", NULL },
         { "notify: []\n", 1, 1, "notify is not available yet", NULL },
         { "fleet: {}\n", 1, 1, "fleet is not available yet", NULL },
@@ -342,12 +294,6 @@ static void what_is_not_built_yet_is_refused_as_such(void **state)
         { "zones: {a: {sign: {}}}\n", 1, 13, "sign is not available yet", NULL },
         { "zones: {a: {primary: {}}}\n", 1, 13, "primary is not available yet", NULL },
         { "zones: {a: {query: [any]}}\n", 1, 13, "query is not available yet", NULL },
-        { "forward: {.: {upstreams: 10.0.0.1, hedge: auto}}\n", 1, 43,
-          "'auto' is not available yet", NULL },
-        { "forward: {.: {upstreams: [{address: 10.0.0.1, tls: x}]}}\n", 1, 47,
-          "tls is not available yet", NULL },
-        { "forward: {.: {upstreams: [{address: 10.0.0.1, max_queries: 900/s}]}}\n", 1, 47,
-          "max_queries is not available yet", NULL },
         { "checks: {c: {https: {port: 443}}}\n", 1, 14, "https is not available yet", NULL },
         { "checks: {c: {tls: {port: 443}}}\n", 1, 14, "tls is not available yet", NULL },
         { "checks: {c: {icmp: {}}}\n", 1, 14, "icmp is not available yet", NULL },
@@ -367,8 +313,6 @@ static void what_is_not_built_yet_is_refused_as_such(void **state)
         { SERVICE "    minimum_healthy: 1\n"
                   "    endpoints: {a: [{address: 192.0.2.1, capacity: 2}]}\n",
           5, 42, "capacity is not available yet", NULL },
-        { SERVICE "    minimum_healthy: 1\n    endpoints: {a: [{hostname: x.example}]}\n", 5, 22,
-          "hostname is not available yet", NULL },
         { REGIONS "services:\n  \"*.example\":\n" GOOD, 3, 3, "a wildcard service is not available",
           NULL },
     };
@@ -466,10 +410,9 @@ static const char complete[] =
 static void the_complete_example_lacks_only_what_is_not_built_yet(void **state)
 {
     static const char *const words[] = {
-        "tls",    "https",   "rate_limit",    "weight",         "capacity", "hostname",
-        "answer", "sign",    "primary",       "max_queries",    "tls",      "'auto'",
-        "cache",  "clients", "removal_limit", "cascade_window", "accept",   "isolation",
-        "page",   "notify",  "fleet",
+        "tls",    "https",     "rate_limit", "weight",        "capacity",
+        "sign",   "primary",   "clients",    "removal_limit", "cascade_window",
+        "accept", "isolation", "page",       "notify",        "fleet",
     };
     struct config_report report;
     struct model *model = NULL;
@@ -509,52 +452,6 @@ static void all_errors_come_in_the_order_of_the_file(void **state)
         assert_int_equal(report.errors[i].line, lines[i]);
     }
     config_report_fini(&report);
-}
-
-static void too_many_endpoints_of_a_family_are_refused(void **state)
-{
-    struct text text = { 0 };
-    struct config_report report;
-    struct model *model = NULL;
-
-    (void)state;
-    text_put(&text, SERVICE "    minimum_healthy: 1\n    endpoints:\n      a:\n");
-    for (unsigned i = 0; i < 64; i++) {
-        text_printf(&text, "        - 192.0.2.%u\n        - 2001:db8::%x\n", i + 1, i + 1);
-    }
-    model_free(load_good(text_string(&text)));
-    text_put(&text, "        - 192.0.2.99\n");
-    assert_true(config_load_text(text_string(&text), "t.yaml", &model, &report) < 0);
-    const struct bad bad = { "", 135, 11, "more than 64 addresses of a family", NULL };
-    if (report.count != 1 || !has_error(&report, &bad)) {
-        fail_with("65 of a family", &report);
-    }
-    config_report_fini(&report);
-    text_fini(&text);
-}
-
-static void too_many_pools_are_refused(void **state)
-{
-    struct text text = { 0 };
-    struct config_report report;
-    struct model *model = NULL;
-
-    (void)state;
-    text_put(&text, "regions:\n");
-    for (unsigned i = 0; i < 65; i++) {
-        text_printf(&text, "  r%u: {minimum_healthy: 0}\n", i);
-    }
-    text_put(&text, "services:\n  s.example:\n    minimum_healthy: 1\n    endpoints:\n");
-    for (unsigned i = 0; i < 65; i++) {
-        text_printf(&text, "      r%u: 192.0.2.1\n", i);
-    }
-    assert_true(config_load_text(text_string(&text), "t.yaml", &model, &report) < 0);
-    const struct bad bad = { "", 70, 5, "more than 64 regions", NULL };
-    if (report.count != 1 || !has_error(&report, &bad)) {
-        fail_with("65 pools", &report);
-    }
-    config_report_fini(&report);
-    text_fini(&text);
 }
 
 static void errors_beyond_a_hundred_are_counted(void **state)
@@ -598,6 +495,17 @@ static void everything_has_its_documented_default(void **state)
     assert_int_equal(model->minimum_regions, 1);
     assert_int_equal(model->log_level, LOG_INFO);
     assert_int_equal(model->log_format, LOG_FORMAT_LOGFMT);
+    assert_int_equal(model->in_flight, 10000);
+    assert_int_equal(model->in_flight_per_client, 1000);
+    assert_null(model->hosts);
+    assert_true(model->cache.size_bytes == 64u * 1024 * 1024);
+    assert_int_equal(model->cache.serve_stale_s, 259200);
+    assert_int_equal(model->cache.stale_ttl_s, 30);
+    assert_int_equal(model->cache.stale_wait_ms, 300);
+    assert_true(model->cache.prefetch && model->cache.persist);
+    assert_int_equal(model->cache.min_ttl_s, 0);
+    assert_int_equal(model->cache.max_ttl_s, 86400);
+    assert_int_equal(model->cache.max_negative_ttl_s, 900);
     assert_int_equal(service->ttl_normal_s, 30);
     assert_int_equal(service->ttl_suspect_s, 5);
     assert_int_equal(service->max_addresses, 8);
@@ -723,42 +631,6 @@ static void checks_of_regions_are_read_whole(void **state)
     model_free(model);
 }
 
-static void forwarding_is_read_whole(void **state)
-{
-    struct model *model = load_good(
-        REGIONS "listen: 127.0.0.1:5300\n"
-                "access: {query: [10.0.0.0/8], recursion: [any, 192.0.2.1]}\n"
-                "forward:\n  .: {upstreams: [{region: b, address: 10.0.0.1}, 10.0.0.2:5353,"
-                " {region: public, address: 1.1.1.1}], hedge: off}\n"
-                "  Internal.Example.: {upstreams: 10.0.0.9, hedge: 50ms}\n"
-                "zones: {a.example: , b.example: {nameservers: [ns1.example, ns2.example]},"
-                " c.example: {file: c.zone}}\n");
-
-    (void)state;
-    assert_int_equal(model->forward_count, 2);
-    assert_string_equal(model->forwards[0].name, ".");
-    assert_int_equal(model->forwards[0].dname[0], 0);
-    assert_int_equal(model->forwards[0].upstream_count, 3);
-    assert_int_equal(model->forwards[0].upstreams[0].region, 1);
-    assert_int_equal(model->forwards[0].upstreams[0].address.port, 53);
-    assert_int_equal(model->forwards[0].upstreams[1].region, MODEL_NONE);
-    assert_int_equal(model->forwards[0].upstreams[1].address.port, 5353);
-    assert_int_equal(model->forwards[0].upstreams[2].region, MODEL_PUBLIC);
-    assert_false(model->forwards[0].hedge);
-    assert_string_equal(model->forwards[1].name, "internal.example");
-    assert_true(model->forwards[1].hedge);
-    assert_int_equal(model->forwards[1].hedge_ms, 50);
-    assert_false(model->query.any || model->query.loopback);
-    assert_int_equal(model->query.prefix_count, 1);
-    assert_true(model->recursion.any);
-    assert_int_equal(model->recursion.prefixes[0].bits, 32);
-    assert_int_equal(model->zone_count, 3);
-    assert_null(model->zones[0].file);
-    assert_int_equal(model->zones[1].nameserver_count, 2);
-    assert_string_equal(model->zones[2].file, "c.zone");
-    model_free(model);
-}
-
 static void relative_paths_start_from_the_folder_of_the_file(void **state)
 {
     struct config_report report;
@@ -791,15 +663,12 @@ int main(void)
         cmocka_unit_test(what_is_not_built_yet_is_refused_as_such),
         cmocka_unit_test(the_complete_example_lacks_only_what_is_not_built_yet),
         cmocka_unit_test(all_errors_come_in_the_order_of_the_file),
-        cmocka_unit_test(too_many_endpoints_of_a_family_are_refused),
-        cmocka_unit_test(too_many_pools_are_refused),
         cmocka_unit_test(errors_beyond_a_hundred_are_counted),
         cmocka_unit_test(everything_has_its_documented_default),
         cmocka_unit_test(confirmations_follow_a_slow_interval),
         cmocka_unit_test(a_service_is_read_whole),
         cmocka_unit_test(a_named_check_takes_each_service_s_name_as_its_host),
         cmocka_unit_test(checks_of_regions_are_read_whole),
-        cmocka_unit_test(forwarding_is_read_whole),
         cmocka_unit_test(relative_paths_start_from_the_folder_of_the_file),
     };
 

@@ -64,6 +64,23 @@ static void sizes_rates_and_percentages_have_a_unit(void **state)
     assert_true(config_value_percent("30", &value, &err) < 0);
 }
 
+static void a_switch_is_on_or_off(void **state)
+{
+    static const char *const bad[] = { "", "1", "yes", "y", "tru", "offf" };
+    struct error err;
+    bool on = false;
+
+    (void)state;
+    assert_true(config_value_bool("true", &on, &err) == 0 && on);
+    assert_true(config_value_bool("off", &on, &err) == 0 && !on);
+    assert_true(config_value_bool("On", &on, &err) == 0 && on);
+    assert_true(config_value_bool("FALSE", &on, &err) == 0 && !on);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(config_value_bool(bad[i], &on, &err), -22);
+        assert_true(err.message[0] != '\0' && err.hint[0] != '\0');
+    }
+}
+
 static void counts_have_none(void **state)
 {
     struct error err;
@@ -112,14 +129,50 @@ static void a_duration_is_written_as_it_is_read(void **state)
     }
 }
 
+static void sizes_and_rates_are_written_as_they_are_read(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } sizes[] = {
+        { 0, "0B" },
+        { 1, "1B" },
+        { 1024, "1KiB" },
+        { 1536, "1536B" },
+        { 64u << 20, "64MiB" },
+        { 1ull << 36, "64GiB" },
+    };
+    struct error err;
+    uint64_t value;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct text text = { 0 };
+        config_value_put_size(sizes[i].bytes, &text);
+        assert_string_equal(text_string(&text), sizes[i].text);
+        assert_int_equal(config_value_size(text_string(&text), &value, &err), 0);
+        assert_true(value == sizes[i].bytes);
+        text_fini(&text);
+    }
+    for (uint64_t rate = 0; rate < 200; rate++) {
+        struct text text = { 0 };
+        config_value_put_rate(rate, &text);
+        assert_int_equal(config_value_rate(text_string(&text), &value, &err), 0);
+        assert_true(value == rate);
+        text_fini(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(durations_have_a_unit),
         cmocka_unit_test(sizes_rates_and_percentages_have_a_unit),
+        cmocka_unit_test(a_switch_is_on_or_off),
         cmocka_unit_test(counts_have_none),
         cmocka_unit_test(a_minimum_is_a_count_or_a_percentage),
         cmocka_unit_test(a_duration_is_written_as_it_is_read),
+        cmocka_unit_test(sizes_and_rates_are_written_as_they_are_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
