@@ -24,6 +24,9 @@ static const char usage[] =
     "       leeward-region control PATH COMMAND...\n"
     "\n"
     "  --dns-port N, --http-port N, --tcp-port N   default 0: a free one\n"
+    "  --tls-dir FOLDER           serve DNS over TLS; writes ca.pem and pin there\n"
+    "  --tls-port N               default 0: a free one\n"
+    "  --tls-name NAME            in the certificates, default dns.leeward.test\n"
     "  --control PATH             Unix socket that takes commands\n"
     "  --record NAME TYPE DATA    A, AAAA, CNAME, NS, TXT or MX; may be repeated\n"
     "  --index N                  second byte of the addresses answered, 0 to 255\n"
@@ -47,6 +50,9 @@ enum option_code {
     OPT_DNS_PORT,
     OPT_HTTP_PORT,
     OPT_TCP_PORT,
+    OPT_TLS_DIR,
+    OPT_TLS_PORT,
+    OPT_TLS_NAME,
     OPT_CONTROL,
     OPT_RECORD,
     OPT_INDEX,
@@ -64,6 +70,9 @@ static const struct option names[] = {
     { "dns-port", required_argument, NULL, OPT_DNS_PORT },
     { "http-port", required_argument, NULL, OPT_HTTP_PORT },
     { "tcp-port", required_argument, NULL, OPT_TCP_PORT },
+    { "tls-dir", required_argument, NULL, OPT_TLS_DIR },
+    { "tls-port", required_argument, NULL, OPT_TLS_PORT },
+    { "tls-name", required_argument, NULL, OPT_TLS_NAME },
     { "control", required_argument, NULL, OPT_CONTROL },
     { "record", required_argument, NULL, OPT_RECORD },
     { "index", required_argument, NULL, OPT_INDEX },
@@ -84,6 +93,14 @@ static bool parse_name(const char *text, struct sim_region *region)
     return length > 0 && length < 64 &&
            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
                length;
+}
+
+/* Goes into the certificates as it is, so that nothing else can be slipped in. */
+static bool parse_tls_name(const char *text, struct sim_region *region)
+{
+    struct sim_dname name;
+    region->tls_name = text;
+    return strpbrk(text, ",:/ \n") == NULL && sim_wire_parse_dname(text, &name);
 }
 
 static bool parse_port(const char *text, uint16_t *out_port)
@@ -144,7 +161,7 @@ static bool parse_record(int argc, char **argv, struct sim_region *region)
         (void)fprintf(stderr, "leeward-region: --record needs NAME TYPE DATA\n");
         return false;
     }
-    const char *wrong = sim_data_record(&region->data, name, argv[optind], argv[optind + 1]);
+    const char *wrong = sim_data_record(&region->data, name, NULL, argv[optind], argv[optind + 1]);
     optind += 2;
     if (wrong != NULL) {
         (void)fprintf(stderr, "leeward-region: --record %s: %s\n", name, wrong);
@@ -167,6 +184,13 @@ static bool take_value(int option, const char *value, struct options *options,
         return parse_port(value, &options->ports[SIM_HTTP]);
     case OPT_TCP_PORT:
         return parse_port(value, &options->ports[SIM_TCP]);
+    case OPT_TLS_DIR:
+        region->tls_folder = value;
+        return *value != '\0';
+    case OPT_TLS_PORT:
+        return parse_port(value, &region->tls_port);
+    case OPT_TLS_NAME:
+        return parse_tls_name(value, region);
     case OPT_CONTROL:
         options->control = value;
         return *value != '\0';
@@ -231,10 +255,14 @@ static bool bind_to_parent(void)
 
 static void say_ready(const struct sim_region *region, const struct options *options)
 {
-    (void)printf("ready name=%s address=%s dns=%u http=%u tcp=%u control=%s pid=%ld\n",
+    char tls[16] = "";
+    if (region->dns.has_tls) {
+        (void)snprintf(tls, sizeof tls, " tls=%u", sim_net_port(&region->dns.tls.address));
+    }
+    (void)printf("ready name=%s address=%s dns=%u http=%u tcp=%u control=%s pid=%ld%s\n",
                  region->name, options->address_text, sim_net_port(&region->dns.address),
                  sim_net_port(&region->http.address), sim_net_port(&region->tcp.address),
-                 options->control != NULL ? options->control : "-", (long)getpid());
+                 options->control != NULL ? options->control : "-", (long)getpid(), tls);
     (void)fflush(stdout);
 }
 
@@ -264,6 +292,7 @@ static int run(int argc, char **argv)
     }
     region->data.ttl_s = 60;
     region->seed = 1;
+    region->tls_name = "dns.leeward.test";
     int rc = parse_options(argc, argv, &options, region);
     if (rc == 0 && options.with_parent && !bind_to_parent()) {
         rc = EXIT_FAILURE;
@@ -273,6 +302,7 @@ static int run(int argc, char **argv)
     }
     sim_data_fini(&region->data);
     sim_stats_reset(&region->stats);
+    sim_certs_fini(&region->dns.tls.certs);
     free(region);
     return rc;
 }

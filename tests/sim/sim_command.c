@@ -70,13 +70,19 @@ static void run_undelete(struct sim_region *region, char *rest, char *reply, siz
     }
 }
 
+/* NAME [TTL] TYPE DATA */
 static void run_record(struct sim_region *region, char *rest, char *reply, size_t size)
 {
+    uint32_t ttl_s;
     const char *name = next_word(&rest);
     const char *type = next_word(&rest);
-    const char *wrong = "record needs NAME TYPE DATA";
+    bool has_ttl = type != NULL && sim_fault_parse_number(type, UINT32_MAX, &ttl_s);
+    const char *wrong = "record needs NAME [TTL] TYPE DATA";
+    if (has_ttl) {
+        type = next_word(&rest);
+    }
     if (name != NULL && type != NULL && *rest != '\0') {
-        wrong = sim_data_record(&region->data, name, type, rest);
+        wrong = sim_data_record(&region->data, name, has_ttl ? &ttl_s : NULL, type, rest);
     }
     if (wrong != NULL) {
         say_error(reply, size, wrong);
@@ -91,19 +97,40 @@ static void run_unrecord(struct sim_region *region, char *rest, char *reply, siz
     }
 }
 
+static uint64_t asked_for(const struct sim_region *region, const struct sim_dname *name,
+                          uint16_t type)
+{
+    uint64_t by_over[SIM_OVERS];
+    sim_stats_sum(&region->stats, name, type, by_over);
+    return by_over[SIM_OVER_UDP] + by_over[SIM_OVER_TCP] + by_over[SIM_OVER_TLS];
+}
+
+/* NAME: by type; NAME TYPE: by transport. */
 static void say_name_stats(const struct sim_region *region, char *rest, char *reply, size_t size)
 {
-    static const struct sim_stats_name never = { 0 };
+    uint64_t over[SIM_OVERS];
     struct sim_dname name;
-    if (!parse_name(rest, &name, reply, size)) {
-        return;
+    uint16_t type;
+    char *word = next_word(&rest);
+    char *end = *rest != '\0' ? rest : NULL;
+    if (!sim_wire_parse_dname(word, &name)) {
+        say_error(reply, size, "a domain name is needed, and perhaps a type");
+    } else if (end == NULL) {
+        uint64_t all = asked_for(region, &name, 0);
+        uint64_t a = asked_for(region, &name, SIM_TYPE_A);
+        uint64_t aaaa = asked_for(region, &name, SIM_TYPE_AAAA);
+        (void)snprintf(reply, size,
+                       "queries=%" PRIu64 " a=%" PRIu64 " aaaa=%" PRIu64 " other=%" PRIu64, all, a,
+                       aaaa, all - a - aaaa);
+    } else if (!sim_wire_parse_type(end, &type)) {
+        say_error(reply, size, "that is no record type");
+    } else {
+        sim_stats_sum(&region->stats, &name, type, over);
+        (void)snprintf(reply, size,
+                       "queries=%" PRIu64 " udp=%" PRIu64 " tcp=%" PRIu64 " tls=%" PRIu64,
+                       over[SIM_OVER_UDP] + over[SIM_OVER_TCP] + over[SIM_OVER_TLS],
+                       over[SIM_OVER_UDP], over[SIM_OVER_TCP], over[SIM_OVER_TLS]);
     }
-    const struct sim_stats_name *seen = sim_stats_find(&region->stats, name.bytes, name.size);
-    if (seen == NULL) {
-        seen = &never;
-    }
-    (void)snprintf(reply, size, "queries=%" PRIu64 " a=%" PRIu64 " aaaa=%" PRIu64 " other=%" PRIu64,
-                   seen->a + seen->aaaa + seen->other, seen->a, seen->aaaa, seen->other);
 }
 
 static void run_stats(struct sim_region *region, char *rest, char *reply, size_t size)
@@ -120,6 +147,103 @@ static void run_stats(struct sim_region *region, char *rest, char *reply, size_t
                    stats->dropped);
 }
 
+/* What the queries carried and what came of connections. */
+static void run_counts(struct sim_region *region, char *rest, char *reply, size_t size)
+{
+    const struct sim_stats *stats = &region->stats;
+    const struct sim_stats_queries *queries = &stats->queries;
+    if (*rest != '\0') {
+        say_error(reply, size, "counts takes no argument");
+        return;
+    }
+    (void)snprintf(reply, size,
+                   "udp=%" PRIu64 " tcp=%" PRIu64 " tls=%" PRIu64 " tcp_connections=%" PRIu64
+                   " tls_connections=%" PRIu64 " tls_handshakes=%" PRIu64 " tls_resumed=%" PRIu64
+                   " tls_failed=%" PRIu64 " rd=%" PRIu64 " ad=%" PRIu64 " cd=%" PRIu64
+                   " do=%" PRIu64 " mixed_case=%" PRIu64 " edns=%" PRIu64 " ecs=%" PRIu64
+                   " cookies=%" PRIu64 " server_cookies=%" PRIu64,
+                   queries->by_over[SIM_OVER_UDP], queries->by_over[SIM_OVER_TCP],
+                   queries->by_over[SIM_OVER_TLS], stats->connections[SIM_OVER_TCP],
+                   stats->connections[SIM_OVER_TLS], stats->tls_handshakes, stats->tls_resumed,
+                   stats->tls_failed, queries->rd, queries->ad, queries->cd, queries->dnssec_ok,
+                   queries->mixed_case, queries->edns, queries->ecs, queries->cookies,
+                   queries->server_cookies);
+}
+
+static void apply_tricks(struct sim_region *region, char *reply, size_t size)
+{
+    int rc = sim_dns_apply_tricks(&region->dns);
+    if (rc != 0) {
+        (void)snprintf(reply, size, "error: dns: %s", uv_strerror(rc));
+    }
+}
+
+/* A trick for which this region lacks the means; NULL when it has them. */
+static const char *find_lack(const struct sim_region *region, const char *rest)
+{
+    char name[32] = "";
+    size_t length = strcspn(rest, " \t");
+    if (length < sizeof name) {
+        memcpy(name, rest, length);
+    }
+    enum sim_trick_kind kind = sim_trick_find(name);
+    if (kind == SIM_TRICK_WRONGADDRESS && region->dns.elsewhere < 0) {
+        return "there is no other address to answer from";
+    }
+    if (kind >= SIM_TRICK_CERTIFICATE && kind < SIM_TRICKS && !region->dns.has_tls) {
+        return "there is no port for TLS, see --tls-dir";
+    }
+    return NULL;
+}
+
+static void run_trick(struct sim_region *region, char *rest, char *reply, size_t size)
+{
+    const char *wrong = find_lack(region, rest);
+    if (wrong == NULL) {
+        wrong = sim_trick_set(&region->tricks, rest);
+    }
+    if (wrong != NULL) {
+        say_error(reply, size, wrong);
+        return;
+    }
+    apply_tricks(region, reply, size);
+}
+
+static void run_untrick(struct sim_region *region, char *rest, char *reply, size_t size)
+{
+    enum sim_trick_kind kind = sim_trick_find(rest);
+    if (strcmp(rest, "all") == 0) {
+        sim_trick_clear(&region->tricks);
+    } else if (kind == SIM_TRICKS) {
+        say_error(reply, size, "there is no such trick");
+        return;
+    } else {
+        sim_trick_off(&region->tricks, kind);
+    }
+    apply_tricks(region, reply, size);
+}
+
+static void run_tricks(struct sim_region *region, char *rest, char *reply, size_t size)
+{
+    if (*rest != '\0') {
+        say_error(reply, size, "tricks takes no argument");
+        return;
+    }
+    sim_trick_format(&region->tricks, reply, size);
+}
+
+static void run_used(struct sim_region *region, char *rest, char *reply, size_t size)
+{
+    enum sim_trick_kind kind = sim_trick_find(rest);
+    if (*rest == '\0') {
+        sim_trick_format_used(&region->tricks, reply, size);
+    } else if (kind == SIM_TRICKS) {
+        say_error(reply, size, "there is no such trick");
+    } else {
+        (void)snprintf(reply, size, "used=%" PRIu64, region->tricks.slots[kind].used);
+    }
+}
+
 static void run_reset(struct sim_region *region, char *rest, char *reply, size_t size)
 {
     if (*rest != '\0') {
@@ -127,6 +251,7 @@ static void run_reset(struct sim_region *region, char *rest, char *reply, size_t
         return;
     }
     sim_stats_reset(&region->stats);
+    sim_trick_reset(&region->tricks);
 }
 
 static void run_status(struct sim_region *region, char *rest, char *reply, size_t size)
@@ -164,10 +289,11 @@ static void run_quit(struct sim_region *region, char *rest, char *reply, size_t 
 }
 
 static const struct command commands[] = {
-    { "delete", run_delete }, { "empty", run_empty },   { "undelete", run_undelete },
-    { "record", run_record }, { "stats", run_stats },   { "unrecord", run_unrecord },
-    { "reset", run_reset },   { "status", run_status }, { "log", run_log },
-    { "quit", run_quit },
+    { "delete", run_delete }, { "empty", run_empty },       { "undelete", run_undelete },
+    { "record", run_record }, { "unrecord", run_unrecord }, { "stats", run_stats },
+    { "counts", run_counts }, { "reset", run_reset },       { "status", run_status },
+    { "trick", run_trick },   { "untrick", run_untrick },   { "tricks", run_tricks },
+    { "used", run_used },     { "log", run_log },           { "quit", run_quit },
 };
 
 /* The targets that a word means, as bits; 0 when it is no target. */
@@ -212,6 +338,9 @@ static void run_fault(struct sim_region *region, unsigned targets, char *rest, c
     if (wrong != NULL) {
         say_error(reply, size, wrong);
         return;
+    }
+    if (strcmp(name, "heal") == 0 && (targets & 1u << SIM_DNS) != 0) {
+        sim_trick_clear(&region->tricks);
     }
     for (unsigned i = 0; i < SIM_TARGETS; i++) {
         int rc = (targets & 1u << i) != 0 ? sim_region_apply(region, i) : 0;

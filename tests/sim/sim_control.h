@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <uv.h>
 
-#define SIM_CONTROL_LINE 1024
+#define SIM_CONTROL_LINE 2048
 
 struct sim_region;
 struct sim_control_client;

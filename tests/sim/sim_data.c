@@ -3,9 +3,9 @@
 #include "sim_fault.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define CNAME_HOPS 8
 
@@ -13,6 +13,8 @@ struct sim_record {
     struct sim_record *next;
     struct sim_dname owner;
     uint16_t type;
+    bool has_ttl; /* its own */
+    uint32_t ttl_s;
     size_t size;
     uint8_t data[512];
 };
@@ -47,7 +49,7 @@ static void put_soa(const struct sim_data *data, enum sim_section section,
     sim_wire_put32(packet, 7200);       /* refresh */
     sim_wire_put32(packet, 900);        /* retry */
     sim_wire_put32(packet, 1209600);    /* expire */
-    sim_wire_put32(packet, data->ttl_s);
+    sim_wire_put32(packet, data->has_minimum ? data->minimum_s : data->ttl_s);
     sim_wire_end(packet, mark);
 }
 
@@ -56,7 +58,9 @@ void sim_data_deny(const struct sim_data *data, const struct sim_dname *name, ui
 {
     struct sim_dname apex = apex_of(name);
     packet->rcode = rcode;
-    put_soa(data, SIM_AUTHORITY, &apex, packet);
+    if (!data->no_soa) {
+        put_soa(data, SIM_AUTHORITY, &apex, packet);
+    }
 }
 
 static void put_data(const struct sim_data *data, const struct sim_dname *name, uint16_t type,
@@ -64,6 +68,16 @@ static void put_data(const struct sim_data *data, const struct sim_dname *name, 
 {
     size_t mark = sim_wire_begin(packet, SIM_ANSWER, name, type, data->ttl_s);
     sim_wire_put(packet, bytes, size);
+    sim_wire_end(packet, mark);
+}
+
+static void put_record(const struct sim_data *data, const struct sim_record *record,
+                       struct sim_packet *packet)
+{
+    bool own = record->has_ttl && !data->one_ttl;
+    size_t mark = sim_wire_begin(packet, SIM_ANSWER, &record->owner, record->type,
+                                 own ? record->ttl_s : data->ttl_s);
+    sim_wire_put(packet, record->data, record->size);
     sim_wire_end(packet, mark);
 }
 
@@ -173,7 +187,7 @@ static bool put_records(const struct sim_data *data, const struct sim_dname *nam
     bool any = false;
     for (const struct sim_record *r = data->records; r != NULL; r = r->next) {
         if (sim_wire_same(&r->owner, name) && (type == SIM_TYPE_ANY || r->type == type)) {
-            put_data(data, name, r->type, r->data, r->size, packet);
+            put_record(data, r, packet);
             any = true;
         }
     }
@@ -223,7 +237,7 @@ static const struct sim_record *answer_step(const struct sim_data *data,
         sim_data_deny(data, name, SIM_RCODE_NOERROR, packet);
         return NULL;
     }
-    put_data(data, name, SIM_TYPE_CNAME, alias->data, alias->size, packet);
+    put_record(data, alias, packet);
     return alias;
 }
 
@@ -252,25 +266,6 @@ void sim_data_answer_wrong(const struct sim_data *data, const struct sim_dname *
     } else {
         sim_data_answer(data, name, type, packet);
     }
-}
-
-void sim_data_poison(const struct sim_data *data, struct sim_packet *packet)
-{
-    static const uint8_t address[4] = { 192, 0, 2, 66 };
-    struct sim_dname victim;
-    struct sim_dname attacker;
-    (void)sim_wire_parse_dname("www.bank.example", &victim);
-    (void)sim_wire_parse_dname("ns.attacker.example", &attacker);
-    if (packet->counts[SIM_AUTHORITY] == 0) {
-        put_data(data, &victim, SIM_TYPE_A, address, sizeof address, packet);
-    }
-    struct sim_dname parent = apex_of(&victim);
-    size_t mark = sim_wire_begin(packet, SIM_AUTHORITY, &parent, SIM_TYPE_NS, data->ttl_s);
-    sim_wire_put_dname(packet, &attacker);
-    sim_wire_end(packet, mark);
-    mark = sim_wire_begin(packet, SIM_ADDITIONAL, &attacker, SIM_TYPE_A, data->ttl_s);
-    sim_wire_put(packet, address, sizeof address);
-    sim_wire_end(packet, mark);
 }
 
 static bool parse_name_data(struct sim_record *record, const char *text, size_t at)
@@ -313,6 +308,39 @@ static bool parse_txt(struct sim_record *record, const char *text)
     return true;
 }
 
+/* "PRIORITY WEIGHT PORT TARGET", RFC 2782 */
+static bool parse_srv(struct sim_record *record, const char *text)
+{
+    char target[256];
+    unsigned numbers[3];
+    if (sscanf(text, "%5u %5u %5u %255s", &numbers[0], &numbers[1], &numbers[2], target) != 4) {
+        return false;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        if (numbers[i] > 65535) {
+            return false;
+        }
+        record->data[2 * i] = (uint8_t)(numbers[i] >> 8);
+        record->data[2 * i + 1] = (uint8_t)(numbers[i] & 0xff);
+    }
+    return parse_name_data(record, target, 6);
+}
+
+static bool parse_hex(struct sim_record *record, const char *text)
+{
+    size_t digits = strlen(text);
+    if (digits % 2 != 0 || digits / 2 > sizeof record->data ||
+        strspn(text, "0123456789abcdefABCDEF") != digits) {
+        return false;
+    }
+    for (size_t i = 0; i < digits / 2; i++) {
+        char pair[3] = { text[2 * i], text[2 * i + 1], '\0' };
+        record->data[i] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    record->size = digits / 2;
+    return true;
+}
+
 static bool parse_data(struct sim_record *record, const char *text)
 {
     switch (record->type) {
@@ -326,27 +354,15 @@ static bool parse_data(struct sim_record *record, const char *text)
         return parse_txt(record, text);
     case SIM_TYPE_MX:
         return parse_mx(record, text);
-    default:
+    case SIM_TYPE_SRV:
+        return parse_srv(record, text);
+    case SIM_TYPE_CNAME:
+    case SIM_TYPE_NS:
+    case SIM_TYPE_PTR:
         return parse_name_data(record, text, 0);
+    default:
+        return parse_hex(record, text);
     }
-}
-
-static bool parse_type(const char *text, uint16_t *out_type)
-{
-    static const struct {
-        const char *name;
-        uint16_t type;
-    } types[] = {
-        { "A", SIM_TYPE_A },   { "AAAA", SIM_TYPE_AAAA }, { "CNAME", SIM_TYPE_CNAME },
-        { "NS", SIM_TYPE_NS }, { "TXT", SIM_TYPE_TXT },   { "MX", SIM_TYPE_MX },
-    };
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (strcasecmp(text, types[i].name) == 0) {
-            *out_type = types[i].type;
-            return true;
-        }
-    }
-    return false;
 }
 
 static const char *record_parse(struct sim_record *record, const char *name, const char *type,
@@ -355,8 +371,8 @@ static const char *record_parse(struct sim_record *record, const char *name, con
     if (!sim_wire_parse_dname(name, &record->owner)) {
         return "that is not a domain name";
     }
-    if (!parse_type(type, &record->type)) {
-        return "the type must be A, AAAA, CNAME, NS, TXT or MX";
+    if (!sim_wire_parse_type(type, &record->type)) {
+        return "the type must be A, AAAA, CNAME, NS, PTR, TXT, MX, SRV or TYPEn";
     }
     return parse_data(record, text) ? NULL : "the data does not fit the type";
 }
@@ -372,8 +388,8 @@ static void record_append(struct sim_data *data, struct sim_record *record)
     data->count++;
 }
 
-const char *sim_data_record(struct sim_data *data, const char *name, const char *type,
-                            const char *text)
+const char *sim_data_record(struct sim_data *data, const char *name, const uint32_t *ttl_s,
+                            const char *type, const char *text)
 {
     if (data->count >= SIM_DATA_MAX) {
         return "there is no room for more records";
@@ -387,6 +403,8 @@ const char *sim_data_record(struct sim_data *data, const char *name, const char 
         free(record);
         return wrong;
     }
+    record->has_ttl = ttl_s != NULL;
+    record->ttl_s = ttl_s != NULL ? *ttl_s : 0;
     record_append(data, record);
     return NULL;
 }

@@ -17,6 +17,10 @@ struct sim_data {
     const char *region; /* its name, for TXT; not owned */
     uint8_t index;      /* second byte of its addresses */
     uint32_t ttl_s;
+    bool one_ttl;       /* ttl_s is that of records with their own, too */
+    bool has_minimum;   /* minimum_s is that of the SOA, else ttl_s was meant */
+    bool no_soa;        /* negative answers lack it */
+    uint32_t minimum_s; /* RFC 2308, section 4 */
     unsigned count;
     struct sim_record *records;
     struct sim_mark *marks;
@@ -34,15 +38,13 @@ void sim_data_answer_wrong(const struct sim_data *data, const struct sim_dname *
 void sim_data_deny(const struct sim_data *data, const struct sim_dname *name, uint16_t rcode,
                    struct sim_packet *packet);
 
-/* Add records to a complete positive or negative answer that nobody asked for. */
-void sim_data_poison(const struct sim_data *data, struct sim_packet *packet);
-
 /*
- * Add a record given as text. TYPE is A, AAAA, CNAME, NS, TXT or MX.
- * Returns NULL or a sentence on what is wrong.
+ * Add a record given as text; `ttl_s` NULL means that of all. TYPE is A,
+ * AAAA, CNAME, NS, PTR, TXT, MX, SRV or TYPEn with its data in hexadecimal
+ * digits. Returns NULL or a sentence on what is wrong.
  */
-const char *sim_data_record(struct sim_data *data, const char *name, const char *type,
-                            const char *text);
+const char *sim_data_record(struct sim_data *data, const char *name, const uint32_t *ttl_s,
+                            const char *type, const char *text);
 
 /* Remove the records of `name`; false when there were none. */
 bool sim_data_unrecord(struct sim_data *data, const struct sim_dname *name);

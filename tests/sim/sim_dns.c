@@ -2,135 +2,23 @@
 
 #include "sim_net.h"
 #include "sim_region.h"
+#include "sim_stream.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define DATAGRAMS_PER_TURN 64
-#define TCP_LIMIT          65535
-#define GARBAGE_MAX        512
 
 struct datagram {
     struct sim_dns *dns;
-    bool stray;
+    int fd;
     struct sockaddr_storage peer;
     size_t size;
     uint8_t bytes[];
 };
-
-static struct sim_fault *fault_of(struct sim_dns *dns)
-{
-    return &dns->region->faults[SIM_DNS];
-}
-
-static uint32_t delay_ms(struct sim_dns *dns)
-{
-    return dns->region->delay_ms + fault_of(dns)->slow_ms;
-}
-
-static void note(struct sim_dns *dns, const struct sim_query *query, bool over_tcp)
-{
-    char name[256] = "?";
-    if (query->question_size > 0) {
-        sim_stats_count(&dns->region->stats, query->qname.bytes, query->qname.size, query->type);
-    }
-    if (dns->region->log) {
-        sim_wire_format_dname(&query->qname, name);
-        sim_region_log(dns->region, "dns query transport=%s name=%s type=%u",
-                       over_tcp ? "tcp" : "udp", name, query->type);
-    }
-}
-
-/* Turn the query into another one, which is then answered honestly. */
-static void change_question(struct sim_query *query)
-{
-    (void)sim_wire_parse_dname("wrong.question.invalid", &query->qname);
-    memcpy(query->question, query->qname.bytes, query->qname.size);
-    uint8_t *end = query->question + query->qname.size;
-    end[0] = (uint8_t)(query->type >> 8);
-    end[1] = (uint8_t)(query->type & 0xff);
-    end[2] = 0;
-    end[3] = 1;
-    query->question_size = query->qname.size + 4;
-}
-
-static void put_answer(struct sim_dns *dns, const struct sim_query *query)
-{
-    const struct sim_data *data = &dns->region->data;
-    const struct sim_fault *fault = fault_of(dns);
-    switch (fault->mode) {
-    case SIM_SERVFAIL:
-        dns->packet.rcode = SIM_RCODE_SERVFAIL;
-        break;
-    case SIM_REFUSED:
-        dns->packet.rcode = SIM_RCODE_REFUSED;
-        break;
-    case SIM_NXDOMAIN:
-        sim_data_deny(data, &query->qname, SIM_RCODE_NXDOMAIN, &dns->packet);
-        break;
-    case SIM_NODATA:
-        sim_data_deny(data, &query->qname, SIM_RCODE_NOERROR, &dns->packet);
-        break;
-    case SIM_WRONG:
-        sim_data_answer_wrong(data, &query->qname, query->type, &fault->wrong4, &fault->wrong6,
-                              &dns->packet);
-        break;
-    default:
-        sim_data_answer(data, &query->qname, query->type, &dns->packet);
-        break;
-    }
-    if (fault->mode == SIM_POISON) {
-        sim_data_poison(data, &dns->packet);
-    }
-}
-
-static size_t udp_limit(const struct sim_query *query)
-{
-    return query->udp_size < SIM_EDNS_SIZE ? query->udp_size : SIM_EDNS_SIZE;
-}
-
-static void build(struct sim_dns *dns, struct sim_query *query, uint16_t rcode, bool over_tcp)
-{
-    enum sim_mode mode = fault_of(dns)->mode;
-    if (mode == SIM_WRONGQUESTION && rcode == SIM_RCODE_NOERROR) {
-        change_question(query);
-    }
-    if (mode == SIM_WRONGID) {
-        query->id ^= 0x5555;
-    }
-    sim_wire_start(&dns->packet, query);
-    if (rcode == SIM_RCODE_NOERROR) {
-        put_answer(dns, query);
-    } else {
-        dns->packet.rcode = rcode;
-    }
-    sim_wire_finish(&dns->packet, query, over_tcp ? TCP_LIMIT : udp_limit(query),
-                    mode == SIM_TRUNCATE && !over_tcp);
-}
-
-/* Build the reply to one message in dns->packet; false when it gets none. */
-static bool reply(struct sim_dns *dns, const uint8_t *bytes, size_t size, bool over_tcp)
-{
-    struct sim_fault *fault = fault_of(dns);
-    struct sim_stats *stats = &dns->region->stats;
-    struct sim_query query;
-    stats->dns_queries++;
-    stats->dns_tcp += over_tcp ? 1 : 0;
-    int rcode = sim_wire_parse(bytes, size, &query);
-    note(dns, &query, over_tcp);
-    if (rcode < 0 || dns->reach != SIM_OPEN || fault->mode == SIM_HANG || sim_fault_loses(fault)) {
-        stats->dropped++;
-        return false;
-    }
-    if (fault->mode == SIM_GARBAGE) {
-        dns->packet.size = sim_fault_garbage(fault, dns->packet.bytes, GARBAGE_MAX);
-    } else {
-        build(dns, &query, (uint16_t)rcode, over_tcp);
-    }
-    return true;
-}
 
 /* Sends only while the resolver is reachable: a dead one has no late answers. */
 static void fire(void *data)
@@ -138,25 +26,52 @@ static void fire(void *data)
     const struct datagram *datagram = data;
     const struct sim_dns *dns = datagram->dns;
     if (dns->reach == SIM_OPEN) {
-        (void)sendto(datagram->stray ? dns->stray : dns->udp, datagram->bytes, datagram->size, 0,
+        (void)sendto(datagram->fd, datagram->bytes, datagram->size, 0,
                      (const struct sockaddr *)&datagram->peer, sim_net_size(&datagram->peer));
     }
 }
 
-static void send_datagram(struct sim_dns *dns, const struct sockaddr_storage *peer)
+static int socket_of(const struct sim_dns *dns, enum sim_source source)
 {
-    struct datagram *datagram = malloc(sizeof *datagram + dns->packet.size);
+    if (source == SIM_SOURCE_ADDRESS) {
+        return dns->elsewhere;
+    }
+    return source == SIM_SOURCE_PORT ? dns->stray : dns->udp;
+}
+
+static void send_datagram(struct sim_dns *dns, const struct sockaddr_storage *peer,
+                          const struct sim_part *part, const uint16_t *id)
+{
+    size_t size = part->packet->size;
+    struct datagram *datagram = malloc(sizeof *datagram + size);
     if (datagram == NULL) {
         dns->region->stats.dropped++;
         return;
     }
     datagram->dns = dns;
-    datagram->stray = fault_of(dns)->mode == SIM_WRONGSOURCE;
+    datagram->fd = socket_of(dns, part->source);
     datagram->peer = *peer;
-    datagram->size = dns->packet.size;
-    memcpy(datagram->bytes, dns->packet.bytes, dns->packet.size);
-    if (!sim_later_do(&dns->region->later, delay_ms(dns), fire, datagram)) {
+    datagram->size = size;
+    memcpy(datagram->bytes, part->packet->bytes, size);
+    if (id != NULL) {
+        datagram->bytes[0] = (uint8_t)(*id >> 8);
+        datagram->bytes[1] = (uint8_t)(*id & 0xff);
+    }
+    if (!sim_later_do(&dns->region->later, part->delay_ms, fire, datagram)) {
         dns->region->stats.dropped++;
+    }
+}
+
+static void send_part(struct sim_dns *dns, const struct sockaddr_storage *peer,
+                      const struct sim_part *part)
+{
+    if (part->guesses == 0) {
+        send_datagram(dns, peer, part, NULL);
+        return;
+    }
+    for (uint32_t i = 0; i < part->guesses; i++) {
+        uint16_t id = (uint16_t)(dns->answer.query.id + 1 + i);
+        send_datagram(dns, peer, part, &id);
     }
 }
 
@@ -174,36 +89,28 @@ static void on_udp(uv_poll_t *poll, int status, int events)
         if (size < 0) {
             return;
         }
-        if (reply(dns, bytes, (size_t)size, false)) {
-            send_datagram(dns, &peer);
+        sim_answer_make(&dns->answer, bytes, (size_t)size, SIM_OVER_UDP, &peer);
+        for (unsigned part = 0; part < dns->answer.part_count; part++) {
+            send_part(dns, &peer, &dns->answer.parts[part]);
         }
     }
 }
 
-/* Messages over TCP carry their length in front. RFC 1035, section 4.2.2 */
-static void send_framed(struct sim_dns *dns, struct sim_conn *conn)
+static void on_tcp_open(struct sim_conn *conn)
 {
-    uint8_t frame[2 + SIM_PACKET_MAX];
-    frame[0] = (uint8_t)(dns->packet.size >> 8);
-    frame[1] = (uint8_t)(dns->packet.size & 0xff);
-    memcpy(frame + 2, dns->packet.bytes, dns->packet.size);
-    sim_listen_send(conn, delay_ms(dns), frame, 2 + dns->packet.size, false, false);
+    (void)sim_stream_open(conn->listen->owner, conn, SIM_OVER_TCP);
 }
 
 static void on_tcp_bytes(struct sim_conn *conn)
 {
-    struct sim_dns *dns = conn->listen->owner;
-    while (!conn->closing && conn->input_size >= 2) {
-        size_t size = (size_t)conn->input[0] << 8 | conn->input[1];
-        if (conn->input_size < 2 + size) {
-            return;
-        }
-        bool answered = reply(dns, conn->input + 2, size, true);
-        sim_listen_take(conn, 2 + size);
-        if (answered) {
-            send_framed(dns, conn);
-        }
+    while (!conn->closing && conn->input_size > 0) {
+        sim_listen_take(conn, sim_stream_take(conn->attached, conn->input, conn->input_size));
     }
+}
+
+static void on_tcp_close(struct sim_conn *conn)
+{
+    sim_stream_free(conn->attached);
 }
 
 /* A second socket at the same address, with another port. */
@@ -214,6 +121,22 @@ static int open_stray(const struct sockaddr_storage *address)
     return sim_net_bind(&other, SOCK_DGRAM);
 }
 
+/* The same port at another address, 127.*.x.y for 127.0.x.y; -1 when there is none. */
+static int open_elsewhere(const struct sockaddr_storage *address)
+{
+    struct sockaddr_storage other = *address;
+    if (other.ss_family != AF_INET) {
+        return -1;
+    }
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&other;
+    if (ntohl(v4->sin_addr.s_addr) >> 24 != IN_LOOPBACKNET) {
+        return -1;
+    }
+    v4->sin_addr.s_addr ^= htonl(0x00ff0000);
+    int fd = sim_net_bind(&other, SOCK_DGRAM);
+    return fd < 0 ? -1 : fd;
+}
+
 static int start_polling(struct sim_dns *dns)
 {
     int rc = uv_poll_init(dns->region->later.loop, &dns->poll, dns->udp);
@@ -221,25 +144,32 @@ static int start_polling(struct sim_dns *dns)
     return rc != 0 ? rc : uv_poll_start(&dns->poll, UV_READABLE, on_udp);
 }
 
+static int start_streams(struct sim_dns *dns, int tcp)
+{
+    struct sim_region *region = dns->region;
+    dns->tcp.owner = dns;
+    dns->tcp.on_open = on_tcp_open;
+    dns->tcp.on_bytes = on_tcp_bytes;
+    dns->tcp.on_close = on_tcp_close;
+    return sim_listen_start(&dns->tcp, &region->later, tcp);
+}
+
 int sim_dns_start(struct sim_dns *dns, struct sim_region *region,
                   const struct sockaddr_storage *address)
 {
     int tcp;
     dns->region = region;
+    dns->answer.region = region;
     dns->address = *address;
     dns->reach = SIM_OPEN;
     int rc = sim_net_bind_pair(&dns->address, &dns->udp, &tcp);
     if (rc != 0) {
         return rc;
     }
+    dns->elsewhere = open_elsewhere(&dns->address);
     dns->stray = open_stray(address);
     rc = dns->stray < 0 ? dns->stray : start_polling(dns);
-    if (rc != 0) {
-        return rc;
-    }
-    dns->tcp.owner = dns;
-    dns->tcp.on_bytes = on_tcp_bytes;
-    return sim_listen_start(&dns->tcp, &region->later, tcp);
+    return rc != 0 ? rc : start_streams(dns, tcp);
 }
 
 /*
@@ -255,6 +185,29 @@ static int udp_set_refusing(struct sim_dns *dns, bool refusing)
     return connect(dns->udp, peer, size) == 0 ? 0 : -errno;
 }
 
+/* What the tricks make of a listening socket while the resolver is reachable. */
+static enum sim_reach stream_reach(const struct sim_dns *dns, enum sim_over over)
+{
+    struct sim_asked asked = { .over = over };
+    const struct sim_tricks *tricks = &dns->region->tricks;
+    if (dns->reach != SIM_OPEN) {
+        return dns->reach;
+    }
+    if (sim_trick_fits(tricks, SIM_TRICK_REFUSE, &asked)) {
+        return SIM_REFUSING;
+    }
+    return sim_trick_fits(tricks, SIM_TRICK_NOCONNECT, &asked) ? SIM_SILENT : SIM_OPEN;
+}
+
+int sim_dns_apply_tricks(struct sim_dns *dns)
+{
+    int rc = sim_listen_set_reach(&dns->tcp, stream_reach(dns, SIM_OVER_TCP));
+    if (rc == 0 && dns->has_tls) {
+        rc = sim_listen_set_reach(&dns->tls.listen, stream_reach(dns, SIM_OVER_TLS));
+    }
+    return rc;
+}
+
 int sim_dns_set_reach(struct sim_dns *dns, enum sim_reach reach)
 {
     int rc = 0;
@@ -263,7 +216,7 @@ int sim_dns_set_reach(struct sim_dns *dns, enum sim_reach reach)
     }
     if (rc == 0) {
         dns->reach = reach;
-        rc = sim_listen_set_reach(&dns->tcp, reach);
+        rc = sim_dns_apply_tricks(dns);
     }
     return rc;
 }
@@ -273,10 +226,16 @@ static void on_poll_closed(uv_handle_t *handle)
     const struct sim_dns *dns = handle->data;
     close(dns->udp);
     close(dns->stray);
+    if (dns->elsewhere >= 0) {
+        close(dns->elsewhere);
+    }
 }
 
 void sim_dns_close(struct sim_dns *dns)
 {
     uv_close((uv_handle_t *)&dns->poll, on_poll_closed);
     sim_listen_close(&dns->tcp);
+    if (dns->has_tls) {
+        sim_tls_close(&dns->tls);
+    }
 }

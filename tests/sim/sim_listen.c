@@ -32,7 +32,11 @@ struct pending {
 
 static void on_conn_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct sim_conn *conn = handle->data;
+    if (conn->listen->on_close != NULL) {
+        conn->listen->on_close(conn);
+    }
+    free(conn);
 }
 
 static void conn_unlink(struct sim_conn *conn)
@@ -51,7 +55,7 @@ static void conn_unlink(struct sim_conn *conn)
     server->count--;
 }
 
-static void conn_close(struct sim_conn *conn, bool reset)
+void sim_listen_drop(struct sim_conn *conn, bool reset)
 {
     if (conn->closing) {
         return;
@@ -79,7 +83,7 @@ static void conn_deliver(struct sim_conn *conn)
         conn->listen->on_bytes(conn);
     }
     if (!conn->closing && conn->input_size == sizeof conn->input) {
-        conn_close(conn, true); /* more than any request may have */
+        sim_listen_drop(conn, true); /* more than any request may have */
     }
 }
 
@@ -88,7 +92,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     struct sim_conn *conn = stream->data;
     (void)buf;
     if (size < 0) {
-        conn_close(conn, false);
+        sim_listen_drop(conn, false);
         return;
     }
     conn->input_size += (size_t)size;
@@ -121,31 +125,33 @@ static void on_written(uv_write_t *request, int status)
     }
     free(outgoing);
     if (status != 0) {
-        conn_close(conn, false);
+        sim_listen_drop(conn, false);
     }
 }
 
-static void conn_write(struct sim_conn *conn, const void *bytes, size_t size, bool end)
+void sim_listen_write(struct sim_conn *conn, const void *bytes, size_t size, bool end)
 {
     struct outgoing *outgoing = malloc(sizeof *outgoing + size);
     if (outgoing == NULL ||
         uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) > UNSENT_MAX) {
         free(outgoing);
-        conn_close(conn, true);
+        sim_listen_drop(conn, true);
         return;
     }
-    memcpy(outgoing->bytes, bytes, size);
+    if (size > 0) {
+        memcpy(outgoing->bytes, bytes, size);
+    }
     outgoing->end = end;
     outgoing->request.data = outgoing;
     conn->ending = conn->ending || end;
     uv_buf_t buf = uv_buf_init(outgoing->bytes, (unsigned)size);
     if (uv_write(&outgoing->request, (uv_stream_t *)&conn->tcp, &buf, 1, on_written) != 0) {
         free(outgoing);
-        conn_close(conn, true);
+        sim_listen_drop(conn, true);
     }
 }
 
-static struct sim_conn *find_conn(struct sim_listen *server, uint64_t id)
+struct sim_conn *sim_listen_find(struct sim_listen *server, uint64_t id)
 {
     struct sim_conn *conn = server->newest;
     while (conn != NULL && conn->id != id) {
@@ -157,7 +163,7 @@ static struct sim_conn *find_conn(struct sim_listen *server, uint64_t id)
 static void fire(void *data)
 {
     struct pending *pending = data;
-    struct sim_conn *conn = find_conn(pending->listen, pending->conn_id);
+    struct sim_conn *conn = sim_listen_find(pending->listen, pending->conn_id);
     if (conn == NULL) {
         return;
     }
@@ -168,8 +174,13 @@ static void fire(void *data)
         conn->mute = true;
         return;
     }
-    if (!conn->ending) {
-        conn_write(conn, pending->bytes, pending->size, pending->end);
+    if (conn->ending) {
+        return;
+    }
+    if (pending->listen->on_send != NULL) {
+        pending->listen->on_send(conn, pending->bytes, pending->size, pending->end);
+    } else {
+        sim_listen_write(conn, pending->bytes, pending->size, pending->end);
     }
 }
 
@@ -178,7 +189,7 @@ static void fire_and_go_on(void *data)
 {
     struct pending *pending = data;
     fire(data);
-    struct sim_conn *conn = find_conn(pending->listen, pending->conn_id);
+    struct sim_conn *conn = sim_listen_find(pending->listen, pending->conn_id);
     if (conn != NULL) {
         conn_deliver(conn);
     }
@@ -189,7 +200,7 @@ void sim_listen_send(struct sim_conn *conn, uint32_t delay_ms, const void *bytes
 {
     struct pending *pending = malloc(sizeof *pending + size);
     if (pending == NULL) {
-        conn_close(conn, true);
+        sim_listen_drop(conn, true);
         return;
     }
     pending->listen = conn->listen;
@@ -197,7 +208,9 @@ void sim_listen_send(struct sim_conn *conn, uint32_t delay_ms, const void *bytes
     pending->end = end;
     pending->exclusive = exclusive;
     pending->size = size;
-    memcpy(pending->bytes, bytes, size);
+    if (size > 0) {
+        memcpy(pending->bytes, bytes, size);
+    }
     conn->busy = exclusive;
     /* Without a delay the caller is the one reading; it goes on by itself. */
     if (!sim_later_do(conn->listen->later, delay_ms, delay_ms > 0 ? fire_and_go_on : fire,
@@ -221,10 +234,10 @@ static void conn_link(struct sim_listen *server, struct sim_conn *conn)
     server->count++;
 }
 
-static void conn_start(struct sim_listen *server, int fd)
+static void conn_start(struct sim_listen *server, int fd, const struct sockaddr_storage *peer)
 {
     if (server->count >= SIM_LISTEN_CONNS) {
-        conn_close(server->oldest, true);
+        sim_listen_drop(server->oldest, true);
     }
     struct sim_conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL || uv_tcp_init(server->later->loop, &conn->tcp) != 0) {
@@ -233,15 +246,16 @@ static void conn_start(struct sim_listen *server, int fd)
         return;
     }
     conn->tcp.data = conn;
+    conn->peer = *peer;
     conn_link(server, conn);
     if (uv_tcp_open(&conn->tcp, fd) != 0) {
         close(fd);
-        conn_close(conn, false);
+        sim_listen_drop(conn, false);
         return;
     }
     uv_tcp_nodelay(&conn->tcp, 1);
     if (uv_read_start((uv_stream_t *)&conn->tcp, on_room, on_read) != 0) {
-        conn_close(conn, false);
+        sim_listen_drop(conn, false);
     } else if (server->on_open != NULL) {
         server->on_open(conn);
     }
@@ -270,10 +284,10 @@ static bool accept_some(struct sim_listen *server)
         if (fd >= 0 && is_filler(server, &peer)) {
             close(fd);
         } else if (fd >= 0) {
-            conn_start(server, fd);
+            conn_start(server, fd, &peer);
         } else if (errno == EMFILE || errno == ENFILE) {
             if (server->oldest != NULL) {
-                conn_close(server->oldest, true);
+                sim_listen_drop(server->oldest, true);
             }
             return false;
         } else if (errno != ECONNABORTED && errno != EINTR) {
@@ -365,7 +379,7 @@ static int become_refusing(struct sim_listen *server)
 {
     uv_poll_stop(&server->poll);
     while (server->newest != NULL) {
-        conn_close(server->newest, true);
+        sim_listen_drop(server->newest, true);
     }
     /* Ends the listening, keeps the port: it was bound by number. */
     int rc = shutdown(server->fd, SHUT_RDWR) == 0 ? 0 : -errno;
@@ -420,7 +434,7 @@ static void on_poll_closed(uv_handle_t *handle)
 void sim_listen_close(struct sim_listen *server)
 {
     while (server->newest != NULL) {
-        conn_close(server->newest, false);
+        sim_listen_drop(server->newest, false);
     }
     uv_close((uv_handle_t *)&server->poll, on_poll_closed);
 }

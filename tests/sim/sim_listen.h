@@ -26,10 +26,12 @@ struct sim_conn {
     struct sim_conn *next; /* towards the older */
     struct sim_conn *previous;
     uint64_t id;
+    struct sockaddr_storage peer;
     bool closing;
-    bool busy;   /* an answer is on its way; on_bytes waits for it */
-    bool mute;   /* something was swallowed: nothing is answered any more */
-    bool ending; /* our side has said all, the peer's goodbye is awaited */
+    bool busy;      /* an answer is on its way; on_bytes waits for it */
+    bool mute;      /* something was swallowed: nothing is answered any more */
+    bool ending;    /* our side has said all, the peer's goodbye is awaited */
+    void *attached; /* the owner's, freed in on_close */
     size_t input_size;
     uint8_t input[SIM_LISTEN_INPUT];
 };
@@ -48,6 +50,13 @@ struct sim_listen {
     void *owner;
     void (*on_open)(struct sim_conn *);  /* may be NULL */
     void (*on_bytes)(struct sim_conn *); /* takes with sim_listen_take */
+    void (*on_close)(struct sim_conn *); /* may be NULL; the last that is heard of it */
+
+    /*
+     * May be NULL. Gets what sim_listen_send was given, when its time has
+     * come, and writes something in its place with sim_listen_write.
+     */
+    void (*on_send)(struct sim_conn *, const void *bytes, size_t size, bool end);
 };
 
 /*
@@ -74,6 +83,15 @@ void sim_listen_take(struct sim_conn *conn, size_t size);
  */
 void sim_listen_send(struct sim_conn *conn, uint32_t delay_ms, const void *bytes, size_t size,
                      bool end, bool exclusive);
+
+/* Write bytes, which are copied, at once; then end the connection if `end`. */
+void sim_listen_write(struct sim_conn *conn, const void *bytes, size_t size, bool end);
+
+/* The open connection with that id, or NULL. */
+struct sim_conn *sim_listen_find(struct sim_listen *server, uint64_t id);
+
+/* Close a connection, with a RST if `reset`. It is freed when the loop next turns. */
+void sim_listen_drop(struct sim_conn *conn, bool reset);
 
 /* Close everything; the handles end when the loop next turns. */
 void sim_listen_close(struct sim_listen *server);

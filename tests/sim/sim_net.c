@@ -24,6 +24,15 @@ bool sim_net_parse(const char *text, struct sockaddr_storage *out_address)
     return true;
 }
 
+void sim_net_format(const struct sockaddr_storage *address, char *text)
+{
+    const void *bytes = &((const struct sockaddr_in *)address)->sin_addr;
+    if (address->ss_family == AF_INET6) {
+        bytes = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    }
+    (void)inet_ntop(address->ss_family, bytes, text, INET6_ADDRSTRLEN);
+}
+
 socklen_t sim_net_size(const struct sockaddr_storage *address)
 {
     return address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);

@@ -13,6 +13,9 @@
 /* Parse an IPv4 or IPv6 address without port; false when it is neither. */
 bool sim_net_parse(const char *text, struct sockaddr_storage *out_address);
 
+/* Write an address without its port; `text` holds INET6_ADDRSTRLEN bytes. */
+void sim_net_format(const struct sockaddr_storage *address, char *text);
+
 /* The size the kernel wants for this address's family. */
 socklen_t sim_net_size(const struct sockaddr_storage *address);
 

@@ -83,6 +83,24 @@ static int start_handles(struct sim_region *region, uv_loop_t *loop)
     return 0;
 }
 
+/* A certificate names the address without its port. */
+static int start_tls(struct sim_region *region, const struct sockaddr_storage *address)
+{
+    struct sim_tls *tls = &region->dns.tls;
+    struct sockaddr_storage at = *address;
+    char text[INET6_ADDRSTRLEN];
+    sim_net_format(address, text);
+    const char *wrong = sim_certs_init(&tls->certs, region->tls_folder, region->tls_name, text);
+    if (wrong != NULL) {
+        (void)fprintf(stderr, "%s: tls: %s\n", region->name, wrong);
+        return UV_EINVAL;
+    }
+    sim_net_set_port(&at, region->tls_port);
+    int rc = sim_tls_start(tls, &region->dns, &at);
+    region->dns.has_tls = rc == 0;
+    return rc;
+}
+
 static int start_endpoints(struct sim_region *region, const struct sockaddr_storage *address,
                            const uint16_t ports[SIM_TARGETS], const char **out_part)
 {
@@ -92,6 +110,13 @@ static int start_endpoints(struct sim_region *region, const struct sockaddr_stor
     int rc = sim_dns_start(&region->dns, region, &at);
     if (rc != 0) {
         return rc;
+    }
+    if (region->tls_folder != NULL) {
+        *out_part = "tls";
+        rc = start_tls(region, address);
+        if (rc != 0) {
+            return rc;
+        }
     }
     *out_part = "http";
     sim_net_set_port(&at, ports[SIM_HTTP]);

@@ -12,6 +12,7 @@
 #include "sim_later.h"
 #include "sim_stats.h"
 #include "sim_tcp.h"
+#include "sim_trick.h"
 
 struct sim_region {
     /* set by the caller before sim_region_start */
@@ -20,9 +21,13 @@ struct sim_region {
     uint64_t seed;
     bool log;
     struct sim_data data;
+    const char *tls_folder; /* for what sim_certs_init writes; NULL: no TLS */
+    const char *tls_name;   /* in the certificates */
+    uint16_t tls_port;      /* 0: a free one */
 
     /* the region's own */
     struct sim_fault faults[SIM_TARGETS];
+    struct sim_tricks tricks; /* of dns */
     uv_timer_t flaps[SIM_TARGETS];
     uv_signal_t signals[2];
     struct sim_later later;

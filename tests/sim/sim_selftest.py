@@ -20,7 +20,7 @@ import time
 PATIENCE_S = 20.0
 SILENCE_S = 0.4
 
-A, NS, CNAME, SOA, MX, TXT, AAAA, OPT = 1, 2, 5, 6, 15, 16, 28, 41
+A, NS, CNAME, SOA, MX, TXT, AAAA, DNAME, OPT = 1, 2, 5, 6, 15, 16, 28, 39, 41
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 2, 3, 4, 5
 
 
@@ -49,12 +49,12 @@ def wire_name(name):
     return out + b"\0"
 
 
-def make_query(name, rtype, edns=1232, qid=None, flags=0x0100, rclass=1):
+def make_query(name, rtype, edns=1232, qid=None, flags=0x0100, rclass=1, options=b""):
     qid = random.randrange(65536) if qid is None else qid
     out = struct.pack("!HHHHHH", qid, flags, 1, 0, 0, 1 if edns else 0)
     out += wire_name(name) + struct.pack("!HH", rtype, rclass)
     if edns:
-        out += b"\0" + struct.pack("!HHIH", OPT, edns, 0, 0)
+        out += b"\0" + struct.pack("!HHIH", OPT, edns, 0, len(options)) + options
     return out
 
 
@@ -78,7 +78,7 @@ def read_data(data, at, rtype, size):
     raw = data[at : at + size]
     if rtype in (A, AAAA):
         return str(ipaddress.ip_address(raw))
-    if rtype in (NS, CNAME):
+    if rtype in (NS, CNAME, DNAME):
         return read_name(data, at)[0]
     if rtype == MX:
         return (struct.unpack("!H", raw[:2])[0], read_name(data, at + 2)[0])
@@ -94,7 +94,7 @@ class Message:
         self.qr, self.tc = bool(flags & 0x8000), bool(flags & 0x0200)
         self.rd, self.ra = bool(flags & 0x0100), bool(flags & 0x0080)
         self.rcode, at = flags & 15, 12
-        self.question, self.edns_size = None, None
+        self.question, self.edns_size, self.opts = None, None, []
         for _ in range(questions):
             name, at = read_name(data, at)
             self.question = (name, *struct.unpack("!HH", data[at : at + 4]))
@@ -108,6 +108,7 @@ class Message:
                 at += 10
                 if rtype == OPT:
                     self.edns_size = rclass
+                    self.opts.append((name, ttl >> 16 & 255, data[at : at + size]))
                     self.rcode |= ttl >> 24 << 4
                 else:
                     records.append((name, rtype, ttl, read_data(data, at, rtype, size)))
@@ -115,6 +116,15 @@ class Message:
             self.sections.append(records)
         expect(at, len(data), "end of message")
         self.answer, self.authority, self.additional = self.sections
+
+    def options(self):
+        """{code: bytes} of the first OPT record."""
+        out, left = {}, self.opts[0][2]
+        while left:
+            code, size = struct.unpack("!HH", left[:4])
+            out[code] = left[4 : 4 + size]
+            left = left[4 + size :]
+        return out
 
     def data(self, rtype):
         return [record[3] for record in self.answer if record[1] == rtype]
@@ -146,6 +156,7 @@ class Region:
         self.words = words
         expect(self.line.split()[:1], ["ready"], "first line")
         self.dns, self.http, self.tcp = (int(words[key]) for key in ("dns", "http", "tcp"))
+        self.tls = int(words["tls"]) if "tls" in words else None
 
     def close(self):
         if self.process.poll() is None:
@@ -514,7 +525,7 @@ def lies_are_told(region):
     reply = region.ask()
     expect(reply.data(A), right + ["192.0.2.66"], "right and poisoned A")
     expect(reply.answer[1][0], "www.bank.example", "poisoned name")
-    expect((len(reply.authority), len(reply.additional)), (1, 1), "poisoned delegation")
+    expect((len(reply.authority), len(reply.additional)), (1, 2), "poisoned delegation")
     expect(len(region.ask("nx.example").authority), 2, "poisoned NXDOMAIN")
     region.do("dns wrongsource")
     expect(region.ask(wait=SILENCE_S), None, "a connected socket hears nothing")

@@ -1,6 +1,9 @@
 #include "sim_wire.h"
 
+#include "sim_fault.h"
+
 #include <string.h>
+#include <strings.h>
 
 #define HEADER_SIZE      12
 #define FLAG_QR          0x8000u
@@ -8,10 +11,13 @@
 #define FLAG_TC          0x0200u
 #define FLAG_RD          0x0100u
 #define FLAG_RA          0x0080u
+#define FLAG_AD          0x0020u
 #define FLAG_CD          0x0010u
 #define POINTER_TO_QNAME 0xc00cu /* the question's name stands right behind the header */
 #define OPT_DO           0x8000u /* RFC 6891, section 6.1.4 */
 #define CLASS_IN         1
+#define OPTION_ECS       8  /* RFC 7871 */
+#define OPTION_COOKIE    10 /* RFC 7873 */
 
 struct reader {
     const uint8_t *bytes;
@@ -105,6 +111,27 @@ static void get_question(struct reader *reader, struct sim_query *query)
     query->class = class;
     query->question_size = reader->at - start;
     memcpy(query->question, reader->bytes + start, query->question_size);
+    query->mixed_case = memcmp(query->question, qname.bytes, qname.size) != 0;
+}
+
+/* The options that matter here; the others are passed over. */
+static bool get_options(struct reader *reader, size_t end, struct sim_query *query)
+{
+    while (!reader->bad && reader->at < end) {
+        uint16_t code = get16(reader);
+        size_t size = get16(reader);
+        const uint8_t *bytes = reader->bytes + reader->at;
+        skip(reader, size);
+        if (reader->bad || reader->at > end) {
+            return false;
+        }
+        if (code == OPTION_COOKIE && size <= sizeof query->cookie) {
+            query->cookie_size = size;
+            memcpy(query->cookie, bytes, size);
+        }
+        query->ecs = query->ecs || code == OPTION_ECS;
+    }
+    return !reader->bad;
 }
 
 /* Returns false when a second OPT turns up. RFC 6891, section 6.1.1 */
@@ -127,11 +154,18 @@ static bool get_record(struct reader *reader, bool may_be_opt, struct sim_query 
     uint16_t class = get16(reader);
     uint16_t ttl_high = get16(reader);
     uint16_t ttl_low = get16(reader);
-    skip(reader, get16(reader));
+    size_t size = get16(reader);
+    size_t start = reader->at;
+    skip(reader, size);
     if (reader->bad) {
         return false;
     }
-    return type != SIM_TYPE_OPT || (may_be_opt && get_opt(query, class, ttl_high, ttl_low));
+    if (type != SIM_TYPE_OPT) {
+        return true;
+    }
+    reader->at = start;
+    return may_be_opt && get_opt(query, class, ttl_high, ttl_low) &&
+           get_options(reader, start + size, query);
 }
 
 /* The records behind the question; their number is bounded by the bytes there are. */
@@ -263,35 +297,61 @@ void sim_wire_end(struct sim_packet *packet, size_t mark)
     }
 }
 
-static void put_opt(struct sim_packet *packet, const struct sim_query *query)
+void sim_wire_finish(struct sim_packet *packet, const struct sim_query *query,
+                     const struct sim_opt *opt, size_t limit, bool truncate)
 {
-    static const uint8_t root = 0;
-    sim_wire_put(packet, &root, 1);
-    sim_wire_put16(packet, SIM_TYPE_OPT);
-    sim_wire_put16(packet, SIM_EDNS_SIZE);
-    sim_wire_put16(packet, (uint16_t)((packet->rcode >> 4) << 8)); /* version 0 */
-    sim_wire_put16(packet, query->dnssec_ok ? OPT_DO : 0);
-    sim_wire_put16(packet, 0);
-    packet->counts[SIM_ADDITIONAL]++;
-}
-
-void sim_wire_finish(struct sim_packet *packet, const struct sim_query *query, size_t limit,
-                     bool truncate)
-{
-    size_t opt_size = query->edns ? 11 : 0;
-    if (truncate || packet->overflow || packet->size + opt_size > limit) {
+    if (truncate || packet->overflow || packet->size + opt->size > limit) {
         packet->size = HEADER_SIZE + query->question_size;
         packet->overflow = false;
         memset(packet->counts, 0, sizeof packet->counts);
         packet->bytes[2] |= FLAG_TC >> 8;
     }
-    if (query->edns) {
-        put_opt(packet, query);
-    }
+    sim_wire_put(packet, opt->bytes, opt->size);
+    packet->counts[SIM_ADDITIONAL] = (uint16_t)(packet->counts[SIM_ADDITIONAL] + opt->count);
     for (size_t i = 0; i < 3; i++) {
         set16(packet, 6 + 2 * i, packet->counts[i]);
     }
     packet->bytes[3] = (uint8_t)((packet->bytes[3] & 0xf0) | (packet->rcode & 0x0f));
+}
+
+bool sim_wire_parse_type(const char *text, uint16_t *out_type)
+{
+    static const struct {
+        const char *name;
+        uint16_t type;
+    } types[] = {
+        { "A", SIM_TYPE_A },         { "AAAA", SIM_TYPE_AAAA }, { "CNAME", SIM_TYPE_CNAME },
+        { "NS", SIM_TYPE_NS },       { "TXT", SIM_TYPE_TXT },   { "MX", SIM_TYPE_MX },
+        { "SOA", SIM_TYPE_SOA },     { "PTR", SIM_TYPE_PTR },   { "SRV", SIM_TYPE_SRV },
+        { "DNAME", SIM_TYPE_DNAME }, { "ANY", SIM_TYPE_ANY },
+    };
+    uint32_t number;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (strcasecmp(text, types[i].name) == 0) {
+            *out_type = types[i].type;
+            return true;
+        }
+    }
+    if (strncasecmp(text, "TYPE", 4) != 0 || !sim_fault_parse_number(text + 4, 65535, &number)) {
+        return false;
+    }
+    *out_type = (uint16_t)number;
+    return number > 0;
+}
+
+bool sim_wire_has_ad(const struct sim_query *query)
+{
+    return (query->flags & FLAG_AD) != 0;
+}
+
+bool sim_wire_has_cd(const struct sim_query *query)
+{
+    return (query->flags & FLAG_CD) != 0;
+}
+
+bool sim_wire_has_rd(const struct sim_query *query)
+{
+    return (query->flags & FLAG_RD) != 0;
 }
 
 bool sim_wire_parse_dname(const char *text, struct sim_dname *out_dname)

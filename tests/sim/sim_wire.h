@@ -12,16 +12,19 @@
 
 #define SIM_DNAME_MAX  255 /* RFC 1035, section 2.3.4 */
 #define SIM_EDNS_SIZE  1232
-#define SIM_PACKET_MAX 16384
+#define SIM_PACKET_MAX 65535
 
 enum sim_type {
     SIM_TYPE_A = 1,
     SIM_TYPE_NS = 2,
     SIM_TYPE_CNAME = 5,
     SIM_TYPE_SOA = 6,
+    SIM_TYPE_PTR = 12,
     SIM_TYPE_MX = 15,
     SIM_TYPE_TXT = 16,
     SIM_TYPE_AAAA = 28,
+    SIM_TYPE_SRV = 33,
+    SIM_TYPE_DNAME = 39,
     SIM_TYPE_OPT = 41,
     SIM_TYPE_ANY = 255,
 };
@@ -33,7 +36,8 @@ enum sim_rcode {
     SIM_RCODE_NXDOMAIN = 3,
     SIM_RCODE_NOTIMP = 4,
     SIM_RCODE_REFUSED = 5,
-    SIM_RCODE_BADVERS = 16, /* RFC 6891, section 9 */
+    SIM_RCODE_BADVERS = 16,   /* RFC 6891, section 9 */
+    SIM_RCODE_BADCOOKIE = 23, /* RFC 7873, section 8 */
 };
 
 enum sim_section {
@@ -56,10 +60,21 @@ struct sim_query {
     size_t question_size;                /* 0: it could not be read */
     uint16_t type;
     uint16_t class;
+    bool mixed_case; /* the name has a capital letter */
     bool edns;
     bool dnssec_ok;
+    bool ecs;           /* carries a client subnet, RFC 7871 */
+    size_t cookie_size; /* 0: none */
+    uint8_t cookie[64]; /* the client's eight bytes and what follows them */
     uint8_t edns_version;
     uint16_t udp_size; /* what the client takes over UDP, 512 without EDNS */
+};
+
+/* The OPT records of a reply, ready to be put at its end. */
+struct sim_opt {
+    size_t size;
+    uint16_t count; /* how many records the bytes are */
+    uint8_t bytes[512];
 };
 
 /* A message under construction. After an overflow nothing more is written. */
@@ -96,11 +111,19 @@ size_t sim_wire_begin(struct sim_packet *packet, enum sim_section section,
 void sim_wire_end(struct sim_packet *packet, size_t mark);
 
 /*
- * Put the OPT record, the counts and the rcode in place. A message longer
+ * Put the OPT records, the counts and the rcode in place. A message longer
  * than `limit` loses all records and gets TC, as does any when `truncate`.
  */
-void sim_wire_finish(struct sim_packet *packet, const struct sim_query *query, size_t limit,
-                     bool truncate);
+void sim_wire_finish(struct sim_packet *packet, const struct sim_query *query,
+                     const struct sim_opt *opt, size_t limit, bool truncate);
+
+/* Parse "A", "txt", "TYPE65"; false when it is no type. */
+bool sim_wire_parse_type(const char *text, uint16_t *out_type);
+
+/* True for the query's flags AD, CD, RD. */
+bool sim_wire_has_ad(const struct sim_query *query);
+bool sim_wire_has_cd(const struct sim_query *query);
+bool sim_wire_has_rd(const struct sim_query *query);
 
 /* Parse presentation form without escapes; false when it is no name. */
 bool sim_wire_parse_dname(const char *text, struct sim_dname *out_dname);
