@@ -1,6 +1,9 @@
 #include "resolver/forward/choice.h"
 
-#define CLASSES 3 /* of enum forward_class */
+#define CLASSES        3    /* of enum forward_class */
+#define NEARER_PERCENT 80   /* a region goes first that is so much nearer */
+#define NEARER_US      2000 /* and nearer by this */
+#define QUICK_PATIENCE 4    /* hedge delays for one that shows signs of death */
 
 void choice_init(struct choice *choice, uint32_t hedge_ms, uint64_t deadline_ms)
 {
@@ -8,6 +11,8 @@ void choice_init(struct choice *choice, uint32_t hedge_ms, uint64_t deadline_ms)
     choice->kept = CHOICE_NONE;
     choice->hedge_ms = hedge_ms == 0 ? CHOICE_UNHEDGED_MS : hedge_ms;
     choice->deadline_ms = deadline_ms;
+    choice->held_until_ms = 0;
+    choice->has_stale = false;
 }
 
 bool choice_add(struct choice *choice, const struct choice_candidate *candidate)
@@ -28,7 +33,22 @@ static bool is_behind(const struct choice_candidate *c)
 /* How good a place is: lower is better, and all the living before all the others. */
 static unsigned level(const struct choice_candidate *c)
 {
-    return (is_behind(c) ? CLASSES : 0) + (unsigned)c->class;
+    unsigned row = is_behind(c) ? 2 : c->spent ? 1 : 0;
+
+    return row * CLASSES + (unsigned)c->class;
+}
+
+static bool is_nearer(const struct choice_candidate *a, const struct choice_candidate *b)
+{
+    return a->class == FORWARD_OTHER && a->region != b->region && a->distance_us != 0 &&
+           (uint64_t)a->distance_us * 100 < (uint64_t)b->distance_us * NEARER_PERCENT &&
+           a->distance_us + NEARER_US < b->distance_us;
+}
+
+/* Does `a`, written behind `b`, go before it? */
+static bool goes_before(const struct choice_candidate *a, const struct choice_candidate *b)
+{
+    return level(a) < level(b) || (level(a) == level(b) && is_nearer(a, b));
 }
 
 void choice_start(struct choice *choice)
@@ -39,7 +59,7 @@ void choice_start(struct choice *choice)
     for (uint32_t i = 1; i < choice->count; i++) {
         struct choice_candidate c = all[i];
         uint32_t at = i;
-        for (; at > 0 && level(&all[at - 1]) > level(&c); at--) {
+        for (; at > 0 && goes_before(&c, &all[at - 1]); at--) {
             all[at] = all[at - 1];
         }
         all[at] = c;
@@ -53,17 +73,37 @@ static uint32_t at_least(uint32_t value, uint32_t least)
     return value < least ? least : value;
 }
 
+/* Silence after which another is asked too. */
+static uint32_t hedge_of(const struct choice *choice, const struct choice_candidate *c)
+{
+    return c->hedge_ms != 0 ? c->hedge_ms : choice->hedge_ms;
+}
+
 /* Silence after which its answer is not expected before others'. */
 static uint32_t patience_ms(const struct choice *choice, const struct choice_candidate *c)
 {
-    uint32_t patience = at_least(2 * choice->hedge_ms, CHOICE_PATIENCE_MS);
+    uint32_t patience = at_least(2 * hedge_of(choice, c), CHOICE_PATIENCE_MS);
 
+    if (c->dying && QUICK_PATIENCE * hedge_of(choice, c) < patience) {
+        return hedge_of(choice, c);
+    }
     return at_least(patience, 3 * c->usual_ms);
 }
 
-static uint32_t public_ms(const struct choice *choice)
+static uint32_t public_ms(const struct choice *choice, const struct choice_candidate *c)
 {
-    return at_least(3 * choice->hedge_ms, CHOICE_PUBLIC_MS);
+    return at_least(3 * hedge_of(choice, c), CHOICE_PUBLIC_MS);
+}
+
+/* Silence after which it is sent the question again: each time twice as long. */
+static uint32_t resend_ms(const struct choice *choice, const struct choice_candidate *c)
+{
+    uint32_t ms = at_least(4 * hedge_of(choice, c), CHOICE_RESEND_LEAST);
+
+    for (unsigned i = 1; i < c->times && ms < CHOICE_RESEND_MS; i++) {
+        ms *= 2;
+    }
+    return ms < CHOICE_RESEND_MS ? ms : CHOICE_RESEND_MS;
 }
 
 /* Over TCP its time begins anew. */
@@ -85,7 +125,7 @@ static bool public_is_due(const struct choice *choice, uint64_t now_ms)
     for (uint32_t i = 0; i < choice->count; i++) {
         const struct choice_candidate *c = &choice->candidates[i];
         if (c->class != FORWARD_PUBLIC && !c->away && !c->down && c->state != CHOICE_FAILED &&
-            !is_silent(c, now_ms, public_ms(choice))) {
+            !is_silent(c, now_ms, public_ms(choice, c))) {
             return false;
         }
     }
@@ -142,20 +182,21 @@ static uint32_t pick(const struct choice *choice, uint64_t now_ms)
 }
 
 /*
- * Is anybody being asked, other than as a probe? `*out_newest_ms` is when the
- * newest try that has not failed was begun.
+ * Is anybody being asked, other than as a probe? `*out_newest` is the one of
+ * the newest try that has not failed, or NULL.
  */
-static bool is_anybody_asked(const struct choice *choice, uint64_t *out_newest_ms)
+static bool is_anybody_asked(const struct choice *choice, const struct choice_candidate **out_newest)
 {
     bool any = false;
 
-    *out_newest_ms = 0;
+    *out_newest = NULL;
     for (uint32_t i = 0; i < choice->count; i++) {
         const struct choice_candidate *c = &choice->candidates[i];
         bool asked = c->state == CHOICE_ASKED && !c->probe;
         any = any || asked;
-        if ((asked || c->state == CHOICE_ANSWERED) && c->asked_ms > *out_newest_ms) {
-            *out_newest_ms = c->asked_ms;
+        if ((asked || c->state == CHOICE_ANSWERED) &&
+            (*out_newest == NULL || c->asked_ms > (*out_newest)->asked_ms)) {
+            *out_newest = c;
         }
     }
     return any;
@@ -247,6 +288,7 @@ enum choice_verdict choice_answered(struct choice *choice, uint32_t candidate, b
     c->state = CHOICE_ANSWERED;
     c->suspect = false; /* it is back */
     c->down = false;
+    c->spent = false;
     if (positive) {
         return CHOICE_TAKE;
     }
@@ -257,6 +299,10 @@ enum choice_verdict choice_answered(struct choice *choice, uint32_t candidate, b
     }
     if (level(c) <= best) {
         return CHOICE_TAKE;
+    }
+    if (choice->has_stale) {
+        choice_failed(choice, candidate, false, "a negative answer of a lesser class");
+        return CHOICE_DROP;
     }
     if (choice->kept != CHOICE_NONE && level(&choice->candidates[choice->kept]) <= level(c)) {
         return CHOICE_DROP;
@@ -274,44 +320,108 @@ static void earlier(uint64_t *until_ms, uint64_t at_ms, uint64_t now_ms)
     }
 }
 
+/* A lesser answer is at hand: is this one worth a quick second try? */
+static bool is_confirmed(const struct choice *choice, const struct choice_candidate *c,
+                         uint64_t now_ms)
+{
+    return choice->kept != CHOICE_NONE && c->times <= CHOICE_CONFIRMS &&
+           level(c) < level(&choice->candidates[choice->kept]) && is_expected(choice, c, now_ms);
+}
+
+/* When it is to be sent the question again, if nobody else is left to ask (or `confirm`). */
+static uint64_t again_ms(const struct choice *choice, const struct choice_candidate *c,
+                         bool confirm)
+{
+    return c->sent_ms + (confirm ? hedge_of(choice, c) : resend_ms(choice, c));
+}
+
+static bool may_resend(const struct choice_candidate *c)
+{
+    return c->state == CHOICE_ASKED && !c->probe && !c->streaming;
+}
+
+static void wait_for(const struct choice *choice, const struct choice_candidate *c,
+                     uint64_t now_ms, uint64_t *until_ms)
+{
+    earlier(until_ms, c->asked_ms + hedge_of(choice, c), now_ms);
+    earlier(until_ms, c->asked_ms + CHOICE_RESEND_MS, now_ms);
+    earlier(until_ms, begun_ms(c) + patience_ms(choice, c), now_ms);
+    earlier(until_ms, begun_ms(c) + 2 * patience_ms(choice, c), now_ms);
+    earlier(until_ms, begun_ms(c) + public_ms(choice, c), now_ms);
+    if (may_resend(c)) {
+        earlier(until_ms, again_ms(choice, c, is_confirmed(choice, c, now_ms)), now_ms);
+        earlier(until_ms, c->sent_ms + CHOICE_RESEND_MS, now_ms);
+    }
+}
+
 /* The next moment at which silence alone may change what is to be done. */
 static struct choice_step wait_step(const struct choice *choice, uint64_t now_ms)
 {
     struct choice_step step = { .action = CHOICE_WAIT, .until_ms = choice->deadline_ms };
 
+    earlier(&step.until_ms, choice->held_until_ms, now_ms);
     if (choice->kept != CHOICE_NONE) {
         earlier(&step.until_ms, choice->deadline_ms - CHOICE_LAST_MS, now_ms);
     }
     for (uint32_t i = 0; i < choice->count; i++) {
-        const struct choice_candidate *c = &choice->candidates[i];
-        if (c->state == CHOICE_ASKED) {
-            earlier(&step.until_ms, c->asked_ms + choice->hedge_ms, now_ms);
-            earlier(&step.until_ms, begun_ms(c) + patience_ms(choice, c), now_ms);
-            earlier(&step.until_ms, begun_ms(c) + 2 * patience_ms(choice, c), now_ms);
-            earlier(&step.until_ms, begun_ms(c) + public_ms(choice), now_ms);
-            earlier(&step.until_ms, c->sent_ms + CHOICE_RESEND_MS, now_ms);
+        if (choice->candidates[i].state == CHOICE_ASKED) {
+            wait_for(choice, &choice->candidates[i], now_ms, &step.until_ms);
         }
     }
     return step;
 }
 
 /* One that was sent the question long enough ago to be sent it again. */
-static uint32_t find_resend(const struct choice *choice, uint64_t now_ms)
+static uint32_t find_resend(const struct choice *choice, bool confirm, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < choice->count; i++) {
         const struct choice_candidate *c = &choice->candidates[i];
-        if (c->state == CHOICE_ASKED && !c->probe && !c->streaming &&
-            now_ms >= c->sent_ms + CHOICE_RESEND_MS) {
+        bool wanted = !confirm || is_confirmed(choice, c, now_ms);
+        if (may_resend(c) && wanted && now_ms >= again_ms(choice, c, confirm)) {
             return i;
         }
     }
     return CHOICE_NONE;
 }
 
+/* Send it again to one of the silent, when that is due. */
+static struct choice_step resend_step(const struct choice *choice, bool confirm, uint64_t now_ms)
+{
+    struct choice_step step = { .action = CHOICE_RESEND, .hedge = true };
+
+    step.candidate = find_resend(choice, confirm, now_ms);
+    if (step.candidate != CHOICE_NONE) {
+        step.extra = now_ms < choice->candidates[step.candidate].sent_ms + CHOICE_RESEND_MS;
+    }
+    return step;
+}
+
+/* Is the newest try (NULL: none) still given its time? */
+static bool is_in_time(const struct choice *choice, const struct choice_candidate *newest,
+                       uint64_t now_ms)
+{
+    return newest != NULL && now_ms < newest->asked_ms + hedge_of(choice, newest);
+}
+
+/* Ask one that was not asked yet. */
+static struct choice_step ask_step(const struct choice *choice, bool is_asked,
+                                   const struct choice_candidate *newest, uint64_t now_ms)
+{
+    struct choice_step step = { .action = CHOICE_ASK, .hedge = is_asked };
+
+    step.candidate = pick(choice, now_ms);
+    if (!is_asked) {
+        return step;
+    }
+    step.extra = choice->candidates[step.candidate].class != FORWARD_PUBLIC &&
+                 (newest == NULL || now_ms < newest->asked_ms + CHOICE_RESEND_MS);
+    return step;
+}
+
 struct choice_step choice_next(struct choice *choice, uint64_t now_ms)
 {
     struct choice_step step = { .action = CHOICE_GIVE_UP };
-    uint64_t newest_ms;
+    const struct choice_candidate *newest;
 
     if (choice->kept != CHOICE_NONE && kept_is_due(choice, now_ms)) {
         step.action = CHOICE_TAKE_KEPT;
@@ -320,19 +430,20 @@ struct choice_step choice_next(struct choice *choice, uint64_t now_ms)
     if (now_ms >= choice->deadline_ms) {
         return step;
     }
-    step.candidate = pick(choice, now_ms);
-    step.action = CHOICE_ASK;
-    step.hedge = is_anybody_asked(choice, &newest_ms);
-    bool in_time = step.hedge && now_ms < newest_ms + choice->hedge_ms;
-    if (step.candidate == CHOICE_NONE) {
-        if ((!step.hedge && !promote_probes(choice)) || is_hopeless(choice, now_ms)) {
-            step.action = CHOICE_GIVE_UP;
-            return step;
-        }
-        step.candidate = find_resend(choice, now_ms);
-        step.action = CHOICE_RESEND;
+    bool is_asked = is_anybody_asked(choice, &newest);
+    bool is_left = pick(choice, now_ms) != CHOICE_NONE;
+    if (!is_left && ((!is_asked && !promote_probes(choice)) || is_hopeless(choice, now_ms))) {
+        return step;
     }
-    return in_time || step.candidate == CHOICE_NONE ? wait_step(choice, now_ms) : step;
+    step = resend_step(choice, true, now_ms);
+    if (step.candidate == CHOICE_NONE && (!is_asked || !is_in_time(choice, newest, now_ms))) {
+        step = is_left ? ask_step(choice, is_asked, newest, now_ms)
+                       : resend_step(choice, false, now_ms);
+    }
+    if (step.candidate == CHOICE_NONE || (step.extra && now_ms < choice->held_until_ms)) {
+        return wait_step(choice, now_ms);
+    }
+    return step;
 }
 
 /* ---- events ---- */
@@ -347,6 +458,24 @@ void choice_asked(struct choice *choice, uint32_t candidate, bool probe, uint64_
         c->probe = probe;
     }
     c->sent_ms = now_ms;
+    c->times++;
+}
+
+void choice_hold(struct choice *choice, uint64_t until_ms)
+{
+    choice->held_until_ms = until_ms;
+}
+
+uint32_t choice_hedge_ms(const struct choice *choice, uint32_t candidate)
+{
+    return hedge_of(choice, &choice->candidates[candidate]);
+}
+
+uint64_t choice_overdue_ms(const struct choice *choice, uint32_t candidate)
+{
+    const struct choice_candidate *c = &choice->candidates[candidate];
+
+    return c->asked_ms + hedge_of(choice, c);
 }
 
 void choice_streaming(struct choice *choice, uint32_t candidate)

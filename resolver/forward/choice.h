@@ -3,17 +3,21 @@
  * choice - whom to ask next, and whose answer counts
  *
  * One question's candidates stand in the order in which they are preferred:
- * living ones before those believed down, each by class (own region, others,
- * public), then as written. The first is asked; one that stays silent for
- * hedge_ms is joined by one of another region, one that fails is replaced at
- * once. Public ones are asked only when every other is down or has failed this
- * very question; a suspicion is not enough for that. Those believed down come
- * last, but they come: no state is left only by a restart. When nobody is left
- * to ask, the silent are asked again.
+ * living ones first, behind them those that were asked as much as they may be,
+ * behind them those believed down; each by class (own region, others, public),
+ * other regions by their distance where that is known, then as written. The
+ * first is asked; one that stays silent for longer than it usually takes is
+ * joined by one of another region, one that fails is replaced at once. Public
+ * ones are asked only when every other is down or has failed this very
+ * question; a suspicion is not enough for that. Those believed down come last,
+ * but they come: no state is left only by a restart. When nobody is left to
+ * ask, the silent are asked again.
  *
  * What counts, best first: any answer of the best class that is not down; a
  * positive one of another; a negative one of a lesser class, and that only
- * when nobody better is expected to answer any more.
+ * when nobody better is expected to answer any more, and never when the caller
+ * has an older positive answer. While such a one is at hand the better are
+ * asked again quickly: what they said may be lost.
  *
  * Decides only: no I/O, the time is an argument, in monotonic milliseconds.
  */
@@ -23,7 +27,9 @@
 #include "resolver/snapshot.h"
 
 #define CHOICE_MOST        32  /* candidates; more of a rule are not used */
-#define CHOICE_RESEND_MS   400 /* to each, while all are silent */
+#define CHOICE_RESEND_MS   400 /* to each, while all are silent: at most */
+#define CHOICE_RESEND_LEAST 40 /* and at least: four times what it usually takes, then doubled */
+#define CHOICE_CONFIRMS    4   /* quick ones, while a lesser answer is at hand */
 #define CHOICE_PATIENCE_MS 200 /* silence after which a better answer is not expected: at least */
 #define CHOICE_PUBLIC_MS   300 /* silence that counts as failed before public is asked: at least */
 #define CHOICE_UNHEDGED_MS 500 /* instead of hedge_ms when that is 0 */
@@ -45,15 +51,21 @@ struct choice_candidate {
     enum forward_class class;
     uint32_t region; /* equal numbers: one region */
     uint32_t usual_ms;
+    uint32_t hedge_ms;    /* silence after which another is asked too; 0: the choice's */
+    uint32_t distance_us; /* of its region; 0: unknown */
     bool away;    /* its region is gated, drained, held or forced down */
     bool suspect; /* it failed of late */
     bool down;    /* a suspect for so long that it will not answer either */
+    bool spent;   /* it may not be asked more often now */
+    bool dying;   /* it has not said a word to several questions; may be set at any time */
 
     /* choice's own */
     enum choice_state state;
     bool probe;        /* asked beside the others, to see whether it is back */
     bool streaming;    /* its answer is on the way over TCP */
     bool spoke;        /* it failed with an answer, not with silence or a dead socket */
+    bool overdue;      /* the caller has noted that it should have answered */
+    unsigned times;    /* it was sent the question */
     uint64_t asked_ms; /* first */
     uint64_t sent_ms;  /* last, over TCP then */
     const char *fault; /* what came of it, in a few words; static */
@@ -65,6 +77,8 @@ struct choice {
     uint32_t kept; /* whose negative answer is at hand, or CHOICE_NONE */
     uint32_t hedge_ms;
     uint64_t deadline_ms;
+    uint64_t held_until_ms; /* see choice_hold */
+    bool has_stale;         /* the caller's: a lesser negative answer is no better than that */
 };
 
 enum choice_action {
@@ -78,7 +92,8 @@ enum choice_action {
 struct choice_step {
     enum choice_action action;
     uint32_t candidate;
-    bool hedge; /* CHOICE_ASK: because of silence, not of a failure */
+    bool hedge; /* because of silence, not of a failure */
+    bool extra; /* and so soon that it may well be for nothing: see choice_hold */
     uint64_t until_ms;
 };
 
@@ -107,6 +122,15 @@ bool choice_may_probe(const struct choice *choice, uint32_t candidate);
  * with one of the functions below, until it says to wait.
  */
 struct choice_step choice_next(struct choice *choice, uint64_t now_ms);
+
+/* The extra packet of the last step is not to be had before `until_ms`. */
+void choice_hold(struct choice *choice, uint64_t until_ms);
+
+/* Silence of `candidate` after which another is asked too. */
+uint32_t choice_hedge_ms(const struct choice *choice, uint32_t candidate);
+
+/* When `candidate`, which was asked, should have answered. */
+uint64_t choice_overdue_ms(const struct choice *choice, uint32_t candidate);
 
 /* `candidate` was sent the question (again); `probe`: see choice_may_probe. */
 void choice_asked(struct choice *choice, uint32_t candidate, bool probe, uint64_t now_ms);

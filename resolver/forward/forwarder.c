@@ -8,7 +8,10 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "resolver/forward/directory.h"
+#include "resolver/forward/liveness.h"
 #include "resolver/forward/lookup.h"
+#include "resolver/forward/plan.h"
+#include "resolver/forward/upstream.h"
 #include "zones/name.h"
 
 #define BUCKETS        4096  /* a power of two; chains stay short up to WAITERS_MAX */
@@ -33,7 +36,10 @@ struct forwarder {
     struct waiter *shed; /* to be told at the next turn that there was no room */
     uv_timer_t timer;    /* for that */
     bool timer_open;
+    struct liveness *liveness; /* NULL when it is closed */
     bool closing;
+    forward_answered *answered; /* NULL: nobody */
+    void *answered_user;
     void (*closed)(void *user);
     void *closed_user;
 };
@@ -47,6 +53,7 @@ static void count(_Atomic uint64_t *counter)
 
 static void forwarder_free(struct forwarder *forwarder)
 {
+    liveness_free(forwarder->liveness);
     directory_free(forwarder->context.directory);
     free(forwarder->context.pool.buffer);
     free(forwarder->context.answer);
@@ -58,8 +65,8 @@ static void on_released(void *user)
 {
     struct forwarder *forwarder = user;
 
-    if (!forwarder->closing || forwarder->timer_open || forwarder->context.alive > 0 ||
-        forwarder->context.pool.alive > 0) {
+    if (!forwarder->closing || forwarder->timer_open || forwarder->liveness != NULL ||
+        forwarder->context.alive > 0 || forwarder->context.pool.alive > 0) {
         return;
     }
     void (*closed)(void *) = forwarder->closed;
@@ -76,6 +83,42 @@ static void on_timer_closed(uv_handle_t *handle)
     on_released(forwarder);
 }
 
+static void on_liveness_closed(void *user)
+{
+    struct forwarder *forwarder = user;
+
+    forwarder->liveness = NULL;
+    on_released(forwarder);
+}
+
+/* ---- whose attempt it is ---- */
+
+static const struct attempt_events *events_of(const struct attempt *attempt)
+{
+    return attempt->candidate == LIVENESS_CANDIDATE ? liveness_events() : lookup_events();
+}
+
+static void on_reply(struct attempt *attempt, const uint8_t *message, size_t length,
+                     size_t answers_at)
+{
+    events_of(attempt)->reply(attempt, message, length, answers_at);
+}
+
+static void on_error(struct attempt *attempt, int code)
+{
+    events_of(attempt)->error(attempt, code);
+}
+
+static void on_silent(struct attempt *attempt)
+{
+    events_of(attempt)->silent(attempt);
+}
+
+static void on_spent(struct attempt *attempt)
+{
+    events_of(attempt)->spent(attempt);
+}
+
 /* Half of what the process may open: clients and checks need the other half. */
 static unsigned sockets_most(void)
 {
@@ -87,7 +130,50 @@ static unsigned sockets_most(void)
     return limit.rlim_cur / 2 < SOCKETS_LEAST ? SOCKETS_LEAST : (unsigned)(limit.rlim_cur / 2);
 }
 
+static void on_attempt_released(void *user)
+{
+    struct lookup_context *context = user;
+
+    on_released(context->user);
+}
+
 static void on_finished(struct lookup *lookup, const struct forward_reply *reply);
+
+static void on_change(void *user)
+{
+    liveness_look(((struct forwarder *)user)->liveness);
+}
+
+/* False when memory is out; then nothing of it is on the loop. */
+static bool set_up(struct forwarder *forwarder, uv_loop_t *loop)
+{
+    static const struct attempt_events events = {
+        .reply = on_reply,
+        .error = on_error,
+        .silent = on_silent,
+        .spent = on_spent,
+        .released = on_attempt_released,
+    };
+    struct lookup_context *context = &forwarder->context;
+
+    context->pool.loop = loop;
+    context->pool.buffer = malloc(WIRE_MESSAGE_MAX);
+    context->pool.counters = &forwarder->counters;
+    context->pool.most = sockets_most();
+    context->pool.events = &events;
+    context->pool.user = context;
+    context->directory = directory_new();
+    context->answer = malloc(LOOKUP_ANSWER_MAX);
+    context->finished = on_finished;
+    context->released = on_released;
+    context->user = forwarder;
+    budget_share_init(&context->share);
+    forwarder->key = hash_key_random();
+    forwarder->liveness = liveness_new(&context->pool, context->directory);
+    return context->pool.buffer != NULL && context->directory != NULL &&
+           context->answer != NULL && forwarder->liveness != NULL &&
+           attempt_pool_open(&context->pool) == 0;
+}
 
 struct forwarder *forwarder_new(uv_loop_t *loop)
 {
@@ -97,21 +183,12 @@ struct forwarder *forwarder_new(uv_loop_t *loop)
         return NULL;
     }
     struct lookup_context *context = &forwarder->context;
-    context->pool.loop = loop;
-    context->pool.buffer = malloc(WIRE_MESSAGE_MAX);
-    context->pool.counters = &forwarder->counters;
-    context->pool.most = sockets_most();
-    context->directory = directory_new();
-    context->answer = malloc(LOOKUP_ANSWER_MAX);
-    context->finished = on_finished;
-    context->released = on_released;
-    context->user = forwarder;
-    lookup_context_init(context);
-    if (context->pool.buffer == NULL || context->directory == NULL || context->answer == NULL) {
+    if (!set_up(forwarder, loop)) {
         forwarder_free(forwarder);
         return NULL;
     }
-    forwarder->key = hash_key_random();
+    liveness_start(forwarder->liveness);
+    directory_on_change(context->directory, on_change, forwarder);
     (void)uv_timer_init(loop, &forwarder->timer);
     forwarder->timer.data = forwarder;
     forwarder->timer_open = true;
@@ -140,7 +217,9 @@ static void tell(struct forwarder *forwarder, struct waiter *waiters,
         if (reply->message == NULL) {
             count(&forwarder->counters.failed);
         }
-        waiter->done(waiter->user, reply);
+        if (waiter->done != NULL) {
+            waiter->done(waiter->user, reply);
+        }
         free(waiter);
     }
 }
@@ -224,6 +303,9 @@ static void on_finished(struct lookup *lookup, const struct forward_reply *reply
     for (const struct waiter *waiter = waiters; waiter != NULL; waiter = waiter->next) {
         forwarder->waiting--;
     }
+    if (forwarder->answered != NULL && !forwarder->closing) {
+        forwarder->answered(forwarder->answered_user, &lookup->question, lookup->dname, reply);
+    }
     tell(forwarder, waiters, reply);
 }
 
@@ -268,6 +350,58 @@ void forwarder_ask(struct forwarder *forwarder, const struct forward_rule *rule,
 
 /* ---- the rest ---- */
 
+void forwarder_on_answer(struct forwarder *forwarder, forward_answered *answered, void *user)
+{
+    forwarder->answered = answered;
+    forwarder->answered_user = user;
+}
+
+void forwarder_adopt(struct forwarder *forwarder, const struct snapshot *snapshot)
+{
+    liveness_adopt(forwarder->liveness, snapshot->forwards, snapshot->forward_count);
+}
+
+/* Are all upstreams of the rule down that are of a kind, and is there any? */
+static bool are_down(struct forwarder *forwarder, const struct forward_rule *rule, bool is_public)
+{
+    uint64_t now_ms = uv_now(forwarder->context.pool.loop);
+    bool any = false;
+
+    for (uint32_t i = 0; i < rule->upstream_count; i++) {
+        const struct forward_upstream *described = &rule->upstreams[i];
+        if ((described->class == FORWARD_PUBLIC) != is_public) {
+            continue;
+        }
+        const struct upstream *upstream = directory_peek(forwarder->context.directory, described);
+        if (upstream == NULL || !upstream_is_down(upstream, now_ms)) {
+            return false;
+        }
+        any = true;
+    }
+    return any;
+}
+
+bool forwarder_is_down(struct forwarder *forwarder, const struct forward_rule *rule)
+{
+    for (uint32_t i = 0; i < rule->upstream_count; i++) {
+        if (rule->upstreams[i].class != FORWARD_PUBLIC) {
+            return are_down(forwarder, rule, false);
+        }
+    }
+    return are_down(forwarder, rule, true);
+}
+
+bool forwarder_is_loop(struct forwarder *forwarder, const uint8_t *dname)
+{
+    return directory_loop(forwarder->context.directory, liveness_loop_id(dname),
+                          uv_now(forwarder->context.pool.loop));
+}
+
+unsigned forwarder_waiting(const struct forwarder *forwarder)
+{
+    return forwarder->waiting;
+}
+
 const struct forward_counters *forwarder_counters(const struct forwarder *forwarder)
 {
     return &forwarder->counters;
@@ -276,6 +410,27 @@ const struct forward_counters *forwarder_counters(const struct forwarder *forwar
 void forwarder_describe(struct forwarder *forwarder, struct json_writer *json)
 {
     directory_describe(forwarder->context.directory, json, clock_now_ms());
+}
+
+static struct upstream *peek(void *user, const struct forward_upstream *described)
+{
+    return directory_peek(user, described);
+}
+
+void forwarder_explain(struct forwarder *forwarder, const struct forward_rule *rule,
+                       struct json_writer *json)
+{
+    struct directory *directory = forwarder->context.directory;
+    struct choice choice;
+    const struct plan_terms terms = { .now_ms = clock_now_ms(), .find = peek, .user = directory };
+
+    directory_lock(directory);
+    (void)plan_make(&choice, rule, &terms);
+    for (uint32_t i = 0; i < choice.count; i++) {
+        directory_describe_one(choice.candidates[i].upstream, choice_hedge_ms(&choice, i), json,
+                               terms.now_ms);
+    }
+    directory_unlock(directory);
 }
 
 void forwarder_close(struct forwarder *forwarder, void (*closed)(void *user), void *user)
@@ -290,6 +445,8 @@ void forwarder_close(struct forwarder *forwarder, void (*closed)(void *user), vo
         }
     }
     lookup_context_close(&forwarder->context);
+    liveness_close(forwarder->liveness, on_liveness_closed, forwarder);
+    attempt_pool_close(&forwarder->context.pool);
     while (forwarder->shed != NULL) {
         on_shed(&forwarder->timer);
     }

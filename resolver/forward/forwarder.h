@@ -27,6 +27,11 @@ struct forward_question {
     uint16_t class;
     bool dnssec_ok;
     bool checking_disabled; /* CD */
+    /*
+     * An older positive answer is at hand: public upstreams need not be asked,
+     * and a negative answer of a lesser class is no better (see choice.h).
+     */
+    bool has_stale;
 };
 
 /* What came of it. All pointers are only valid during the call. */
@@ -38,9 +43,12 @@ struct forward_reply {
      */
     const uint8_t *message;
     size_t length;
-    uint16_t ede_code;    /* RFC 8914, when `message` is NULL */
+    uint16_t ede_code;    /* RFC 8914; with a message: 0 or what was taken out of it (17) */
     const char *ede_text; /* a few words: who was asked and what came of it */
     const char *upstream; /* for people: "tokyo 10.2.0.10:53" */
+    enum forward_class origin; /* of the upstream that answered */
+    bool positive;
+    bool lesser; /* negative, and better upstreams could not be heard */
 };
 
 typedef void forward_done(void *user, const struct forward_reply *reply);
@@ -48,8 +56,11 @@ typedef void forward_done(void *user, const struct forward_reply *reply);
 struct forward_counters {
     _Atomic uint64_t questions; /* asked of the forwarder */
     _Atomic uint64_t coalesced; /* of them: shared another's answer */
+    _Atomic uint64_t asked;     /* put to upstreams: what the next three are extra to */
     _Atomic uint64_t sent;      /* packets and connections to upstreams */
-    _Atomic uint64_t hedges;
+    _Atomic uint64_t hedges;    /* another was asked because one was silent */
+    _Atomic uint64_t resends;   /* one was asked again, for the same reason */
+    _Atomic uint64_t probes;    /* of liveness, and live questions put beside to a suspect */
     _Atomic uint64_t failed;    /* questions nobody answered */
     _Atomic uint64_t mismatched; /* datagrams that answered no question of ours */
     _Atomic uint64_t shed;      /* refused because too many were in flight */
@@ -59,21 +70,59 @@ struct forward_counters {
 struct forwarder *forwarder_new(uv_loop_t *loop);
 
 /*
+ * Have `answered` called once for each question that was really asked, before
+ * those who wait are told; dname is the question's name in lower case.
+ */
+typedef void forward_answered(void *user, const struct forward_question *question,
+                              const uint8_t *dname, const struct forward_reply *reply);
+void forwarder_on_answer(struct forwarder *forwarder, forward_answered *answered, void *user);
+
+/*
+ * The rules of this snapshot are in force: keep an eye on their upstreams,
+ * also when nobody asks. Read during the call only; the next one replaces it.
+ */
+void forwarder_adopt(struct forwarder *forwarder, const struct snapshot *snapshot);
+
+/*
+ * Is every upstream of this rule that is not public down, so that waiting for
+ * them is of no use?
+ */
+bool forwarder_is_down(struct forwarder *forwarder, const struct forward_rule *rule);
+
+/*
+ * Is this the name of a probe that this forwarder has sent out, so that the
+ * upstream it was sent to leads back to us? That one is not asked any more
+ * until rules are adopted anew. No answer of ours should follow but REFUSED.
+ */
+bool forwarder_is_loop(struct forwarder *forwarder, const uint8_t *dname);
+
+/*
  * Ask. `done` is called exactly once, at the latest after FORWARD_DEADLINE_MS,
- * never from within this call.
+ * never from within this call; NULL when nobody waits (a refresh).
  */
 void forwarder_ask(struct forwarder *forwarder, const struct forward_rule *rule,
                    const struct forward_question *question, forward_done *done, void *user);
 
+/* Questions in flight, coalesced ones counted each. */
+unsigned forwarder_waiting(const struct forwarder *forwarder);
+
 const struct forward_counters *forwarder_counters(const struct forwarder *forwarder);
 
 /*
- * Upstreams as JSON list members for `status` (address, region, class, state,
- * since, reason, usual_ms, sent, failed). Any thread: guarded inside by a lock
- * that only this and state changes take.
+ * Upstreams as JSON list members for `status`; see directory_describe. Any
+ * thread: guarded inside by a lock that only this and state changes take.
  */
 struct json_writer;
 void forwarder_describe(struct forwarder *forwarder, struct json_writer *json);
+
+/*
+ * The upstreams of a rule as elements of an open JSON list, in the order in
+ * which they would be asked now, each as forwarder_describe does, its hedge_ms
+ * that of the rule. Those that lead back to us are left out, and so is what was
+ * never asked and never adopted. Any thread that holds the rule's snapshot.
+ */
+void forwarder_explain(struct forwarder *forwarder, const struct forward_rule *rule,
+                       struct json_writer *json);
 
 /* Fail what is in flight and close; `closed` is called when it is freed. */
 void forwarder_close(struct forwarder *forwarder, void (*closed)(void *user), void *user);

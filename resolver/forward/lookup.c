@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "policy/health.h"
+#include "resolver/forward/plan.h"
+#include "resolver/forward/rebinding.h"
 #include "resolver/forward/scrub.h"
 #include "resolver/forward/special.h"
 #include "zones/name.h"
 
-#define TOLD_MAX 3 /* upstreams named when nobody answered */
+#define TOLD_MAX 3  /* upstreams named when nobody answered */
+#define HELD_MS  25 /* until it is seen again whether an extra packet is to be had */
 
 static const char silent_stream[] = "no answer over TCP";
 
@@ -20,6 +22,11 @@ static void advance(struct lookup *lookup);
 static uint64_t now_ms(const struct lookup_context *context)
 {
     return uv_now(context->pool.loop);
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
 static struct lookup_context *context_of(const struct attempt *attempt)
@@ -78,15 +85,26 @@ static void drop_candidate(struct lookup *lookup, uint32_t candidate)
     }
 }
 
+/* How many tries this one stands for: those that were not listened to count with it. */
+static uint32_t weight_of(const struct attempt *attempt)
+{
+    return attempt->owner == NULL ? attempt->candidate : 1;
+}
+
 /* Listen to it for a moment longer when that may show something. */
 static void watch_or_drop(struct attempt *attempt)
 {
-    if (attempt->spent || !upstream_watch_due(attempt->upstream, now_ms(context_of(attempt)))) {
+    uint32_t weight = attempt->spent || attempt->silent
+                          ? 0
+                          : upstream_watch(attempt->upstream, now_ms(context_of(attempt)));
+
+    if (weight == 0) {
         drop(attempt);
         return;
     }
     unlink_attempt(attempt);
     attempt->owner = NULL;
+    attempt->candidate = weight; /* it is nobody's candidate any more */
     link_attempt(&context_of(attempt)->watched, attempt);
 }
 
@@ -129,7 +147,7 @@ static void blame_all(const struct lookup *lookup)
         }
     }
     for (const struct attempt *a = lookup->attempts; a != NULL; a = a->next) {
-        if (a->stream && a->silent) {
+        if (a->stream && !a->upstream->stream_only && a->silent) {
             blame(lookup, a->upstream, silent_stream);
         }
     }
@@ -156,12 +174,31 @@ static void finish(struct lookup *lookup, const struct forward_reply *reply)
     lookup->context->finished(lookup, reply);
 }
 
-static void finish_with(struct lookup *lookup, const uint8_t *message, size_t length,
-                        const char *upstream)
-{
-    struct forward_reply reply = { .message = message, .length = length, .upstream = upstream };
+/* What is to be said of an answer beside its bytes. */
+struct verdict {
+    bool positive;
+    bool lesser;
+    bool filtered; /* addresses were taken out, and nothing is left */
+};
 
-    reply.ede_text = "";
+static void finish_with(struct lookup *lookup, const uint8_t *message, size_t length,
+                        uint32_t candidate, struct verdict verdict)
+{
+    const struct choice_candidate *c = &lookup->choice.candidates[candidate];
+    struct forward_reply reply = {
+        .message = message,
+        .length = length,
+        .upstream = c->upstream->label,
+        .origin = c->class,
+        .positive = verdict.positive && !verdict.filtered,
+        .lesser = verdict.lesser,
+        .ede_text = "",
+    };
+
+    if (verdict.filtered) {
+        reply.ede_code = LOOKUP_EDE_FILTERED;
+        reply.ede_text = "private addresses of a public name were taken out";
+    }
     finish(lookup, &reply);
 }
 
@@ -216,7 +253,10 @@ static void deny(struct lookup *lookup)
     size_t length = wire_query_build(message, 0, WIRE_QR | WIRE_RD | WIRE_RA | WIRE_NXDOMAIN,
                                      question->name, question->type, question->class, 0, false);
 
-    finish_with(lookup, message, length, "");
+    finish(lookup, &(struct forward_reply){ .message = message,
+                                            .length = length,
+                                            .upstream = "",
+                                            .ede_text = "" });
 }
 
 /* ---- asking ---- */
@@ -229,15 +269,15 @@ static void fail_candidate(struct lookup *lookup, uint32_t candidate, bool spoke
 
 /* A socket failed: evidence against the upstream, unless the fault is ours. */
 static void socket_failed(struct lookup_context *context, struct upstream *upstream, bool stream,
-                          int code)
+                          int code, const char *fault)
 {
     if (error_is_ours(code)) {
         return;
     }
-    if (stream) {
+    if (stream && !upstream->stream_only) {
         upstream_spoke(upstream, now_ms(context)); /* it has sent us there */
     } else {
-        directory_refused(context->directory, upstream, fault_of(code), now_ms(context));
+        directory_refused(context->directory, upstream, fault, now_ms(context));
     }
 }
 
@@ -276,11 +316,16 @@ static void ask(struct lookup *lookup, uint32_t candidate, bool stream, bool pro
     int code = open_attempt(lookup, candidate, stream);
 
     if (code < 0) {
-        socket_failed(context, upstream, stream, code);
+        socket_failed(context, upstream, stream, code, fault_of(code));
         fail_candidate(lookup, candidate, stream && !error_is_ours(code), fault_of(code));
         return;
     }
+    upstream_spend(upstream, now_ms(context));
+    upstream->live_ms = now_ms(context);
     choice_asked(&lookup->choice, candidate, probe, now_ms(context));
+    if (upstream->stream_only) {
+        choice_streaming(&lookup->choice, candidate); /* nothing is sent twice there */
+    }
 }
 
 /* Ask it once more: what was sent may be lost. */
@@ -298,10 +343,11 @@ static void ask_again(struct lookup *lookup, uint32_t candidate)
     }
     int code = attempt_resend(attempt);
     if (code < 0 && !error_is_ours(code)) {
-        socket_failed(context, attempt->upstream, false, code);
+        socket_failed(context, attempt->upstream, false, code, fault_of(code));
         fail_candidate(lookup, candidate, false, fault_of(code));
         return;
     }
+    upstream_spend(attempt->upstream, now_ms(context));
     choice_asked(&lookup->choice, candidate, false, now_ms(context));
 }
 
@@ -318,10 +364,8 @@ static void wake_after(struct lookup *lookup, uint64_t delay_ms)
 
 static void take_kept(struct lookup *lookup)
 {
-    const struct choice *choice = &lookup->choice;
-
-    finish_with(lookup, lookup->kept, lookup->kept_length,
-                choice->candidates[choice->kept].upstream->label);
+    finish_with(lookup, lookup->kept, lookup->kept_length, lookup->choice.kept,
+                (struct verdict){ .lesser = true });
 }
 
 static void end(struct lookup *lookup, enum choice_action how)
@@ -337,23 +381,71 @@ static void end(struct lookup *lookup, enum choice_action how)
     }
 }
 
+/* Note whose answer should be there, and who shows signs of death. */
+static void look_around(struct lookup *lookup, uint64_t now)
+{
+    struct choice *choice = &lookup->choice;
+
+    for (uint32_t i = 0; i < choice->count; i++) {
+        struct choice_candidate *c = &choice->candidates[i];
+        if (c->state != CHOICE_ASKED) {
+            continue;
+        }
+        if (!c->overdue && now >= choice_overdue_ms(choice, i)) {
+            c->overdue = true;
+            upstream_overdue(c->upstream, c->asked_ms);
+        }
+        c->dying = upstream_is_dying(c->upstream, now);
+    }
+}
+
+/* May a packet go out that is perhaps for nothing? It is free where an upstream fails. */
+static bool may_be_extra(struct lookup *lookup)
+{
+    for (uint32_t i = 0; i < lookup->choice.count; i++) {
+        const struct choice_candidate *c = &lookup->choice.candidates[i];
+        if (c->state == CHOICE_ASKED && !c->probe && (c->dying || c->suspect)) {
+            return true;
+        }
+    }
+    return budget_share_spend(&lookup->context->share);
+}
+
+static void take_step(struct lookup *lookup, const struct choice_step *step)
+{
+    struct forward_counters *counters = lookup->context->pool.counters;
+    struct upstream *upstream = lookup->choice.candidates[step->candidate].upstream;
+
+    if (step->action == CHOICE_RESEND) {
+        count(&counters->resends);
+        ask_again(lookup, step->candidate);
+        return;
+    }
+    if (step->hedge) {
+        count(&counters->hedges);
+        count(&upstream->hedges);
+    } else if (!lookup->has_asked) {
+        count(&counters->asked);
+    }
+    lookup->has_asked = true;
+    ask(lookup, step->candidate, false, false);
+}
+
 /* Do what choice says until it says to wait. */
 static void advance(struct lookup *lookup)
 {
-    struct forward_counters *counters = lookup->context->pool.counters;
-
     for (;;) {
         uint64_t now = now_ms(lookup->context);
+        look_around(lookup, now);
         struct choice_step step = choice_next(&lookup->choice, now);
         switch (step.action) {
         case CHOICE_ASK:
-            if (step.hedge) {
-                atomic_fetch_add_explicit(&counters->hedges, 1, memory_order_relaxed);
-            }
-            ask(lookup, step.candidate, false, false);
-            break;
         case CHOICE_RESEND:
-            ask_again(lookup, step.candidate);
+            if (step.extra && !may_be_extra(lookup)) {
+                choice_hold(&lookup->choice, now + HELD_MS);
+                break;
+            }
+            take_step(lookup, &step);
             break;
         case CHOICE_WAIT:
             wake_after(lookup, step.until_ms - now);
@@ -368,14 +460,13 @@ static void advance(struct lookup *lookup)
 
 /* ---- replies ---- */
 
-static void keep(struct lookup *lookup, const uint8_t *message, size_t length,
-                 const struct upstream *upstream)
+static void keep(struct lookup *lookup, const uint8_t *message, size_t length, uint32_t candidate)
 {
     uint8_t *copy = malloc(length);
 
     if (copy == NULL) {
         /* no memory to wait for a better one */
-        finish_with(lookup, message, length, upstream->label);
+        finish_with(lookup, message, length, candidate, (struct verdict){ .lesser = true });
         return;
     }
     memcpy(copy, message, length);
@@ -384,18 +475,33 @@ static void keep(struct lookup *lookup, const uint8_t *message, size_t length,
     lookup->kept_length = length;
 }
 
+/* A public upstream does not know what there is inside, even when it is all that answers. */
+static bool is_lesser(const struct choice *choice, uint32_t candidate)
+{
+    for (uint32_t i = 0; i < choice->count; i++) {
+        if (choice->candidates[i].class != FORWARD_PUBLIC) {
+            return choice->candidates[candidate].class == FORWARD_PUBLIC;
+        }
+    }
+    return false;
+}
+
 static void on_good(struct lookup *lookup, uint32_t candidate, bool positive, size_t length)
 {
-    const uint8_t *message = lookup->context->answer;
-    const struct upstream *upstream = lookup->choice.candidates[candidate].upstream;
+    uint8_t *message = lookup->context->answer;
+    struct verdict verdict = { .positive = positive };
 
     drop_candidate(lookup, candidate);
+    if (positive && lookup->refuse_private) {
+        verdict.filtered = rebinding_filter(message, &length) == REBINDING_EMPTY;
+    }
     switch (choice_answered(&lookup->choice, candidate, positive)) {
     case CHOICE_TAKE:
-        finish_with(lookup, message, length, upstream->label);
+        verdict.lesser = !positive && is_lesser(&lookup->choice, candidate);
+        finish_with(lookup, message, length, candidate, verdict);
         return;
     case CHOICE_KEEP:
-        keep(lookup, message, length, upstream);
+        keep(lookup, message, length, candidate);
         break;
     case CHOICE_DROP:
         break;
@@ -423,6 +529,19 @@ static void on_truncated(struct attempt *attempt)
     advance(lookup);
 }
 
+/* A good answer came; when its silence was counted before, that was wrong. */
+static void note_good(const struct attempt *attempt, uint64_t now)
+{
+    uint64_t now_us = uv_hrtime() / 1000;
+    uint64_t took_us = now_us > attempt->sent_us ? now_us - attempt->sent_us : 0;
+
+    if (attempt->silent) {
+        upstream_late(attempt->upstream, took_us, weight_of(attempt), now);
+    } else {
+        directory_good(context_of(attempt)->directory, attempt->upstream, took_us, now);
+    }
+}
+
 static void on_reply(struct attempt *attempt, const uint8_t *message, size_t length,
                      size_t answers_at)
 {
@@ -446,7 +565,7 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
         scrub_answer(message, length, answers_at, &question, context->answer, LOOKUP_ANSWER_MAX,
                      &answer_length, &fault);
     if (verdict != SCRUB_FAILED) {
-        directory_good(context->directory, upstream, now - attempt->sent_ms, now);
+        note_good(attempt, now);
         if (lookup == NULL) {
             drop(attempt);
         } else {
@@ -468,16 +587,17 @@ static void on_error(struct attempt *attempt, int code)
 {
     struct lookup *lookup = attempt->owner;
     struct lookup_context *context = context_of(attempt);
-    bool spoke = attempt->stream && !error_is_ours(code);
+    bool spoke = attempt->stream && !attempt->upstream->stream_only && !error_is_ours(code);
+    const char *fault = attempt->fault != NULL ? attempt->fault : fault_of(code);
 
-    socket_failed(context, attempt->upstream, attempt->stream, code);
+    socket_failed(context, attempt->upstream, attempt->stream, code, fault);
     if (lookup != NULL) {
-        fail_candidate(lookup, attempt->candidate, spoke, fault_of(code));
+        fail_candidate(lookup, attempt->candidate, spoke, fault);
         advance(lookup);
         return;
     }
     if (spoke) {
-        directory_bad(context->directory, attempt->upstream, attempt->question, fault_of(code),
+        directory_bad(context->directory, attempt->upstream, attempt->question, fault,
                       now_ms(context));
     }
     drop(attempt);
@@ -487,8 +607,9 @@ static void on_silent(struct attempt *attempt)
 {
     struct lookup_context *context = context_of(attempt);
 
-    if (!attempt->stream) {
-        directory_silent(context->directory, attempt->upstream, attempt->sent_ms, now_ms(context));
+    if (!attempt->stream || attempt->upstream->stream_only) {
+        directory_silent(context->directory, attempt->upstream, attempt->sent_ms,
+                         weight_of(attempt), now_ms(context));
     } else if (attempt->owner == NULL) {
         directory_bad(context->directory, attempt->upstream, attempt->question, silent_stream,
                       now_ms(context));
@@ -509,7 +630,7 @@ static void on_attempt_released(void *user)
     context->released(context->user);
 }
 
-void lookup_context_init(struct lookup_context *context)
+const struct attempt_events *lookup_events(void)
 {
     static const struct attempt_events events = {
         .reply = on_reply,
@@ -519,8 +640,7 @@ void lookup_context_init(struct lookup_context *context)
         .released = on_attempt_released,
     };
 
-    context->pool.events = &events;
-    context->pool.user = context;
+    return &events;
 }
 
 /* ---- the beginning ---- */
@@ -546,77 +666,46 @@ struct lookup *lookup_new(struct lookup_context *context, const struct forward_q
     return lookup;
 }
 
-/*
- * Upstreams of one named region go down together; nothing says so of those
- * without a name, so each is a region of its own.
- */
-static uint32_t region_of(const struct choice *choice, const struct upstream *upstream)
+static struct upstream *find_upstream(void *user, const struct forward_upstream *described)
 {
-    for (uint32_t i = 0; upstream->region[0] != '\0' && i < choice->count; i++) {
-        if (strcmp(choice->candidates[i].upstream->region, upstream->region) == 0) {
-            return choice->candidates[i].region;
-        }
-    }
-    return choice->count;
-}
+    struct lookup_context *context = user;
+    uint64_t now = now_ms(context);
+    struct upstream *upstream = directory_find(context->directory, described, now);
 
-static bool is_planned(const struct choice *choice, const struct upstream *upstream)
-{
-    for (uint32_t i = 0; i < choice->count; i++) {
-        if (choice->candidates[i].upstream == upstream) {
-            return true;
-        }
+    if (upstream != NULL) {
+        upstream_look_at_budget(upstream, now);
     }
-    return false;
-}
-
-static bool is_away(const struct forward_upstream *described)
-{
-    return described->region != NULL &&
-           (atomic_load_explicit(&described->region->word, memory_order_relaxed) &
-            HEALTH_REGION_AWAY) != 0;
+    return upstream;
 }
 
 /* Take from the rule all that is needed: it may be gone before the answer. */
 static void plan(struct lookup *lookup, const struct forward_rule *rule)
 {
-    struct choice *choice = &lookup->choice;
-    uint64_t now = now_ms(lookup->context);
-    bool stays = special_is_private(lookup->dname, lookup->question.type);
-    bool kept_inside = false;
+    struct lookup_context *context = lookup->context;
+    const struct plan_terms terms = {
+        .stays = special_is_private(lookup->dname, lookup->question.type),
+        .has_stale = lookup->question.has_stale,
+        .now_ms = now_ms(context),
+        .find = find_upstream,
+        .user = context,
+    };
 
-    choice_init(choice, rule->hedge_ms, now + FORWARD_DEADLINE_MS);
-    for (uint32_t i = 0; i < rule->upstream_count; i++) {
-        const struct forward_upstream *described = &rule->upstreams[i];
-        if (stays && described->class == FORWARD_PUBLIC) {
-            kept_inside = true;
-            continue;
-        }
-        struct upstream *upstream = directory_find(lookup->context->directory, described, now);
-        if (upstream == NULL || is_planned(choice, upstream)) {
-            continue;
-        }
-        struct choice_candidate candidate = {
-            .upstream = upstream,
-            .class = described->class,
-            .region = region_of(choice, upstream),
-            .usual_ms = atomic_load_explicit(&upstream->usual_ms, memory_order_relaxed),
-            .away = is_away(described),
-            .suspect = upstream->suspect,
-            .down = upstream_is_down(upstream, now),
-        };
-        (void)choice_add(choice, &candidate);
+    lookup->refuse_private = rule->refuse_private;
+    lookup->is_private = plan_make(&lookup->choice, rule, &terms);
+    if (lookup->choice.count > 0) {
+        budget_share_earn(&context->share, terms.now_ms);
     }
-    lookup->is_private = kept_inside && choice->count == 0;
-    choice_start(choice);
 }
 
-/* Suspects are asked as well, once a second each: that is how they come back. */
+/* Some suspects are asked as well, a few times a second each: that is how they come back. */
 static void ask_suspects(struct lookup *lookup)
 {
     for (uint32_t i = 0; i < lookup->choice.count; i++) {
+        struct upstream *upstream = lookup->choice.candidates[i].upstream;
         if (choice_may_probe(&lookup->choice, i) &&
-            upstream_probe_due(lookup->choice.candidates[i].upstream, now_ms(lookup->context))) {
+            upstream_beside_due(upstream, now_ms(lookup->context))) {
+            count(&lookup->context->pool.counters->probes);
+            count(&upstream->probes);
             ask(lookup, i, false, true);
         }
     }

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "resolver/forward/attempt.h"
+#include "resolver/forward/budget.h"
 #include "resolver/forward/choice.h"
 #include "resolver/forward/directory.h"
 #include "resolver/forward/forwarder.h"
@@ -22,6 +23,7 @@
 
 /* RFC 8914, section 4 */
 enum lookup_ede {
+    LOOKUP_EDE_FILTERED = 17,
     LOOKUP_EDE_NO_REACHABLE_AUTHORITY = 22,
     LOOKUP_EDE_NETWORK_ERROR = 23,
 };
@@ -33,6 +35,7 @@ struct waiter;
 struct lookup_context {
     struct attempt_pool pool;
     struct directory *directory;
+    struct budget_share share; /* of extra packets */
     uint8_t *answer;         /* LOOKUP_ANSWER_MAX bytes: the one being made */
     struct attempt *watched; /* tries whose question is answered already */
     unsigned alive;          /* lookups not freed yet */
@@ -63,6 +66,8 @@ struct lookup {
     bool starting;
     bool finished;
     bool is_private; /* see special.h: nobody is asked, for only public ones could be */
+    bool refuse_private; /* see rebinding.h */
+    bool has_asked;      /* somebody */
     struct choice choice;
     struct attempt *attempts;
     uint8_t *kept; /* the answer of choice.kept */
@@ -70,8 +75,8 @@ struct lookup {
     uv_timer_t timer;
 };
 
-/* Set the events of the pool. To be called before the first lookup. */
-void lookup_context_init(struct lookup_context *context);
+/* What the attempts of lookups tell; their pool's user is the context. */
+const struct attempt_events *lookup_events(void);
 
 /* A lookup of this question, or NULL when memory is out. */
 struct lookup *lookup_new(struct lookup_context *context, const struct forward_question *question,

@@ -394,20 +394,29 @@ static void put_denials(struct scrub *scrub, bool soa)
 
 /* ---- the whole ---- */
 
-/* Find the sections and the full rcode. RFC 6891, section 6.1.3. */
+/*
+ * Find the sections and the full rcode (RFC 6891, section 6.1.3). There may be
+ * one OPT record, of the root (section 6.1.1).
+ */
 static void open_sections(struct scrub *scrub, size_t answers_at)
 {
     size_t at = answers_at;
     struct cursor cursor = { 0 };
+    bool has_opt = false;
 
     for (unsigned i = 0; i < BUILDER_SECTIONS; i++) {
         scrub->sections[i].at = at;
         scrub->sections[i].count = wire_get16(scrub->message + 6 + 2 * (size_t)i);
         cursor = walk(scrub, (enum builder_section)i);
         while (step(scrub, &cursor)) {
-            if (i == BUILDER_ADDITIONAL && cursor.record.type == WIRE_OPT) {
-                scrub->rcode |= cursor.record.ttl_s >> 24 << 4;
+            if (i != BUILDER_ADDITIONAL || cursor.record.type != WIRE_OPT) {
+                continue;
             }
+            if (has_opt || cursor.record.owner[0] != 0) {
+                scrub->fault = malformed;
+            }
+            has_opt = true;
+            scrub->rcode |= cursor.record.ttl_s >> 24 << 4;
         }
         at = cursor.reader.at;
     }

@@ -2,26 +2,31 @@
 
 #include <stdio.h>
 
-#define USUAL_WEIGHT 8 /* a new time counts one eighth */
+#define SILENT_P95      4   /* silent after so many of its own 95th percentile */
+#define SILENT_SMOOTHED 3   /* or of its usual time */
+#define PROBE_LEAST_MS  300 /* a probe is waited for so long: at least */
+#define PROBE_SMOOTHED  4   /* or so many of its usual time */
+#define PATIENT_MS      60000 /* suspect for so long: perhaps it has only become slower */
+#define PATIENT_PROBE_MS 1000
+#define NEAR_WEIGHT     4
+#define RANK_SHARE      5    /* a rank moves by a fifth at least, */
+#define RANK_LEAST_US   2000 /* and by this */
 
-static void smooth(struct upstream *upstream, uint64_t took_ms)
+/* ---- small things ---- */
+
+static uint32_t read32(const _Atomic uint32_t *value)
 {
-    uint32_t old = atomic_load_explicit(&upstream->usual_ms, memory_order_relaxed);
-    uint32_t took = took_ms < 1 ? 1 : took_ms > UINT16_MAX ? UINT16_MAX : (uint32_t)took_ms;
-    uint32_t usual = took;
-
-    if (old != 0) {
-        /* rounded towards the new time, so that it is reached in the end */
-        uint32_t rest = took > old ? USUAL_WEIGHT - 1 : 0;
-        usual = (old * (USUAL_WEIGHT - 1) + took + rest) / USUAL_WEIGHT;
-    }
-    atomic_store_explicit(&upstream->usual_ms, usual, memory_order_relaxed);
+    return atomic_load_explicit(value, memory_order_relaxed);
 }
 
-void upstream_heard(struct upstream *upstream, uint64_t now_ms)
+static void write32(_Atomic uint32_t *value, uint32_t to)
 {
-    upstream->heard_ms = now_ms;
-    upstream->silent_count = 0;
+    atomic_store_explicit(value, to, memory_order_relaxed);
+}
+
+static uint32_t clip(uint64_t us)
+{
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
 static void count_failure(struct upstream *upstream)
@@ -29,33 +34,124 @@ static void count_failure(struct upstream *upstream)
     atomic_fetch_add_explicit(&upstream->failed, 1, memory_order_relaxed);
 }
 
-bool upstream_good(struct upstream *upstream, uint64_t took_ms, uint64_t now_ms)
+/* What the measure says now, for those who read it elsewhere. */
+static void publish(struct upstream *upstream, uint64_t now_ms)
 {
-    smooth(upstream, took_ms);
+    write32(&upstream->usual_us, measure_smoothed_us(&upstream->measure));
+    write32(&upstream->p95_us, measure_p95_us(&upstream->measure, now_ms));
+    write32(&upstream->loss_permille, measure_loss_permille(&upstream->measure, now_ms));
+}
+
+/* ---- proofs ---- */
+
+static unsigned proofs_wanted(const struct upstream *upstream)
+{
+    return upstream->cause == UPSTREAM_LOSSY ? UPSTREAM_LOSS_PROOFS : UPSTREAM_PROOFS;
+}
+
+/* True when it was the last one wanted. */
+static bool prove(struct upstream *upstream, uint64_t now_ms)
+{
+    atomic_store_explicit(&upstream->proved_ms, now_ms, memory_order_relaxed);
+    upstream->proofs++;
+    return upstream->suspect && upstream->proofs >= proofs_wanted(upstream);
+}
+
+void upstream_heard(struct upstream *upstream, uint64_t now_ms)
+{
+    upstream->heard_ms = now_ms;
+    upstream->silent_count = 0;
+    upstream->overdue = 0;
+}
+
+bool upstream_good(struct upstream *upstream, uint64_t took_us, uint64_t now_ms)
+{
+    measure_answered(&upstream->measure, clip(took_us), now_ms);
+    publish(upstream, now_ms);
     upstream_heard(upstream, now_ms);
     upstream->bad_count = 0;
-    return upstream->suspect;
+    return prove(upstream, now_ms);
+}
+
+void upstream_late(struct upstream *upstream, uint64_t took_us, uint32_t weight, uint64_t now_ms)
+{
+    measure_found(&upstream->measure, weight, now_ms);
+    measure_answered(&upstream->measure, clip(took_us), now_ms);
+    publish(upstream, now_ms);
+    upstream_heard(upstream, now_ms);
 }
 
 void upstream_spoke(struct upstream *upstream, uint64_t now_ms)
 {
     count_failure(upstream);
+    measure_failed(&upstream->measure, now_ms);
     upstream_heard(upstream, now_ms);
 }
 
-uint32_t upstream_silent_ms(const struct upstream *upstream)
+/* Where it stands among the regions is not to change with every breath. */
+static void come_near(struct upstream *upstream, uint32_t us)
 {
-    uint32_t ms = 3 * atomic_load_explicit(&upstream->usual_ms, memory_order_relaxed);
+    uint32_t near = upstream->near_us;
+    uint32_t rank = read32(&upstream->rank_us);
 
-    if (ms < UPSTREAM_SILENT_MS) {
-        return UPSTREAM_SILENT_MS;
+    near = near == 0 ? us : (near * (NEAR_WEIGHT - 1) + us) / NEAR_WEIGHT;
+    upstream->near_us = near == 0 ? 1 : near;
+    uint32_t moved = near > rank ? near - rank : rank - near;
+    if (rank == 0 || (moved > rank / RANK_SHARE && moved > RANK_LEAST_US)) {
+        write32(&upstream->rank_us, upstream->near_us);
     }
-    return ms < UPSTREAM_LISTEN_MS ? ms : UPSTREAM_LISTEN_MS;
 }
 
-bool upstream_silent(struct upstream *upstream, uint64_t sent_ms)
+bool upstream_probe_answered(struct upstream *upstream, bool good, uint64_t took_us,
+                             uint64_t now_ms)
+{
+    bool is_live = now_ms < upstream->live_ms + UPSTREAM_NO_LIVE_MS && upstream->live_ms != 0;
+
+    upstream_heard(upstream, now_ms);
+    come_near(upstream, took_us < MEASURE_MOST_US ? (uint32_t)took_us : MEASURE_MOST_US);
+    /* what it has at hand takes less than what it has to ask for: live questions count more */
+    if (upstream->measure.count < MEASURE_FEW || !is_live) {
+        measure_answered(&upstream->measure, clip(took_us), now_ms);
+    } else {
+        measure_heard(&upstream->measure, now_ms);
+    }
+    publish(upstream, now_ms);
+    if (upstream->suspect && upstream->cause == UPSTREAM_BAD && (is_live || !good)) {
+        return false;
+    }
+    return prove(upstream, now_ms);
+}
+
+/* ---- silence ---- */
+
+uint32_t upstream_silent_ms(const struct upstream *upstream)
+{
+    uint32_t p95_us = read32(&upstream->p95_us);
+    uint32_t usual_us = read32(&upstream->usual_us);
+    uint64_t us = (uint64_t)SILENT_P95 * p95_us;
+
+    if (p95_us == 0) {
+        return UPSTREAM_SILENT_MS;
+    }
+    us = us < (uint64_t)SILENT_SMOOTHED * usual_us ? (uint64_t)SILENT_SMOOTHED * usual_us : us;
+    if (us < UPSTREAM_QUICK_MS * UINT64_C(1000)) {
+        return UPSTREAM_QUICK_MS;
+    }
+    return us < UPSTREAM_LISTEN_MS * UINT64_C(1000) ? (uint32_t)(us / 1000) : UPSTREAM_LISTEN_MS;
+}
+
+bool upstream_silent(struct upstream *upstream, uint64_t sent_ms, uint32_t weight, uint64_t now_ms,
+                     enum upstream_cause *out_cause)
 {
     count_failure(upstream);
+    measure_lost(&upstream->measure, weight, now_ms);
+    publish(upstream, now_ms);
+    upstream->proofs = 0;
+    if (measure_is_lossy(&upstream->measure, UPSTREAM_LOST_COUNT, UPSTREAM_LOST_OF, now_ms) &&
+        upstream->heard_ms > sent_ms) {
+        *out_cause = UPSTREAM_LOSSY;
+        return !upstream->suspect;
+    }
     if (upstream->heard_ms > sent_ms) {
         return false;
     }
@@ -63,18 +159,40 @@ bool upstream_silent(struct upstream *upstream, uint64_t sent_ms)
         upstream->silent_first_ms = sent_ms;
     }
     upstream->silent_count++;
+    *out_cause = UPSTREAM_SILENT;
     return !upstream->suspect && upstream->silent_count >= UPSTREAM_SILENT_COUNT &&
            sent_ms >= upstream->silent_first_ms + UPSTREAM_SILENT_SPAN;
 }
 
+void upstream_overdue(struct upstream *upstream, uint64_t sent_ms)
+{
+    if (upstream->heard_ms > sent_ms) {
+        return;
+    }
+    if (upstream->overdue == 0 || sent_ms < upstream->overdue_first_ms) {
+        upstream->overdue_first_ms = sent_ms;
+    }
+    upstream->overdue++;
+}
+
+bool upstream_is_dying(const struct upstream *upstream, uint64_t now_ms)
+{
+    return upstream->overdue >= UPSTREAM_DYING_COUNT &&
+           now_ms >= upstream->overdue_first_ms + read32(&upstream->p95_us) / 1000;
+}
+
+/* ---- failures ---- */
+
 bool upstream_refused(struct upstream *upstream)
 {
     count_failure(upstream);
+    upstream->proofs = 0;
     return !upstream->suspect;
 }
 
 bool upstream_bad(struct upstream *upstream, uint64_t question)
 {
+    upstream->proofs = 0;
     if (upstream->bad_count >= UPSTREAM_BAD_COUNT) {
         return !upstream->suspect;
     }
@@ -87,33 +205,103 @@ bool upstream_bad(struct upstream *upstream, uint64_t question)
     return !upstream->suspect && upstream->bad_count == UPSTREAM_BAD_COUNT;
 }
 
-void upstream_set(struct upstream *upstream, bool suspect, const char *reason, uint64_t now_ms)
+/* ---- states ---- */
+
+void upstream_set(struct upstream *upstream, bool suspect, enum upstream_cause cause,
+                  const char *reason, uint64_t now_ms)
 {
     upstream->suspect = suspect;
+    upstream->cause = cause;
     upstream->since_ms = now_ms;
-    upstream->probe_due_ms = now_ms + UPSTREAM_PROBE_MS;
-    (void)snprintf(upstream->reason, sizeof(upstream->reason), "%s", reason);
-}
-
-bool upstream_probe_due(struct upstream *upstream, uint64_t now_ms)
-{
-    if (!upstream->suspect || now_ms < upstream->probe_due_ms) {
-        return false;
+    upstream->proofs = 0;
+    upstream->bad_count = 0;
+    upstream->probing.failed = 0;
+    upstream->probing.good = false;
+    upstream->beside_due_ms = now_ms + UPSTREAM_BESIDE_MS;
+    if (!suspect) {
+        measure_forget_losses(&upstream->measure);
     }
-    upstream->probe_due_ms = now_ms + UPSTREAM_PROBE_MS;
-    return true;
+    (void)snprintf(upstream->reason, sizeof(upstream->reason), "%s", reason);
 }
 
 bool upstream_is_down(const struct upstream *upstream, uint64_t now_ms)
 {
-    return upstream->suspect && now_ms >= upstream->since_ms + UPSTREAM_DOWN_MS;
+    uint64_t proved_ms = atomic_load_explicit(&upstream->proved_ms, memory_order_relaxed);
+
+    if (upstream->loop || !upstream->suspect) {
+        return upstream->loop;
+    }
+    return upstream->cause == UPSTREAM_REFUSED ||
+           (now_ms >= upstream->since_ms + UPSTREAM_DOWN_MS &&
+            now_ms >= proved_ms + UPSTREAM_DOWN_MS);
 }
 
-bool upstream_watch_due(struct upstream *upstream, uint64_t now_ms)
+const char *upstream_state(const struct upstream *upstream, uint64_t now_ms)
 {
-    if (now_ms < upstream->watch_due_ms) {
+    if (upstream->loop) {
+        return "loop";
+    }
+    if (upstream->suspect) {
+        return upstream_is_down(upstream, now_ms) ? "down" : "suspect";
+    }
+    return read32(&upstream->usual_us) == 0 ? "unknown" : "up";
+}
+
+/* ---- times ---- */
+
+uint32_t upstream_hedge_ms(const struct upstream *upstream)
+{
+    uint32_t p95_us = read32(&upstream->p95_us);
+    uint32_t ms = p95_us / 1000 + 1;
+
+    if (p95_us == 0 || ms > UPSTREAM_HEDGE_MOST) {
+        return UPSTREAM_HEDGE_MOST;
+    }
+    return ms < UPSTREAM_HEDGE_LEAST ? UPSTREAM_HEDGE_LEAST : ms;
+}
+
+uint32_t upstream_probe_timeout_ms(const struct upstream *upstream, uint64_t now_ms)
+{
+    uint64_t ms = (uint64_t)PROBE_SMOOTHED * read32(&upstream->usual_us) / 1000;
+    bool is_old = upstream->suspect && now_ms >= upstream->since_ms + PATIENT_MS;
+
+    ms = ms < PROBE_LEAST_MS ? PROBE_LEAST_MS : ms;
+    return is_old || ms > PATIENT_PROBE_MS ? PATIENT_PROBE_MS : (uint32_t)ms;
+}
+
+bool upstream_beside_due(struct upstream *upstream, uint64_t now_ms)
+{
+    /* silence, refusal and loss are for probes to look into, where there are any */
+    bool wants = upstream->suspect && (upstream->cause == UPSTREAM_BAD || !upstream->watched);
+
+    if (!wants || upstream->loop || now_ms < upstream->beside_due_ms) {
         return false;
     }
-    upstream->watch_due_ms = now_ms + UPSTREAM_WATCH_MS;
+    upstream->beside_due_ms = now_ms + UPSTREAM_BESIDE_MS;
     return true;
+}
+
+void upstream_look_at_budget(struct upstream *upstream, uint64_t now_ms)
+{
+    atomic_store_explicit(&upstream->spent, !budget_rate_has(&upstream->rate, now_ms),
+                          memory_order_relaxed);
+}
+
+void upstream_spend(struct upstream *upstream, uint64_t now_ms)
+{
+    if (!budget_rate_spend(&upstream->rate, now_ms)) {
+        atomic_fetch_add_explicit(&upstream->over_budget, 1, memory_order_relaxed);
+    }
+}
+
+uint32_t upstream_watch(struct upstream *upstream, uint64_t now_ms)
+{
+    if (now_ms < upstream->watch_due_ms) {
+        upstream->unwatched++;
+        return 0;
+    }
+    uint32_t weight = upstream->unwatched + 1;
+    upstream->unwatched = 0;
+    upstream->watch_due_ms = now_ms + UPSTREAM_WATCH_MS;
+    return weight;
 }

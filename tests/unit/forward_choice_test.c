@@ -17,7 +17,8 @@
 /*
  * One question, played out in simulated time. Candidates are named a, b, c in
  * the order written, and described by class (o own, t other, p public), region
- * and "-" when it is away, "?" when it is suspect or "!" when it is so for long:
+ * and "-" when it is away, "?" when it is suspect, "!" when it is so for long or "$"
+ * when it may not be asked more often:
  * "o1 t2- p9". What they do:
  * who, ms after it was asked first, and "+" positive, "-" negative, "s"
  * SERVFAIL, "r" refused, "~" sends us to TCP: "a10s b5+". Expected: who is
@@ -33,6 +34,8 @@ struct script {
 };
 
 struct play {
+    bool has_stale;
+    bool is_unprobed; /* suspects are asked in their turn only */
     struct choice choice;
     uint64_t asked_ms[26]; /* by name */
     char kept_kind;
@@ -69,7 +72,8 @@ static void add_all(struct play *play, const char *candidates)
         for (candidates += 2; *candidates != ' ' && *candidates != '\0'; candidates++) {
             c.away = c.away || *candidates == '-';
             c.down = c.down || *candidates == '!';
-            c.suspect = c.suspect || *candidates != '-';
+            c.suspect = c.suspect || *candidates == '!' || *candidates == '?';
+            c.spent = c.spent || *candidates == '$';
         }
         candidates += *candidates == ' ';
         assert_true(choice_add(&play->choice, &c));
@@ -166,13 +170,14 @@ static void play_script(const struct script *script, uint32_t hedge_ms, struct p
 {
     uint64_t until_ms;
 
-    memset(play, 0, sizeof(*play));
+    memset(&play->choice, 0, sizeof(*play) - offsetof(struct play, choice));
     memset(play->asked_ms, 0xff, sizeof(play->asked_ms));
     choice_init(&play->choice, hedge_ms, DEADLINE_MS);
+    play->choice.has_stale = play->has_stale;
     add_all(play, script->candidates);
     choice_start(&play->choice);
     until_ms = play_steps(play, 0);
-    for (uint32_t i = 0; i < play->choice.count; i++) {
+    for (uint32_t i = 0; i < play->choice.count && !play->is_unprobed; i++) {
         if (choice_may_probe(&play->choice, i)) {
             note(play, i, true, 0);
         }
@@ -186,10 +191,10 @@ static void play_script(const struct script *script, uint32_t hedge_ms, struct p
     }
 }
 
-static void check(const struct script *scripts, size_t count)
+static void check(const struct script *scripts, size_t count, bool has_stale)
 {
     for (size_t i = 0; i < count; i++) {
-        struct play play;
+        struct play play = { .has_stale = has_stale };
         play_script(&scripts[i], HEDGE_MS, &play);
         if (strcmp(play.asked, scripts[i].asked) != 0 || strcmp(play.end, scripts[i].end) != 0) {
             fail_msg("%s: asked %s, end %s", scripts[i].title, play.asked, play.end);
@@ -197,7 +202,8 @@ static void check(const struct script *scripts, size_t count)
     }
 }
 
-#define CHECK(scripts) check(scripts, sizeof(scripts) / sizeof((scripts)[0]))
+#define CHECK(scripts)       check(scripts, sizeof(scripts) / sizeof((scripts)[0]), false)
+#define CHECK_STALE(scripts) check(scripts, sizeof(scripts) / sizeof((scripts)[0]), true)
 
 // clang-format off
 static void silence_is_hedged_and_failure_goes_on_at_once(void **state)
@@ -244,7 +250,7 @@ static void public_comes_last(void **state)
         { "at once when all are down", "o1- t2! p9", "c5+", "c0 b?0", "c+5" },
         { "a suspicion is not enough", "o1? t2? p9", "c5+", "a0 b?0 c300", "c+305" },
         { "its negative answer, when all are down", "o1- t2- p9", "c5-", "c0", "c-5" },
-        { "not after a negative answer", "o1 t2 p9", "b5-", "a0 b100", "b-200" },
+        { "not after a negative answer", "o1 t2 p9", "b5-", "a0 b100 a105", "b-200" },
         { "a silent one is given its time then", "o1 p9", "b5-", "a0 b300", "b-305" },
         { "a suspect public is not probed", "o1 p9?", "a5+", "a0", "a+5" },
         { "one behind a public that fails", "o1? p9", "a5r b5+", "a0 b5", "b+10" },
@@ -279,13 +285,13 @@ static void those_believed_down_come_after_the_living(void **state)
 static void a_negative_answer_of_a_lesser_class_waits(void **state)
 {
     static const struct script scripts[] = {
-        { "the best class says yes", "o1 t2", "a150+ b5-", "a0 b100", "a+150" },
-        { "the best class says no", "o1 t2", "a150- b5-", "a0 b100", "a-150" },
-        { "the best class fails", "o1 t2", "a150s b5-", "a0 b100", "b-150" },
+        { "the best class says yes", "o1 t2", "a150+ b5-", "a0 b100 a105", "a+150" },
+        { "the best class says no", "o1 t2", "a150- b5-", "a0 b100 a105", "a-150" },
+        { "the best class fails", "o1 t2", "a150s b5-", "a0 b100 a105", "b-150" },
         { "it failed before", "o1 t2", "a20s b5-", "a0 b20", "b-25" },
-        { "it stays silent", "o1 t2", "b5-", "a0 b100", "b-200" },
-        { "another of the silent region is not waited for", "o1 o1 t2", "c5-", "a0 c100", "c-200" },
-        { "another of a failed one is", "o1 o1 t2", "a105s b9+ c2-", "a0 c100 b105", "b+114" },
+        { "it stays silent", "o1 t2", "b5-", "a0 b100 a105", "b-200" },
+        { "another of the silent region is not waited for", "o1 o1 t2", "c5-", "a0 c100 a105", "c-200" },
+        { "another of a failed one is", "o1 o1 t2", "a105s b9+ c2-", "a0 c100 a102 b105", "b+114" },
         { "TCP is waited for", "o1 t2", "a50~ a240+ b5-", "a0 b100", "a+240" },
         { "but not until the end", "o1 t2", "a50~ b5-", "a0 b100", "b-250" },
         { "a third region is not", "o1 t2 t3", "a101s b40- c1+", "a0 b100", "b-140" },
@@ -296,12 +302,41 @@ static void a_negative_answer_of_a_lesser_class_waits(void **state)
     (void)state;
     CHECK(scripts);
 }
+
+static void what_may_not_be_asked_more_stands_behind_the_living(void **state)
+{
+    static const struct script scripts[] = {
+        { "it spills to the next region", "o1$ t2", "b5+", "b0", "b+5" },
+        { "that one's negative answer counts", "o1$ t2", "b5-", "b0", "b-5" },
+        { "it is asked when nobody else is left", "o1$ t2", "a5+ b5s", "b0 a5", "a+10" },
+        { "before one believed down", "o1? t2$", "b5+", "b0 a?0", "b+5" },
+        { "and before public", "o1$ p9", "a5+ b5+", "a0", "a+5" },
+        { "all of them: in order", "o1$ t2$", "a5+", "a0", "a+5" },
+    };
+
+    (void)state;
+    CHECK(scripts);
+}
+
+static void an_older_answer_is_better_than_a_lesser_negative_one(void **state)
+{
+    static const struct script scripts[] = {
+        { "of another region", "o1 t2", "a5s b5-", "a0 b5", "x10" },
+        { "while a better one is silent", "o1 t2", "a150- b5-", "a0 b100", "a-150" },
+        { "not than one of the best", "o1 t2", "a5-", "a0", "a-5" },
+        { "nor when the best is down", "o1! t2", "b5-", "b0 a?0", "b-5" },
+        { "nor than a positive one", "o1 t2", "a5s b5+", "a0 b5", "b+10" },
+    };
+
+    (void)state;
+    CHECK_STALE(scripts);
+}
 // clang-format on
 
 static void without_hedging_silence_goes_on_late(void **state)
 {
     static const struct script script = { "", "o1 t2", "b5+", "", "" };
-    struct play play;
+    struct play play = { .has_stale = false };
 
     (void)state;
     play_script(&script, 0, &play);
@@ -361,6 +396,356 @@ static void more_candidates_than_fit_are_left_out(void **state)
     assert_int_equal(choice.count, CHOICE_MOST);
 }
 
+static struct choice_candidate candidate_of(enum forward_class class, uint32_t region)
+{
+    return (struct choice_candidate){ .class = class, .region = region };
+}
+
+static void each_is_given_its_own_time(void **state)
+{
+    struct choice choice;
+    struct choice_candidate own = candidate_of(FORWARD_OWN, 1);
+    struct choice_candidate other = candidate_of(FORWARD_OTHER, 2);
+    struct choice_candidate third = candidate_of(FORWARD_OTHER, 3);
+
+    (void)state;
+    own.hedge_ms = 10;
+    other.hedge_ms = 30;
+    choice_init(&choice, HEDGE_MS, DEADLINE_MS);
+    assert_true(choice_add(&choice, &own) && choice_add(&choice, &other) &&
+                choice_add(&choice, &third));
+    choice_start(&choice);
+    choice_asked(&choice, 0, false, 0);
+    assert_int_equal(choice_next(&choice, 9).until_ms, 10);
+    assert_int_equal(choice_next(&choice, 10).candidate, 1);
+    assert_true(choice_next(&choice, 10).extra);
+    choice_asked(&choice, 1, false, 10);
+    assert_int_equal(choice_next(&choice, 39).until_ms, 40);
+    assert_int_equal(choice_next(&choice, 40).candidate, 2);
+    choice_asked(&choice, 2, false, 40);
+    assert_int_equal(choice_next(&choice, 139).action, CHOICE_WAIT);
+    /* nobody is left: the silent are asked again, quickly at first */
+    struct choice_step step = choice_next(&choice, 140);
+    assert_int_equal(step.action, CHOICE_RESEND);
+    assert_int_equal(step.candidate, 0);
+    choice_asked(&choice, 0, false, 140);
+    assert_int_equal(choice_next(&choice, 140).candidate, 1);
+    choice_asked(&choice, 1, false, 140);
+    assert_int_equal(choice_next(&choice, 219).action, CHOICE_WAIT);
+    assert_int_equal(choice_next(&choice, 220).candidate, 0); /* then after twice as long */
+}
+
+static void extra_packets_wait_for_leave_but_not_for_ever(void **state)
+{
+    struct choice choice;
+    struct choice_candidate own = candidate_of(FORWARD_OWN, 1);
+    struct choice_candidate other = candidate_of(FORWARD_OTHER, 2);
+
+    (void)state;
+    own.hedge_ms = 10;
+    choice_init(&choice, HEDGE_MS, DEADLINE_MS);
+    assert_true(choice_add(&choice, &own) && choice_add(&choice, &other));
+    choice_start(&choice);
+    choice_asked(&choice, 0, false, 0);
+    for (uint64_t now_ms = 10; now_ms < CHOICE_RESEND_MS; now_ms += 25) {
+        assert_true(choice_next(&choice, now_ms).extra);
+        choice_hold(&choice, now_ms + 25);
+        struct choice_step step = choice_next(&choice, now_ms);
+        assert_int_equal(step.action, CHOICE_WAIT);
+        assert_true(step.until_ms <= now_ms + 25);
+    }
+    struct choice_step step = choice_next(&choice, CHOICE_RESEND_MS);
+    assert_int_equal(step.action, CHOICE_ASK);
+    assert_true(step.hedge);
+    assert_false(step.extra);
+}
+
+static void nothing_is_extra_after_a_failure(void **state)
+{
+    struct choice choice;
+    struct choice_candidate own = candidate_of(FORWARD_OWN, 1);
+    struct choice_candidate other = candidate_of(FORWARD_OTHER, 2);
+
+    (void)state;
+    choice_init(&choice, HEDGE_MS, DEADLINE_MS);
+    assert_true(choice_add(&choice, &own) && choice_add(&choice, &other));
+    choice_start(&choice);
+    choice_asked(&choice, 0, false, 0);
+    choice_failed(&choice, 0, true, "SERVFAIL");
+    choice_hold(&choice, 1000);
+    assert_int_equal(choice_next(&choice, 1).candidate, 1);
+    assert_false(choice_next(&choice, 1).extra);
+    assert_false(choice_next(&choice, 1).hedge);
+}
+
+static void a_dying_one_is_not_waited_for(void **state)
+{
+    struct choice choice;
+    struct choice_candidate own = candidate_of(FORWARD_OWN, 1);
+    struct choice_candidate other = candidate_of(FORWARD_OTHER, 2);
+
+    (void)state;
+    own.hedge_ms = 10;
+    choice_init(&choice, HEDGE_MS, DEADLINE_MS);
+    assert_true(choice_add(&choice, &own) && choice_add(&choice, &other));
+    choice_start(&choice);
+    choice_asked(&choice, 0, false, 0);
+    choice_asked(&choice, 1, false, 10);
+    assert_int_equal(choice_answered(&choice, 1, false), CHOICE_KEEP);
+    assert_int_equal(choice_next(&choice, 21).action, CHOICE_RESEND); /* it may be lost */
+    choice.candidates[0].dying = true;
+    assert_int_equal(choice_next(&choice, 21).action, CHOICE_TAKE_KEPT);
+}
+
+static void a_lost_answer_is_asked_for_again_while_a_lesser_one_waits(void **state)
+{
+    struct choice choice;
+    struct choice_candidate own = candidate_of(FORWARD_OWN, 1);
+    struct choice_candidate other = candidate_of(FORWARD_OTHER, 2);
+    unsigned resent = 0;
+
+    (void)state;
+    own.hedge_ms = 10;
+    choice_init(&choice, HEDGE_MS, DEADLINE_MS);
+    assert_true(choice_add(&choice, &own) && choice_add(&choice, &other));
+    choice_start(&choice);
+    choice_asked(&choice, 0, false, 0);
+    choice_asked(&choice, 1, false, 10);
+    assert_int_equal(choice_answered(&choice, 1, false), CHOICE_KEEP);
+    for (uint64_t now_ms = 21; now_ms < CHOICE_PATIENCE_MS; now_ms++) {
+        if (choice_next(&choice, now_ms).action == CHOICE_RESEND) {
+            choice_asked(&choice, 0, false, now_ms);
+            resent++;
+            assert_true(now_ms <= 70);
+        }
+    }
+    assert_int_equal(resent, CHOICE_CONFIRMS);
+    assert_int_equal(choice_next(&choice, CHOICE_PATIENCE_MS).action, CHOICE_TAKE_KEPT);
+}
+
+/* In which order regions stand whose distances are these; 0: unknown. */
+static void check_distances(uint32_t b, uint32_t c, uint32_t d, const char *order)
+{
+    const uint32_t distances[] = { 0, b, c, d };
+    struct choice choice;
+    char got[5] = "";
+
+    choice_init(&choice, HEDGE_MS, DEADLINE_MS);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct choice_candidate candidate = candidate_of(i == 0 ? FORWARD_OWN : FORWARD_OTHER, i);
+        candidate.distance_us = distances[i];
+        candidate.usual_ms = i; /* who it is */
+        assert_true(choice_add(&choice, &candidate));
+    }
+    choice_start(&choice);
+    for (uint32_t i = 0; i < 4; i++) {
+        got[i] = (char)('a' + choice.candidates[i].usual_ms);
+    }
+    assert_string_equal(got, order);
+}
+
+static void other_regions_stand_by_their_distance(void **state)
+{
+    (void)state;
+    check_distances(0, 0, 0, "abcd");
+    check_distances(30000, 20000, 10000, "adcb");
+    check_distances(10000, 20000, 30000, "abcd");
+    check_distances(12000, 11000, 10500, "abcd"); /* near-equals stay as written */
+    check_distances(3000, 1500, 1200, "abcd");    /* and so do those that are near */
+    check_distances(30000, 0, 10000, "abcd");     /* it stands behind one that is unknown */
+    check_distances(30000, 10000, 0, "acbd");
+}
+
+/* ---- the order of what counts, against the order as it is written ---- */
+
+enum kind {
+    POSITIVE,
+    NEGATIVE,
+    SERVFAIL,
+    SILENT,
+    KINDS,
+};
+
+struct row {
+    enum forward_class class;
+    bool away, suspect, down;
+    enum kind kind;
+};
+
+static bool is_living(const struct row *row)
+{
+    return !row->away && !row->suspect;
+}
+
+/* Lower is better; a suspect that has answered is back. */
+static unsigned rank_of(const struct row *row, bool has_answered)
+{
+    bool behind = row->away || (row->suspect && !has_answered);
+
+    return (behind ? 3 : 0) + (unsigned)row->class;
+}
+
+/* Is there a better one than this, which has answered, of those not `left_out`? */
+static bool is_lesser(const struct row *rows, const bool *left_out, unsigned count,
+                      const struct row *row)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!left_out[i] && rank_of(&rows[i], false) < rank_of(row, true)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The one to be asked next of those that were not: see the head of choice.h. */
+static unsigned next_of(const struct row *rows, const bool *asked, unsigned count)
+{
+    bool public_due = true;
+    unsigned found = count;
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct row *row = &rows[i];
+        public_due = public_due && (row->class == FORWARD_PUBLIC || row->away || row->down ||
+                                    asked[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const struct row *row = &rows[i];
+        if (asked[i] || (row->class == FORWARD_PUBLIC && !public_due)) {
+            continue;
+        }
+        if (found == count || (is_living(row) && !is_living(&rows[found])) ||
+            (is_living(row) == is_living(&rows[found]) && row->class < rows[found].class)) {
+            found = i;
+        }
+    }
+    return found;
+}
+
+/* Who wins when everybody answers within his time; `count`: nobody. */
+static unsigned winner_of(const struct row *rows, unsigned count, bool has_stale)
+{
+    static const bool none[8];
+    bool asked[8] = { false };
+    unsigned kept = count;
+
+    for (;;) {
+        unsigned i = next_of(rows, asked, count);
+        if (i == count || (kept != count && !is_lesser(rows, asked, count, &rows[kept]))) {
+            return kept;
+        }
+        asked[i] = true;
+        bool is_no = rows[i].kind == NEGATIVE;
+        if (rows[i].kind == POSITIVE || (is_no && !is_lesser(rows, none, count, &rows[i]))) {
+            return i;
+        }
+        if (is_no && !has_stale &&
+            (kept == count || rank_of(&rows[i], true) < rank_of(&rows[kept], true))) {
+            kept = i;
+        }
+    }
+}
+
+static unsigned draw(unsigned *random, unsigned below)
+{
+    *random = *random * 1664525u + 1013904223u;
+    return (*random >> 16) % below;
+}
+
+static unsigned make_rows(struct row *rows, unsigned *random, bool may_be_silent)
+{
+    unsigned count = 1 + draw(random, 5);
+
+    for (unsigned i = 0; i < count; i++) {
+        unsigned mark = draw(random, 6);
+        rows[i] = (struct row){
+            .class = (enum forward_class)draw(random, 3),
+            .away = mark == 3,
+            .suspect = mark >= 4,
+            .down = mark == 5,
+            .kind = (enum kind)draw(random, may_be_silent ? KINDS : SILENT),
+        };
+    }
+    return count;
+}
+
+static void play_rows(const struct row *rows, unsigned count, unsigned *random, bool has_stale,
+                      struct play *play)
+{
+    static const char classes[] = "otp";
+    char candidates[64] = "", replies[64] = "";
+
+    for (unsigned i = 0; i < count; i++) {
+        char *end = candidates + strlen(candidates);
+        (void)snprintf(end, 16, "%s%c%u%s%s", i > 0 ? " " : "", classes[rows[i].class], i + 1,
+                       rows[i].away ? "-" : "", rows[i].down ? "!" : rows[i].suspect ? "?" : "");
+        end = replies + strlen(replies);
+        if (rows[i].kind != SILENT) {
+            (void)snprintf(end, 16, "%s%c%u%c", end > replies ? " " : "", (char)('a' + i),
+                           1 + draw(random, HEDGE_MS - 2), "+-s"[rows[i].kind]);
+        }
+    }
+    struct script script = { "", candidates, replies, "", "" };
+    play->has_stale = has_stale;
+    play->is_unprobed = true;
+    play_script(&script, HEDGE_MS, play);
+}
+
+static void the_written_order_decides_who_wins(void **state)
+{
+    unsigned random = 7;
+
+    (void)state;
+    for (unsigned n = 0; n < 20000; n++) {
+        struct row rows[8];
+        struct play play;
+        bool has_stale = draw(&random, 2) == 1;
+        unsigned count = make_rows(rows, &random, false);
+        unsigned winner = winner_of(rows, count, has_stale);
+        play_rows(rows, count, &random, has_stale, &play);
+        char wanted = winner == count ? 'x' : (char)('a' + winner);
+        if (play.end[0] != wanted) {
+            char text[128] = "";
+            for (unsigned i = 0; i < count; i++) {
+                char *end = text + strlen(text);
+                (void)snprintf(end, 16, " %c%s%s%s=%c", "otp"[rows[i].class],
+                               rows[i].away ? "-" : "", rows[i].suspect ? "?" : "",
+                               rows[i].down ? "!" : "", "+-s"[rows[i].kind]);
+            }
+            fail_msg("%s, stale %d: %c should win; asked %s, end %s", text, has_stale, wanted,
+                     play.asked, play.end);
+        }
+    }
+}
+
+/* With silent ones among them the time decides too, but these hold. */
+static void silence_takes_no_better_answer_away(void **state)
+{
+    static const bool none[8];
+    unsigned random = 11;
+
+    (void)state;
+    for (unsigned n = 0; n < 20000; n++) {
+        struct row rows[8];
+        struct play play;
+        unsigned count = make_rows(rows, &random, true);
+        bool any = false, any_positive = false, best_is_negative = false;
+        play_rows(rows, count, &random, false, &play);
+        for (unsigned i = 0; i < count; i++) {
+            any = any || rows[i].kind < SERVFAIL;
+            any_positive = any_positive || (rows[i].kind == POSITIVE && is_living(&rows[i]) &&
+                                            rows[i].class != FORWARD_PUBLIC);
+            best_is_negative = best_is_negative || (rows[i].kind == NEGATIVE &&
+                                                    !is_lesser(rows, none, count, &rows[i]));
+        }
+        assert_int_equal(play.end[0] != 'x', any);
+        if (any && play.end[1] == '-' && any_positive && !best_is_negative) {
+            /* a lesser no was taken: only when all that are better had their time */
+            assert_true(strtoull(play.end + 2, NULL, 10) >= CHOICE_PATIENCE_MS ||
+                        rows[play.end[0] - 'a'].kind == NEGATIVE);
+        }
+    }
+}
+
 /*
  * Whatever the candidates are and do: everybody is asked before nobody's
  * answer is the answer (but public ones behind a silent company), a positive
@@ -389,7 +774,7 @@ static void no_upstream_is_left_unasked(void **state)
             }
         }
         struct script script = { "", candidates, replies, "", "" };
-        struct play play;
+        struct play play = { .has_stale = false };
         play_script(&script, HEDGE_MS, &play);
         assert_int_equal(play.end[0], 'x');
         for (unsigned i = 0; i < 3; i++) {
@@ -409,10 +794,20 @@ int main(void)
         cmocka_unit_test(public_comes_last),
         cmocka_unit_test(those_believed_down_come_after_the_living),
         cmocka_unit_test(a_negative_answer_of_a_lesser_class_waits),
+        cmocka_unit_test(what_may_not_be_asked_more_stands_behind_the_living),
+        cmocka_unit_test(an_older_answer_is_better_than_a_lesser_negative_one),
         cmocka_unit_test(without_hedging_silence_goes_on_late),
         cmocka_unit_test(a_usually_slow_upstream_is_given_more_time),
         cmocka_unit_test(the_better_of_two_negative_answers_is_kept),
         cmocka_unit_test(more_candidates_than_fit_are_left_out),
+        cmocka_unit_test(each_is_given_its_own_time),
+        cmocka_unit_test(extra_packets_wait_for_leave_but_not_for_ever),
+        cmocka_unit_test(nothing_is_extra_after_a_failure),
+        cmocka_unit_test(a_dying_one_is_not_waited_for),
+        cmocka_unit_test(a_lost_answer_is_asked_for_again_while_a_lesser_one_waits),
+        cmocka_unit_test(other_regions_stand_by_their_distance),
+        cmocka_unit_test(the_written_order_decides_who_wins),
+        cmocka_unit_test(silence_takes_no_better_answer_away),
         cmocka_unit_test(no_upstream_is_left_unasked),
     };
 

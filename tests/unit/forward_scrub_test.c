@@ -501,6 +501,10 @@ static void what_does_not_answer_has_failed(void **state)
           "malformed answer" },
         { "a preference alone", "example.com", "MX", false, 0, "an @12 MX #00", F,
           "malformed answer" },
+        { "two OPT records", "example.com", "A", false, 0,
+          "an @12 A 192.0.2.1\nad . OPT #\nad . OPT #", F, "malformed answer" },
+        { "an OPT record of a name", "example.com", "A", false, 0,
+          "an @12 A 192.0.2.1\nad example.com OPT #", F, "malformed answer" },
         { "a broken record that is left out does no harm", "example.com", "A", false, 0,
           "an @12 A 192.0.2.1\nan example.org CNAME #", P, "an example.com A 192.0.2.1" },
     };

@@ -596,6 +596,7 @@ static void an_answer_that_is_none_goes_on_at_once(void **state)
         { LIES, 0 },
     };
     static struct question q;
+    unsigned asked = 0;
 
     (void)state;
     struct stub *first = add(GOOD, FORWARD_OWN);
@@ -606,7 +607,9 @@ static void an_answer_that_is_none_goes_on_at_once(void **state)
         ask(&q);
         wait_for(&q);
         assert_int_equal(q.from, 1);
-        assert_int_equal(first->asked, i + 1);
+        /* FORMERR and NOTIMP may be meant for EDNS: it is asked again without */
+        asked += cases[i].rcode == WIRE_FORMERR || cases[i].rcode == WIRE_NOTIMP ? 2 : 1;
+        assert_int_equal(first->asked, asked);
     }
     assert_int_equal(COUNTER(hedges), 0);
     assert_false(is_described("suspect")); /* one question proves nothing */
@@ -766,7 +769,7 @@ static void a_connection_that_is_closed_goes_on(void **state)
     ask(&q);
     wait_for(&q);
     assert_int_equal(q.from, 1);
-    assert_int_equal(first->connected, 1);
+    assert_int_equal(first->connected, 2); /* once more for what was asked on it */
 }
 
 /* Ask ever new names until somebody is suspect. */
@@ -793,7 +796,7 @@ static void connections_without_answers_make_suspect(void **state)
     ask(&q);
     run_until(is_suspect_of_some, &q);
     assert_true(is_described("\"reason\":\"no answer over TCP to 3 questions that others"));
-    assert_true(first->connected >= 3);
+    assert_true(first->connected >= 1); /* streams are shared */
 }
 
 static void a_question_without_socket_takes_that_of_its_silent_try(void **state)

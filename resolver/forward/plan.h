@@ -1,0 +1,31 @@
+#pragma once
+/*
+ * plan - who may be asked a question of a rule, as candidates in their order
+ *
+ * Takes from the rule and from what is known of its upstreams all that choice
+ * wants to know. No I/O, the time is an argument. Where upstreams are looked
+ * up is the caller's; under the directory's lock any thread may make a plan
+ * to look at.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "resolver/forward/choice.h"
+
+struct upstream;
+
+struct plan_terms {
+    bool stays;     /* the name must not leave the company; see special.h */
+    bool has_stale; /* see forward_question */
+    uint64_t now_ms;
+    /* The upstream described, or NULL: it is left out. */
+    struct upstream *(*find)(void *user, const struct forward_upstream *described);
+    void *user;
+};
+
+/*
+ * Bring the candidates of `rule` into `choice`, with a deadline from now on.
+ * True when there are none, and that only because the name must not leave.
+ */
+bool plan_make(struct choice *choice, const struct forward_rule *rule,
+               const struct plan_terms *terms);

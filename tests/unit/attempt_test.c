@@ -1,0 +1,998 @@
+#include "resolver/forward/attempt.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <cmocka.h>
+
+#include "resolver/forward/upstream.h"
+#include "zones/wire.h"
+
+#define GUARD_MS  60000 /* a run that takes longer hangs */
+#define QUERY_MAX 512
+
+static const char name[] = "\3wWw\11somewhere\7eXample\3com";
+#define NAME_BYTES ((uint8_t)sizeof(name))
+
+/* ---- an upstream: loopback sockets on a port of the kernel's choosing ---- */
+
+enum cookies {
+    NONE,
+    GOOD,
+    FOREIGN,    /* another's client cookie */
+    BAD_ONCE,   /* BADCOOKIE until the server cookie is right */
+    BAD_ALWAYS, /* over UDP */
+};
+
+struct stub {
+    /* behaviour */
+    bool folds;        /* the question's letters, over UDP */
+    bool folds_stream; /* and over TCP */
+    bool forged_first; /* a folded one goes before the right one */
+    bool hangs;        /* nothing comes over TCP */
+    bool no_edns;      /* FORMERR without OPT to EDNS, NOTIMP over TCP */
+    bool no_question;  /* in that reply */
+    bool badvers;
+    bool no_options; /* FORMERR, with OPT, to a query with an option */
+    bool lasting;    /* nothing comes over UDP */
+    enum cookies cookies;
+    enum cookies stream_cookies;
+
+    /* what came */
+    unsigned datagrams;
+    unsigned streamed;
+    uint8_t query[QUERY_MAX]; /* the last */
+    size_t length;
+    uint8_t before[QUERY_MAX]; /* the one before */
+    struct sockaddr_in from;
+    unsigned ports; /* times that it came from another port than the one before */
+    unsigned ids;   /* and with another id */
+
+    struct addr address;
+    int fd;
+    uv_poll_t poll;
+    uv_tcp_t listener;
+    bool listening;
+};
+
+struct client {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    struct stub *stub;
+    uint8_t bytes[QUERY_MAX];
+    size_t got;
+    uint8_t answer[QUERY_MAX];
+    struct client *next;
+};
+
+static uv_loop_t loop;
+static struct stub stub;
+static struct client *clients;
+static struct upstream upstream;
+static struct forward_counters counters;
+static struct attempt_pool pool;
+static uint8_t buffer[WIRE_MESSAGE_MAX];
+static const uint8_t secret[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+
+static bool has_opt(const uint8_t *query)
+{
+    return wire_get16(query + 10) == 1;
+}
+
+static size_t question_end(void)
+{
+    return WIRE_QUESTION + NAME_BYTES + 4u;
+}
+
+/* The cookie option of the query, or NULL: it is the only one. */
+static const uint8_t *cookie_of(const uint8_t *query, size_t length)
+{
+    size_t at = question_end() + WIRE_OPT_BYTES;
+
+    return has_opt(query) && length > at ? query + at + 4 : NULL;
+}
+
+static bool has_server_cookie(const uint8_t *query, size_t length)
+{
+    const uint8_t *cookie = cookie_of(query, length);
+
+    return cookie != NULL && wire_get16(cookie - 2) == 16 && memcmp(cookie + 8, secret, 8) == 0;
+}
+
+/* Behind the message: OPT with what the upstream does about cookies. */
+static size_t put_opt(uint8_t *out, const uint8_t *query, size_t length, enum cookies cookies,
+                      uint8_t rcode_high)
+{
+    const uint8_t *cookie = cookie_of(query, length);
+
+    wire_put_opt(out, false, rcode_high);
+    if (cookie == NULL || cookies == NONE) {
+        return WIRE_OPT_BYTES;
+    }
+    wire_put16(out + 9, 20);
+    wire_put16(out + 11, 10);
+    wire_put16(out + 13, 16);
+    memcpy(out + 15, cookie, 8);
+    if (cookies == FOREIGN) {
+        out[15] ^= 1;
+    }
+    memcpy(out + 23, secret, 8);
+    return WIRE_OPT_BYTES + 20u;
+}
+
+/* The reply to the query, one address. */
+static size_t make_reply(const uint8_t *query, size_t length, bool folds, enum cookies cookies,
+                         uint8_t *out)
+{
+    static const uint8_t record[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1 };
+    size_t at = question_end();
+    unsigned rcode = WIRE_NOERROR, rcode_high = 0;
+    bool bad_cookie =
+        (cookies == BAD_ONCE && !has_server_cookie(query, length)) || cookies == BAD_ALWAYS;
+
+    memcpy(out, query, at);
+    memset(out + 6, 0, 6);
+    if (folds) {
+        name_fold(query + WIRE_QUESTION, NAME_BYTES, out + WIRE_QUESTION);
+    }
+    if (stub.no_edns && has_opt(query)) {
+        rcode = WIRE_FORMERR;
+        if (stub.no_question) {
+            wire_put16(out + 4, 0);
+            at = WIRE_HEADER_BYTES;
+        }
+    } else if (stub.no_options && cookie_of(query, length) != NULL) {
+        rcode = WIRE_FORMERR;
+    } else if (stub.badvers && has_opt(query)) {
+        rcode_high = 1;
+    } else if (bad_cookie) {
+        rcode = 23 & 15;
+        rcode_high = 23 >> 4;
+    } else {
+        wire_put16(out + 6, 1);
+        memcpy(out + at, record, sizeof(record));
+        at += sizeof(record);
+    }
+    wire_put16(out + 2, (uint16_t)(WIRE_QR | WIRE_RA | WIRE_RD | rcode));
+    if (has_opt(query) && !stub.no_edns) {
+        wire_put16(out + 10, 1);
+        at +=
+            put_opt(out + at, query, length, stub.no_options ? NONE : cookies, (uint8_t)rcode_high);
+    }
+    return at;
+}
+
+static void note(const uint8_t *query, size_t length)
+{
+    memcpy(stub.before, stub.query, sizeof(stub.before));
+    memcpy(stub.query, query, length);
+    stub.length = length;
+}
+
+static void on_query(uv_poll_t *poll, int status, int events)
+{
+    struct sockaddr_in from;
+    socklen_t size = sizeof(from);
+    uint8_t query[QUERY_MAX], out[QUERY_MAX];
+
+    (void)poll;
+    (void)status;
+    (void)events;
+    ssize_t got =
+        recvfrom(stub.fd, query, sizeof(query), MSG_DONTWAIT, (struct sockaddr *)&from, &size);
+    if (got < 0) {
+        return;
+    }
+    stub.datagrams++;
+    stub.ports += stub.from.sin_port != from.sin_port;
+    stub.ids += stub.datagrams == 1 || memcmp(stub.query, query, 2) != 0;
+    stub.from = from;
+    note(query, (size_t)got);
+    if (stub.lasting) {
+        return;
+    }
+    if (stub.forged_first) {
+        size_t length = make_reply(query, (size_t)got, true, FOREIGN, out);
+        (void)sendto(stub.fd, out, length, 0, (struct sockaddr *)&from, sizeof(from));
+    }
+    size_t length = make_reply(query, (size_t)got, stub.folds, stub.cookies, out);
+    (void)sendto(stub.fd, out, length, 0, (struct sockaddr *)&from, sizeof(from));
+}
+
+static void client_closed(uv_handle_t *handle)
+{
+    struct client *client = handle->data;
+
+    for (struct client **at = &clients; *at != NULL; at = &(*at)->next) {
+        if (*at == client) {
+            *at = client->next;
+            break;
+        }
+    }
+    free(client);
+}
+
+static void client_close(struct client *client)
+{
+    if (!uv_is_closing((uv_handle_t *)&client->tcp)) {
+        uv_close((uv_handle_t *)&client->tcp, client_closed);
+    }
+}
+
+static void client_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    struct client *client = handle->data;
+
+    (void)suggested;
+    *out = uv_buf_init((char *)client->bytes + client->got,
+                       (unsigned)(sizeof(client->bytes) - client->got));
+}
+
+/* One question at a time is all that is asked here. */
+static void client_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *out)
+{
+    struct client *client = stream->data;
+
+    (void)out;
+    if (got < 0) {
+        client_close(client);
+        return;
+    }
+    client->got += (size_t)got;
+    if (client->got < 2 || client->got < 2u + wire_get16(client->bytes)) {
+        return;
+    }
+    size_t length = wire_get16(client->bytes);
+    client->got = 0;
+    stub.streamed++;
+    note(client->bytes + 2, length);
+    if (stub.hangs) {
+        return;
+    }
+    length = make_reply(client->bytes + 2, length, stub.folds_stream, stub.stream_cookies,
+                        client->answer + 2);
+    wire_put16(client->answer, (uint16_t)length);
+    uv_buf_t reply = uv_buf_init((char *)client->answer, (unsigned)length + 2);
+    assert_int_equal(uv_write(&client->write, stream, &reply, 1, NULL), 0);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct client *client = calloc(1, sizeof(*client));
+
+    assert_int_equal(status, 0);
+    assert_non_null(client);
+    uv_tcp_init(&loop, &client->tcp);
+    client->tcp.data = client;
+    client->next = clients;
+    clients = client;
+    assert_int_equal(uv_accept(listener, (uv_stream_t *)&client->tcp), 0);
+    uv_read_start((uv_stream_t *)&client->tcp, client_alloc, client_read);
+}
+
+/* TCP beside UDP, on the same port. False when somebody has that. */
+static bool open_sockets(bool listening)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t size = sizeof(address);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    stub.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(stub.fd >= 0);
+    assert_int_equal(bind(stub.fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(getsockname(stub.fd, (struct sockaddr *)&address, &size), 0);
+    int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(tcp >= 0);
+    if (bind(tcp, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        close(tcp);
+        close(stub.fd);
+        return false;
+    }
+    uv_tcp_init(&loop, &stub.listener);
+    assert_int_equal(uv_tcp_open(&stub.listener, tcp), 0);
+    if (listening) {
+        assert_int_equal(uv_listen((uv_stream_t *)&stub.listener, 16, on_connection), 0);
+    } /* else it keeps the port, and refuses */
+    assert_true(addr_from_sockaddr((struct sockaddr *)&address, &stub.address));
+    return true;
+}
+
+static void open_stub(bool listening)
+{
+    for (unsigned tries = 0; !open_sockets(listening); tries++) {
+        assert_true(tries < 100);
+    }
+    uv_poll_init(&loop, &stub.poll, stub.fd);
+    uv_poll_start(&stub.poll, UV_READABLE, on_query);
+    upstream = (struct upstream){ .address = stub.address };
+    upstream.target.address = stub.address;
+}
+
+/* ---- the owner ---- */
+
+struct told {
+    unsigned replies;
+    unsigned errors;
+    unsigned silent;
+    int code;
+    bool stream;
+    unsigned rcode;
+    unsigned answers;
+    uint8_t message[QUERY_MAX];
+    size_t length;
+    struct attempt *attempt;
+};
+
+static unsigned released;
+
+static void on_reply(struct attempt *attempt, const uint8_t *message, size_t length,
+                     size_t answers_at)
+{
+    struct told *told = attempt->owner;
+
+    told->replies++;
+    told->stream = attempt->stream;
+    told->rcode = wire_get16(message + 2) & WIRE_RCODE;
+    told->answers = wire_get16(message + 6);
+    told->length = length;
+    assert_true(length <= sizeof(told->message));
+    assert_true(answers_at <= length);
+    memcpy(told->message, message, length);
+    attempt_close(attempt);
+}
+
+static void on_error(struct attempt *attempt, int code)
+{
+    struct told *told = attempt->owner;
+
+    told->errors++;
+    told->code = code;
+    told->stream = attempt->stream;
+    attempt_close(attempt);
+}
+
+static void on_silent(struct attempt *attempt)
+{
+    struct told *told = attempt->owner;
+
+    told->silent++;
+}
+
+static void on_spent(struct attempt *attempt)
+{
+    (void)attempt;
+}
+
+static void on_released(void *user)
+{
+    (void)user;
+    released++;
+}
+
+static void on_guard(uv_timer_t *timer)
+{
+    (void)timer;
+    fail_msg("nothing happens any more");
+}
+
+static void run_until(bool (*holds)(void *user), void *user)
+{
+    uv_timer_t guard;
+
+    uv_timer_init(&loop, &guard);
+    uv_timer_start(&guard, on_guard, GUARD_MS, 0);
+    while (!holds(user)) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    uv_close((uv_handle_t *)&guard, NULL);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static bool is_over(void *user)
+{
+    struct told *told = user;
+
+    return told->replies + told->errors > 0;
+}
+
+static bool is_silent(void *user)
+{
+    struct told *told = user;
+
+    return told->silent > 0;
+}
+
+static int begin(struct told *told, bool stream)
+{
+    struct forward_question question = {
+        .name = (const uint8_t *)name,
+        .name_length = NAME_BYTES,
+        .type = WIRE_A,
+        .class = WIRE_IN,
+    };
+
+    *told = (struct told){ 0 };
+    uv_update_time(&loop);
+    int code = attempt_open(&pool, &upstream, stream, &question, &told->attempt);
+    if (code == 0) {
+        told->attempt->owner = told;
+    }
+    return code;
+}
+
+static void ask(struct told *told)
+{
+    assert_int_equal(begin(told, false), 0);
+    run_until(is_over, told);
+}
+
+/* It was answered, and what is told is in the letters asked. */
+static void assert_answered(const struct told *told, bool stream)
+{
+    assert_int_equal(told->replies, 1);
+    assert_int_equal(told->errors, 0);
+    assert_int_equal(told->stream, stream);
+    assert_int_equal(told->answers, 1);
+    assert_memory_equal(told->message + WIRE_QUESTION, name, NAME_BYTES);
+}
+
+static bool was_mixed(const uint8_t *query)
+{
+    return memcmp(query + WIRE_QUESTION, name, NAME_BYTES) != 0;
+}
+
+static bool is_off(enum habits_protection protection)
+{
+    return !habits_has(&upstream.habits, protection, uv_now(&loop));
+}
+
+static int set_up(void **state)
+{
+    static const struct attempt_events events = {
+        .reply = on_reply,
+        .error = on_error,
+        .silent = on_silent,
+        .spent = on_spent,
+        .released = on_released,
+    };
+
+    (void)state;
+    memset(&stub, 0, sizeof(stub));
+    memset(&counters, 0, sizeof(counters));
+    assert_int_equal(uv_loop_init(&loop), 0);
+    pool = (struct attempt_pool){
+        .loop = &loop,
+        .buffer = buffer,
+        .events = &events,
+        .counters = &counters,
+        .most = 10,
+    };
+    assert_int_equal(attempt_pool_open(&pool), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    uv_close((uv_handle_t *)&stub.poll, NULL);
+    uv_close((uv_handle_t *)&stub.listener, NULL);
+    for (struct client *client = clients; client != NULL; client = client->next) {
+        client_close(client);
+    }
+    attempt_pool_close(&pool);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(pool.alive, 0);
+    assert_int_equal(pool.open, 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    close(stub.fd);
+    return 0;
+}
+
+#define MISMATCHED (atomic_load(&counters.mismatched))
+
+/* ---- letters ---- */
+
+static void letters_are_mixed_and_an_answer_that_keeps_them_is_taken(void **state)
+{
+    struct told told;
+    unsigned mixed = 0;
+
+    (void)state;
+    open_stub(true);
+    for (unsigned i = 0; i < 5; i++) {
+        ask(&told);
+        assert_answered(&told, false);
+        mixed += was_mixed(stub.query);
+    }
+    assert_true(mixed >= 4); /* 22 letters: all five but for a miracle */
+    assert_int_equal(stub.datagrams, 5);
+    assert_int_equal(stub.streamed, 0);
+    assert_int_equal(MISMATCHED, 0);
+    assert_true(stub.ports >= 4);
+    assert_true(stub.ids >= 4);
+}
+
+static void an_upstream_that_folds_is_found_out_over_tcp(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.folds = true;
+    stub.folds_stream = true;
+    ask(&told);
+    assert_answered(&told, true);
+    assert_int_equal(stub.streamed, 1);
+    assert_true(is_off(HABITS_CASE));
+    ask(&told);
+    assert_answered(&told, false);
+    assert_false(was_mixed(stub.query));
+    assert_int_equal(stub.streamed, 1);
+}
+
+static void a_forged_datagram_alone_changes_nothing(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.folds = true; /* as if the truth were late; over TCP the letters are kept */
+    for (unsigned i = 0; i < 4; i++) {
+        ask(&told);
+        assert_answered(&told, true);
+        assert_false(is_off(HABITS_CASE));
+    }
+    assert_int_equal(stub.streamed, 4);
+    assert_int_equal(MISMATCHED, 4);
+}
+
+static void the_truth_behind_a_forged_datagram_is_taken(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.forged_first = true;
+    stub.hangs = true;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(MISMATCHED, 1);
+    assert_int_equal(upstream.habits.doubts[HABITS_CASE], 0);
+}
+
+static void without_tcp_it_takes_two_replies_to_two_ports(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(false);
+    stub.folds = true;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 3); /* doubted, doubted again, believed */
+    assert_int_equal(stub.ports, 2);
+    assert_int_equal(stub.ids, 3);
+    assert_true(is_off(HABITS_CASE));
+    assert_false(was_mixed(stub.query));
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 4);
+}
+
+static void tcp_that_leads_nowhere_counts_as_none(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.folds = true;
+    stub.hangs = true;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(told.silent, 0);
+    assert_true(is_off(HABITS_CASE));
+}
+
+static void what_keeps_the_letters_ends_the_doubts(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(false);
+    upstream.habits.doubts[HABITS_CASE] = 1;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(upstream.habits.doubts[HABITS_CASE], 0);
+}
+
+/* ---- cookies ---- */
+
+static void the_server_cookie_is_sent_back(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.cookies = GOOD;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_non_null(cookie_of(stub.query, stub.length));
+    assert_false(has_server_cookie(stub.query, stub.length));
+    ask(&told);
+    assert_true(has_server_cookie(stub.query, stub.length));
+    assert_memory_equal(cookie_of(stub.query, stub.length), cookie_of(stub.before, stub.length), 8);
+    assert_true(upstream.habits.sends_cookies);
+    assert_int_equal(stub.streamed, 0);
+}
+
+static void a_wrong_cookie_is_not_believed(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.cookies = FOREIGN;
+    stub.stream_cookies = GOOD;
+    ask(&told);
+    assert_answered(&told, true);
+    assert_int_equal(MISMATCHED, 1);
+    assert_false(is_off(HABITS_COOKIES));
+    assert_true(upstream.habits.sends_cookies);
+}
+
+static void a_missing_cookie_is_not_believed_of_one_that_sends_them(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.cookies = GOOD;
+    ask(&told);
+    stub.cookies = NONE;
+    stub.stream_cookies = GOOD;
+    ask(&told); /* as a forger would answer */
+    assert_answered(&told, true);
+    assert_true(upstream.habits.sends_cookies);
+    stub.stream_cookies = NONE;
+    ask(&told); /* it does not send them any more */
+    assert_answered(&told, true);
+    assert_true(is_off(HABITS_COOKIES));
+    ask(&told);
+    assert_answered(&told, false);
+    assert_null(cookie_of(stub.query, stub.length));
+    assert_true(has_opt(stub.query));
+    assert_int_equal(stub.streamed, 2);
+}
+
+static void a_missing_cookie_is_accepted_where_tcp_is_refused(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(false);
+    stub.cookies = GOOD;
+    ask(&told);
+    stub.cookies = NONE;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 4);
+    assert_true(is_off(HABITS_COOKIES));
+}
+
+static void badcookie_is_answered_with_the_cookie(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.cookies = BAD_ONCE;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 2);
+    assert_int_equal(stub.ports, 1);
+    assert_int_equal(stub.ids, 2);
+    assert_true(has_server_cookie(stub.query, stub.length));
+    stub.cookies = BAD_ALWAYS;
+    ask(&told);
+    assert_answered(&told, true);
+    assert_int_equal(stub.datagrams, 4);
+    assert_int_equal(stub.streamed, 1);
+}
+
+static void badcookie_without_tcp_is_an_error(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(false);
+    stub.cookies = BAD_ALWAYS;
+    ask(&told);
+    assert_int_equal(told.errors, 1);
+    assert_int_equal(told.code, UV_ECONNREFUSED);
+    assert_true(told.stream);
+}
+
+static void a_cookie_that_is_an_error_is_left_out(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.no_options = true;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 2);
+    assert_true(has_opt(stub.query));
+    assert_true(is_off(HABITS_COOKIES));
+    ask(&told);
+    assert_int_equal(stub.datagrams, 3);
+}
+
+/* ---- EDNS ---- */
+
+static void formerr_without_opt_ends_edns(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.no_edns = true;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 2);
+    assert_int_equal(stub.ids, 2);
+    assert_false(has_opt(stub.query));
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 3);
+    assert_int_equal(stub.streamed, 0);
+}
+
+static void formerr_may_come_without_a_question(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.no_edns = true;
+    stub.no_question = true;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 2);
+}
+
+static void one_that_spoke_edns_must_refuse_it_twice(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    ask(&told);
+    stub.no_edns = true;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 3);
+    ask(&told);
+    assert_int_equal(stub.datagrams, 5);
+    ask(&told);
+    assert_int_equal(stub.datagrams, 6);
+}
+
+static void badvers_ends_edns(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.badvers = true;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(stub.datagrams, 2);
+    assert_false(has_opt(stub.query));
+}
+
+static void edns_is_refused_over_a_stream_too(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.no_edns = true;
+    assert_int_equal(begin(&told, true), 0);
+    run_until(is_over, &told);
+    assert_answered(&told, true);
+    assert_int_equal(stub.streamed, 2);
+    assert_false(has_opt(stub.query));
+}
+
+static void an_error_to_plain_words_is_the_answer(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    upstream.habits.edns_off_until_ms = UINT64_MAX;
+    stub.folds = false;
+    ask(&told);
+    assert_answered(&told, false);
+    assert_false(has_opt(stub.query));
+    assert_int_equal(stub.datagrams, 1);
+}
+
+/* ---- the way there ---- */
+
+static void a_stream_is_used_where_nothing_else_may_be(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    upstream.stream_only = true;
+    ask(&told);
+    assert_answered(&told, true);
+    assert_int_equal(stub.datagrams, 0);
+    assert_int_equal(stub.streamed, 1);
+    assert_false(was_mixed(stub.query));
+    assert_null(cookie_of(stub.query, stub.length));
+}
+
+static void a_refused_stream_is_told(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(false);
+    upstream.stream_only = true;
+    ask(&told);
+    assert_int_equal(told.errors, 1);
+    assert_int_equal(told.code, UV_ECONNREFUSED);
+    assert_true(told.stream);
+}
+
+static void a_refused_datagram_is_told(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    upstream.target.address.bytes[3] = 99; /* the port is open on 127.0.0.1 only */
+    ask(&told);
+    assert_int_equal(told.errors, 1);
+    assert_int_equal(told.code, UV_ECONNREFUSED);
+    assert_false(told.stream);
+}
+
+static void the_source_address_is_used(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    upstream.target.has_source = true;
+    upstream.target.source = (struct addr){ .bytes = { 127, 0, 0, 77 } };
+    ask(&told);
+    assert_answered(&told, false);
+    assert_int_equal(ntohl(stub.from.sin_addr.s_addr), 0x7f00004d);
+    upstream.target.source = (struct addr){ .bytes = { 192, 0, 2, 1 } };
+    assert_int_equal(begin(&told, false), UV_EADDRNOTAVAIL);
+}
+
+static bool was_asked_twice(void *user)
+{
+    (void)user;
+    return stub.datagrams == 2;
+}
+
+static void silence_is_told_and_what_is_sent_again_is_the_same(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.lasting = true;
+    assert_int_equal(begin(&told, false), 0);
+    uint64_t sent_us = told.attempt->sent_us;
+    run_until(is_silent, &told);
+    assert_int_equal(attempt_resend(told.attempt), 0);
+    assert_true(told.attempt->sent_us > sent_us);
+    run_until(was_asked_twice, NULL);
+    assert_int_equal(stub.ports, 1);
+    assert_memory_equal(stub.query, stub.before, stub.length);
+    attempt_close(told.attempt);
+    attempt_close(told.attempt);
+}
+
+static void a_stream_needs_no_second_time(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    assert_int_equal(begin(&told, true), 0);
+    assert_int_equal(attempt_resend(told.attempt), 0);
+    run_until(is_over, &told);
+    assert_answered(&told, true);
+    assert_int_equal(stub.datagrams, 0);
+    assert_int_equal(atomic_load(&counters.sent), 1);
+}
+
+static void closing_is_possible_at_any_moment(void **state)
+{
+    struct told told[2];
+
+    (void)state;
+    open_stub(true);
+    stub.folds = true;
+    for (unsigned turns = 0; turns < 8; turns++) {
+        assert_int_equal(begin(&told[0], false), 0);
+        assert_int_equal(begin(&told[1], true), 0);
+        for (unsigned i = 0; i < turns; i++) {
+            (void)uv_run(&loop, UV_RUN_NOWAIT);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            if (told[i].replies + told[i].errors == 0) {
+                attempt_close(told[i].attempt);
+            }
+        }
+    }
+}
+
+static void there_is_an_end_to_the_sockets(void **state)
+{
+    struct told told[2];
+
+    (void)state;
+    open_stub(true);
+    stub.lasting = true;
+    pool.most = 1;
+    assert_int_equal(begin(&told[0], false), 0);
+    assert_int_equal(begin(&told[1], false), UV_EMFILE);
+    attempt_close(told[0].attempt);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(letters_are_mixed_and_an_answer_that_keeps_them_is_taken),
+        TEST(an_upstream_that_folds_is_found_out_over_tcp),
+        TEST(a_forged_datagram_alone_changes_nothing),
+        TEST(the_truth_behind_a_forged_datagram_is_taken),
+        TEST(without_tcp_it_takes_two_replies_to_two_ports),
+        TEST(tcp_that_leads_nowhere_counts_as_none),
+        TEST(what_keeps_the_letters_ends_the_doubts),
+        TEST(the_server_cookie_is_sent_back),
+        TEST(a_wrong_cookie_is_not_believed),
+        TEST(a_missing_cookie_is_not_believed_of_one_that_sends_them),
+        TEST(a_missing_cookie_is_accepted_where_tcp_is_refused),
+        TEST(badcookie_is_answered_with_the_cookie),
+        TEST(badcookie_without_tcp_is_an_error),
+        TEST(a_cookie_that_is_an_error_is_left_out),
+        TEST(formerr_without_opt_ends_edns),
+        TEST(formerr_may_come_without_a_question),
+        TEST(one_that_spoke_edns_must_refuse_it_twice),
+        TEST(badvers_ends_edns),
+        TEST(edns_is_refused_over_a_stream_too),
+        TEST(an_error_to_plain_words_is_the_answer),
+        TEST(a_stream_is_used_where_nothing_else_may_be),
+        TEST(a_refused_stream_is_told),
+        TEST(a_refused_datagram_is_told),
+        TEST(the_source_address_is_used),
+        TEST(silence_is_told_and_what_is_sent_again_is_the_same),
+        TEST(a_stream_needs_no_second_time),
+        TEST(closing_is_possible_at_any_moment),
+        TEST(there_is_an_end_to_the_sockets),
+    };
+
+    (void)signal(SIGPIPE, SIG_IGN); /* as the program does */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
