@@ -31,6 +31,11 @@ uint64_t clock_wall_ms(void)
     return read_ns(CLOCK_REALTIME) / 1000000u;
 }
 
+uint64_t clock_coarse_ms(void)
+{
+    return read_ns(CLOCK_MONOTONIC_COARSE) / 1000000u;
+}
+
 void clock_format_wall(uint64_t wall_ms, char *out, size_t cap)
 {
     time_t seconds = (time_t)(wall_ms / 1000u);

@@ -135,3 +135,9 @@ void json_writer_null(struct json_writer *json, const char *key)
     begin_value(json, key);
     text_put(json->text, "null");
 }
+
+void json_writer_raw(struct json_writer *json, const char *key, const char *value)
+{
+    begin_value(json, key);
+    text_put(json->text, value);
+}

@@ -29,5 +29,8 @@ void json_writer_int(struct json_writer *json, const char *key, int64_t value);
 void json_writer_bool(struct json_writer *json, const char *key, bool value);
 void json_writer_null(struct json_writer *json, const char *key);
 
+/* A value that is JSON already. */
+void json_writer_raw(struct json_writer *json, const char *key, const char *value);
+
 /* Only the quoted, escaped string; for other writers of JSON. */
 void json_writer_put_quoted(struct text *text, const char *value);

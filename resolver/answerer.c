@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/clock.h"
+#include "resolver/fairness.h"
 #include "resolver/query.h"
 #include "resolver/rcu.h"
 #include "resolver/relay.h"
@@ -17,6 +19,8 @@
 #define CONTROL_BYTES 64 /* room for one packet-info message of either family */
 #define STOP_SIGNAL   SIGUSR2
 #define STOP_AGAIN_NS 1000000
+
+#define SHARE_WHEN_FILLING 32 /* questions in flight of one client, while the ring is half full */
 
 /* A source address, as narrow as the families we serve. */
 union source {
@@ -116,14 +120,39 @@ static bool is_local_loopback(struct answerer *a, unsigned i)
                                                   : IN6_IS_ADDR_LOOPBACK(&client.local);
 }
 
-/* Hand a question to the service loop; false when its ring is full. */
-static bool hand_over(struct answerer *a, unsigned i)
+/* Why a question cannot be handed to the service loop. */
+enum handing {
+    HANDED,
+    HANDING_FULL,   /* its ring */
+    HANDING_UNFAIR, /* its client has had its share */
+};
+
+/*
+ * May the client have one more question in flight? While the ring fills, only
+ * those with few may: what one client floods, half the ring is left for others.
+ */
+static bool enter(struct answerer *a, const struct snapshot *snapshot, uint32_t share)
+{
+    uint32_t most = snapshot->model->in_flight_per_client;
+
+    if (handover_waiting(a->setup.ring) > HANDOVER_SLOTS / 2 && most > SHARE_WHEN_FILLING) {
+        most = SHARE_WHEN_FILLING;
+    }
+    return fairness_enter(a->setup.fairness, share, most);
+}
+
+/* Hand a question to the service loop. */
+static enum handing hand_over(struct answerer *a, const struct snapshot *snapshot, unsigned i)
 {
     struct handover *slot = handover_next(a->setup.ring);
     struct msghdr *header = &a->in[i].msg_hdr;
 
     if (slot == NULL) {
-        return false;
+        return HANDING_FULL;
+    }
+    slot->client.share = fairness_slot(a->setup.fairness, &a->sources[i].any);
+    if (!enter(a, snapshot, slot->client.share)) {
+        return HANDING_UNFAIR;
     }
     relay_keep(&slot->question, &a->query.query, a->buffers[i], false);
     slot->client.fd = a->setup.fd;
@@ -134,18 +163,37 @@ static bool hand_over(struct answerer *a, unsigned i)
         read_local(header, &slot->client);
     }
     handover_put(a->setup.ring);
+    return HANDED;
+}
+
+/* What was just answered from the cache will expire soon: have it asked for anew. */
+static bool hand_over_refresh(struct answerer *a, unsigned i)
+{
+    struct handover *slot = handover_next(a->setup.ring);
+
+    if (slot == NULL || handover_waiting(a->setup.ring) > HANDOVER_SLOTS / 2) {
+        return false;
+    }
+    relay_keep(&slot->question, &a->query.query, a->buffers[i], false);
+    slot->question.refresh = true;
+    slot->client.share = FAIRNESS_NONE;
+    handover_put(a->setup.ring);
+    atomic_store_explicit(&a->query.refresh->refreshing, true, memory_order_relaxed);
     return true;
 }
 
-/* SERVFAIL at once: the service loop is behind. */
-static size_t refuse_for_load(struct answerer *a, unsigned i)
+/* SERVFAIL at once: the service loop is behind, or has enough of this client. */
+static size_t refuse_for_load(struct answerer *a, unsigned i, enum handing why)
 {
+    bool unfair = why == HANDING_UNFAIR;
+    const char *text =
+        unfair ? "too many of your questions are in flight" : "too many questions in flight";
     struct handover_question question;
 
     relay_keep(&question, &a->query.query, a->buffers[i], false);
-    query_count(&a->setup.counters->ring_full);
+    query_count(unfair ? &a->setup.counters->unfair : &a->setup.counters->ring_full);
     query_count(&a->setup.counters->by_rcode[WIRE_SERVFAIL]);
-    return relay_put_failure(&question, WIRE_SERVFAIL, a->buffers[i], QUERY_UDP_BUFFER);
+    return relay_put_failure(&question, WIRE_SERVFAIL, text, a->buffers[i], QUERY_UDP_BUFFER);
 }
 
 /* Put the answer in buffer `i` into the outgoing batch. */
@@ -185,13 +233,17 @@ static unsigned answer_batch(struct answerer *a, const struct snapshot *snapshot
         enum query_verdict verdict = query_answer(&a->query, snapshot, &client, a->buffers[i],
                                                   length, QUERY_UDP_BUFFER, &length);
         if (verdict == QUERY_FORWARD) {
-            if (hand_over(a, i)) {
+            enum handing handing = hand_over(a, snapshot, i);
+            if (handing == HANDED) {
                 *out_handed = true;
                 continue;
             }
-            length = refuse_for_load(a, i);
+            length = refuse_for_load(a, i, handing);
         } else if (verdict == QUERY_DROP) {
             continue;
+        }
+        if (a->query.refresh != NULL && hand_over_refresh(a, i)) {
+            *out_handed = true;
         }
         put_out(a, answers++, i, length);
     }
@@ -241,6 +293,7 @@ static void *answer(void *user)
         bool handed = false;
         used = (unsigned)n;
         rcu_wake();
+        a->query.now_ms = (int64_t)clock_coarse_ms();
         const struct snapshot *snapshot = publication_read(a->setup.publication);
         unsigned answers = answer_batch(a, snapshot, used, &handed);
         rcu_sleep();
@@ -272,6 +325,7 @@ int answerer_start(const struct answerer_setup *setup, struct answerer **out, st
     a->setup = *setup;
     atomic_init(&a->stop, false);
     query_thread_init(&a->query, setup->counters);
+    a->query.cache = setup->cache;
     init_batches(a);
     (void)sigaction(STOP_SIGNAL, &action, NULL);
     int rc = thread_start(&a->thread, "answerer", STOP_SIGNAL, answer, a);

@@ -25,6 +25,8 @@ struct answerer_setup {
     struct publication *publication;  /* with a snapshot in force */
     struct server_counters *counters; /* this thread's own */
     struct handover_ring *ring;       /* this thread's own */
+    const struct cache *cache;        /* NULL: none */
+    struct fairness *fairness;        /* of all threads */
     void (*wake)(void *user);         /* there is something in the ring; any thread */
     void *user;
 };

@@ -23,6 +23,7 @@
 #include "resolver/notify.h"
 #include "resolver/privileges.h"
 #include "resolver/server.h"
+#include "resolver/watch.h"
 
 #define FIRST_ROUND_GRACE_MS 100 /* on top of the largest timeout */
 #define LAST_WORD_TURNS      4   /* of the loop, for the api to send an answer */
@@ -58,6 +59,7 @@ struct control {
     struct snapshot *snapshot;
     struct movements *movements;
     struct api *api;
+    struct watch *watch; /* of files the configuration was made from */
     struct reload reload; /* model NULL: none */
     bool reload_again;    /* when it has ended: the file has changed meanwhile */
     unsigned closing;     /* parts that still have handles */
@@ -249,6 +251,7 @@ static int put_in_force(struct control *c, struct snapshot *snapshot, struct err
     c->changed = true;
     on_prepare(&c->prepare);
     log_configure(snapshot->model->log_level, snapshot->model->log_format);
+    watch_adopt(c->watch, snapshot->model);
     return server_publish(c->server, snapshot, err);
 }
 
@@ -444,6 +447,18 @@ void control_reload(struct control *control, control_reload_done *done, void *us
     wait_for_first_results(c, model);
 }
 
+static void on_file_changed(void *user, const char *path)
+{
+    struct control *c = user;
+
+    log_event(LOG_INFO, "file changed", "path=%s", path);
+    if (c->reload.model != NULL) {
+        c->reload_again = true;
+    } else {
+        control_reload(c, NULL, NULL);
+    }
+}
+
 /* ---- start ---- */
 
 static void on_signal(uv_signal_t *handle, int number);
@@ -570,6 +585,7 @@ static void close_handles(struct control *c)
     uv_close((uv_handle_t *)&c->round, NULL);
     uv_close((uv_handle_t *)&c->poll, NULL);
     uv_close((uv_handle_t *)&c->retired, NULL);
+    watch_close(c->watch);
     if (c->api != NULL) {
         c->closing++;
         api_close(c->api, on_part_closed, c);
@@ -685,6 +701,7 @@ int control_run(const struct control_options *options)
     c->movements = movements_new();
     raise_descriptor_limit();
     if (c->health == NULL || c->movements == NULL || start_loop(c) < 0 ||
+        (c->watch = watch_new(&c->loop, on_file_changed, c)) == NULL ||
         (c->prober = prober_new(&c->loop, c->health)) == NULL) {
         fputs("leeward: cannot start: out of memory or descriptors\n", stderr);
         return 1;

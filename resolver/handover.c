@@ -31,6 +31,13 @@ void handover_put(struct handover_ring *ring)
     atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
 }
 
+unsigned handover_waiting(const struct handover_ring *ring)
+{
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+
+    return tail - atomic_load_explicit(&ring->head, memory_order_relaxed);
+}
+
 struct handover *handover_peek(struct handover_ring *ring)
 {
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);

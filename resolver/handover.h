@@ -26,11 +26,13 @@ struct handover_question {
     bool edns;
     bool dnssec_ok;
     bool stream;
+    bool refresh; /* it was answered; ask for it anew, nobody waits */
     uint8_t name[NAME_MAX_BYTES]; /* as the client wrote it */
 };
 
 /* Where its answer goes, over UDP. */
 struct handover_client {
+    uint32_t share; /* see fairness.h */
     int fd; /* the listener's, open as long as the service loop runs */
     bool has_local;
     struct in6_addr local; /* answer from here (wildcard listeners); IPv4 in the first bytes */
@@ -61,6 +63,9 @@ void handover_fini(struct handover_ring *ring);
 /* The slot to fill next, or NULL when the ring is full. Then handover_put. */
 struct handover *handover_next(struct handover_ring *ring);
 void handover_put(struct handover_ring *ring);
+
+/* How many wait in it, about: seen by the answerer. */
+unsigned handover_waiting(const struct handover_ring *ring);
 
 /* The oldest question, or NULL. Its slot is free again after handover_done. */
 struct handover *handover_peek(struct handover_ring *ring);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "resolver/cli/cli.h"
+#include "resolver/cli/cli_cache.h"
 #include "resolver/cli/cli_check.h"
 #include "resolver/cli/cli_query.h"
 #include "resolver/cli/cli_reload.h"
@@ -146,7 +147,14 @@ static const struct cli_command commands[] = {
     { "undrain", "", "", "", NULL },
     { "force", "", "", "", NULL },
     { "release", "", "", "", NULL },
-    { "cache", "", "", "", NULL },
+    { "cache", "cache show|flush NAME|*.NAME|all [--json]",
+      "what is kept of others' answers: show it, or forget it",
+      "  cache show NAME         the entries of a name, with their records\n"
+      "  cache show '*.NAME'     those of a name and of all names below it\n"
+      "  cache show all          everything; -v with records\n"
+      "  cache flush ...         forget them: the next question asks upstreams\n"
+      "  -j, --json              the server's own words\n",
+      cli_cache_run },
     { "keys", "", "", "", NULL },
     { "doctor", "", "", "", NULL },
     { "history", "", "", "", NULL },

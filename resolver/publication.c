@@ -3,62 +3,43 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "resolver/rcu.h"
-#include "resolver/thread.h"
 
-#ifdef LEEWARD_TSAN
-char rcu_edge;
-#endif
-
-struct retired {
-    struct retired *next;
+struct publication_retired {
+    struct retired retired; /* first: released by address */
+    struct publication *publication;
+    struct publication_retired *next;
     struct snapshot *snapshot;
 };
 
-static void *reclaim(void *user)
+/* Nobody reads it any more. */
+static void hand_back(struct retired *retired)
 {
-    struct publication *p = user;
+    struct publication_retired *old = (struct publication_retired *)retired;
+    struct publication *p = old->publication;
 
     pthread_mutex_lock(&p->lock);
-    for (;;) {
-        while (p->waiting == NULL && !p->stop) {
-            pthread_cond_wait(&p->changed, &p->lock);
-        }
-        struct retired *batch = p->waiting;
-        if (batch == NULL) {
-            break;
-        }
-        p->waiting = NULL;
-        pthread_mutex_unlock(&p->lock);
-        rcu_grace_period();
-        pthread_mutex_lock(&p->lock);
-        while (batch != NULL) {
-            struct retired *next = batch->next;
-            batch->next = p->unread;
-            p->unread = batch;
-            batch = next;
-        }
-        if (p->wake != NULL) {
-            p->wake(p->user);
-        }
+    old->next = p->unread;
+    p->unread = old;
+    if (p->wake != NULL) {
+        p->wake(p->user);
     }
     pthread_mutex_unlock(&p->lock);
-    return NULL;
 }
 
 void publication_init(struct publication *publication)
 {
-    *publication = (struct publication){ .running = false };
+    *publication = (struct publication){ .reclaimer = NULL };
     pthread_mutex_init(&publication->lock, NULL);
-    pthread_cond_init(&publication->changed, NULL);
 }
 
 int publication_start(struct publication *publication)
 {
-    int rc = thread_start(&publication->reclaimer, "reclaimer", 0, reclaim, publication);
+    return reclaimer_new(&publication->reclaimer);
+}
 
-    publication->running = rc == 0;
-    return rc;
+struct reclaimer *publication_reclaimer(const struct publication *publication)
+{
+    return publication->reclaimer;
 }
 
 void publication_on_retired(struct publication *publication, void (*wake)(void *user), void *user)
@@ -77,14 +58,15 @@ void publication_put(struct publication *publication, struct snapshot *snapshot)
     if (old == NULL) {
         return;
     }
-    struct retired *retired = malloc(sizeof(*retired));
+    struct publication_retired *retired = malloc(sizeof(*retired));
     REQUIRE(retired != NULL);
-    retired->snapshot = old;
-    pthread_mutex_lock(&p->lock);
-    retired->next = p->waiting;
-    p->waiting = retired;
-    pthread_cond_signal(&p->changed);
-    pthread_mutex_unlock(&p->lock);
+    *retired = (struct publication_retired){ .publication = p, .snapshot = old };
+    retired->retired.release = hand_back;
+    if (p->reclaimer == NULL) {
+        hand_back(&retired->retired); /* nobody reads before the start */
+    } else {
+        reclaimer_retire(p->reclaimer, &retired->retired);
+    }
 }
 
 struct snapshot *publication_take(struct publication *publication)
@@ -92,7 +74,7 @@ struct snapshot *publication_take(struct publication *publication)
     struct publication *p = publication;
 
     pthread_mutex_lock(&p->lock);
-    struct retired *retired = p->unread;
+    struct publication_retired *retired = p->unread;
     if (retired != NULL) {
         p->unread = retired->next;
     }
@@ -107,22 +89,13 @@ struct snapshot *publication_take(struct publication *publication)
 
 struct snapshot *publication_stop(struct publication *publication)
 {
-    struct publication *p = publication;
-
-    if (p->running) {
-        pthread_mutex_lock(&p->lock);
-        p->stop = true;
-        pthread_cond_signal(&p->changed);
-        pthread_mutex_unlock(&p->lock);
-        pthread_join(p->reclaimer, NULL);
-        p->running = false;
-    }
-    return atomic_exchange(&p->current, NULL);
+    reclaimer_free(publication->reclaimer);
+    publication->reclaimer = NULL;
+    return atomic_exchange(&publication->current, NULL);
 }
 
 void publication_fini(struct publication *publication)
 {
-    REQUIRE(!publication->running && publication->waiting == NULL && publication->unread == NULL);
+    REQUIRE(publication->reclaimer == NULL && publication->unread == NULL);
     pthread_mutex_destroy(&publication->lock);
-    pthread_cond_destroy(&publication->changed);
 }

@@ -2,25 +2,23 @@
 /*
  * publication - the snapshot in force, and the way old ones leave
  *
- * The control thread publishes; readers fetch under RCU; a reclaim thread
- * waits for the grace periods, so that a reader that hangs never holds up the
- * control loop.
+ * The control thread publishes; readers fetch under RCU; a reclaimer waits for
+ * the grace periods, so that a reader that hangs never holds up the control
+ * loop. Whatever else is read under RCU may leave through the same reclaimer.
  */
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 
+#include "resolver/reclaimer.h"
 #include "resolver/snapshot.h"
+
+struct publication_retired;
 
 struct publication {
     _Atomic(struct snapshot *) current;
-    pthread_t reclaimer;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool running;
-    bool stop;
-    struct retired *waiting; /* for a grace period, newest first */
-    struct retired *unread;  /* by anyone */
+    struct reclaimer *reclaimer; /* NULL: not started, or stopped */
+    pthread_mutex_t lock;        /* of what follows */
+    struct publication_retired *unread; /* by anyone */
     void (*wake)(void *user);
     void *user;
 };
@@ -28,13 +26,19 @@ struct publication {
 /* Nothing is published yet, and no thread runs. */
 void publication_init(struct publication *publication);
 
-/* Start the reclaim thread. -errno when it cannot be made. */
+/* Start the reclaimer; readers come after it. -errno when it cannot be made. */
 int publication_start(struct publication *publication);
 
 /*
+ * The reclaimer, from publication_start to publication_stop: for others whose
+ * memory is read by the same threads. NULL before and after.
+ */
+struct reclaimer *publication_reclaimer(const struct publication *publication);
+
+/*
  * Call `wake` whenever there is something to take; NULL: never any more, from
- * the return of this call on. It is called in the reclaim thread and must not
- * call into the publication: use it to wake a loop.
+ * the return of this call on. It is called in the reclaimer's thread and must
+ * not call into the publication: use it to wake a loop.
  */
 void publication_on_retired(struct publication *publication, void (*wake)(void *user), void *user);
 
@@ -45,7 +49,9 @@ void publication_put(struct publication *publication, struct snapshot *snapshot)
 struct snapshot *publication_take(struct publication *publication);
 
 /*
- * End the reclaim thread. Readers must be gone. Returns the snapshot in force
+ * End the reclaimer. Readers must be gone, and so must everybody else who
+ * retires something through it: first the threads, then this, then what owns
+ * the memory that was retired (such as a cache). Returns the snapshot in force
  * (NULL: none was published); those retired are all to be taken then.
  */
 struct snapshot *publication_stop(struct publication *publication);

@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "resolver/edns.h"
 
-#define TTL_AT 6 /* of a record whose owner is a pointer */
+#define TTL_AT           6  /* of a record whose owner is a pointer */
+#define PREFETCH_ASKED   3  /* times: it is worth asking for before it expires */
+#define PREFETCH_PERCENT 10 /* of its life left */
 
 /* An answer under construction behind the question of the client's message. */
 struct response {
@@ -14,7 +17,9 @@ struct response {
     size_t limit; /* of the whole message, OPT's bytes already off */
     unsigned answers, authorities, additionals;
     unsigned rcode;
-    uint16_t flags; /* AA, TC */
+    uint16_t flags; /* AA, AD, TC */
+    uint16_t remark;         /* an extended error, told with the answer */
+    const char *remark_text; /* NULL: none */
 };
 
 void query_thread_init(struct query_thread *thread, struct server_counters *counters)
@@ -25,7 +30,8 @@ void query_thread_init(struct query_thread *thread, struct server_counters *coun
 
 const char *query_source_name(enum query_source source)
 {
-    static const char *const names[] = { "service", "zone", "forward", "refused", "broken" };
+    static const char *const names[] = { "service", "zone",    "cache", "stale",
+                                         "forward", "refused", "broken" };
 
     return names[source];
 }
@@ -73,6 +79,19 @@ size_t query_put_error(uint8_t *message, uint16_t id, uint16_t flags, unsigned r
     return WIRE_HEADER_BYTES;
 }
 
+/* OPT, with the remark where there is one and room for it; room for OPT alone is kept. */
+static inline size_t put_opt(const struct wire_query *q, const struct response *r)
+{
+    uint8_t *out = r->message + r->at;
+
+    if (r->remark_text != NULL && r->limit - r->at >= EDNS_OPT_MAX) {
+        return edns_put_error(out, q->dnssec_ok, (uint8_t)(r->rcode >> 4), r->remark,
+                              r->remark_text);
+    }
+    wire_put_opt(out, q->dnssec_ok, (uint8_t)(r->rcode >> 4));
+    return WIRE_OPT_BYTES;
+}
+
 /* Write the header and OPT around what the response holds; returns its length. */
 static inline size_t finish(const struct query_thread *t, struct response *r)
 {
@@ -81,8 +100,7 @@ static inline size_t finish(const struct query_thread *t, struct response *r)
                                 (t->recursion ? WIRE_RA : 0) | (r->rcode & WIRE_RCODE));
 
     if (q->edns) {
-        wire_put_opt(r->message + r->at, q->dnssec_ok, (uint8_t)(r->rcode >> 4));
-        r->at += WIRE_OPT_BYTES;
+        r->at += put_opt(q, r);
         r->additionals++;
     }
     wire_put16(r->message + 2, flags);
@@ -93,7 +111,7 @@ static inline size_t finish(const struct query_thread *t, struct response *r)
 }
 
 /* Nothing but the question, and TC: ask again over TCP. RFC 2181, section 9. */
-static void truncate(const struct query_thread *t, struct response *r)
+static void cut_short(const struct query_thread *t, struct response *r)
 {
     r->at = t->query.question_end;
     r->answers = 0;
@@ -220,7 +238,7 @@ static enum query_source put_static(struct query_thread *t, struct response *r,
         }
     }
     if (!fits) {
-        truncate(t, r);
+        cut_short(t, r);
     }
     return source;
 }
@@ -238,9 +256,107 @@ static inline enum query_source put_node(struct query_thread *t, struct response
     }
     unsigned family = q->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
     if (!put_service(t, r, node, family, WIRE_QUESTION)) {
-        truncate(t, r);
+        cut_short(t, r);
     }
     return QUERY_SERVICE;
+}
+
+/* ---- the cache ---- */
+
+/* Is it asked often enough to be renewed before it expires? Once each life. */
+static inline void consider_refresh(struct query_thread *t, struct cache_entry *entry,
+                                    uint32_t left_s)
+{
+    if (left_s > entry->ttl_s / (100 / PREFETCH_PERCENT) ||
+        atomic_load_explicit(&entry->asked, memory_order_relaxed) < PREFETCH_ASKED ||
+        atomic_load_explicit(&entry->refreshing, memory_order_relaxed)) {
+        return;
+    }
+    t->refresh = entry;
+}
+
+/* It is served once more; the line stays shared when there is nothing to add. */
+static inline void note_served(struct cache_entry *entry)
+{
+    uint8_t asked = atomic_load_explicit(&entry->asked, memory_order_relaxed);
+
+    if (asked < PREFETCH_ASKED) {
+        atomic_store_explicit(&entry->asked, (uint8_t)(asked + 1), memory_order_relaxed);
+    }
+}
+
+static inline void put_entry(const struct query_thread *t, struct response *r,
+                             const struct cache_entry *entry)
+{
+    const struct wire_query *q = &t->query;
+
+    r->rcode = entry->rcode;
+    if (entry->body_length > r->limit - r->at) {
+        cut_short(t, r);
+        return;
+    }
+    if (entry->authentic && (q->dnssec_ok || (q->flags & WIRE_AD) != 0)) {
+        r->flags |= WIRE_AD; /* only for those who know what it means: RFC 6840, section 5.8 */
+    }
+    cache_put_body(entry, t->now_ms, cache_stale_ttl_s(t->cache), r->message + r->at);
+    r->at += entry->body_length;
+    r->answers = entry->records[0];
+    r->authorities = entry->records[1];
+    r->additionals = entry->records[2];
+}
+
+/*
+ * What others answered before: as long as it is fresh, and beyond while it is
+ * known that nobody can be asked. QUERY_SOURCES: nothing to be said from here.
+ */
+static inline enum query_source put_cached(struct query_thread *t, struct response *r)
+{
+    const struct cache_key key = query_cache_key(&t->query);
+    struct cache_entry *entry = cache_find(t->cache, &key, cache_hash(t->cache, &key));
+
+    if (entry == NULL) {
+        return QUERY_SOURCES;
+    }
+    uint32_t left_s = cache_left_s(entry, t->now_ms);
+    if (entry->kind == CACHE_FAILURE) {
+        if (left_s == 0) {
+            return QUERY_SOURCES;
+        }
+        r->rcode = WIRE_SERVFAIL;
+        r->remark = EDNS_CACHED_ERROR;
+        r->remark_text = "asked a moment ago, nobody answered";
+        return QUERY_CACHE;
+    }
+    if (left_s == 0) {
+        if (atomic_load_explicit(&entry->stale_until_ms, memory_order_relaxed) <= t->now_ms) {
+            return QUERY_SOURCES;
+        }
+        r->remark = entry->kind == CACHE_NXDOMAIN ? EDNS_STALE_NXDOMAIN : EDNS_STALE_ANSWER;
+        r->remark_text = "nobody can be asked now";
+        put_entry(t, r, entry);
+        return QUERY_STALE;
+    }
+    note_served(entry);
+    consider_refresh(t, entry, left_s);
+    put_entry(t, r, entry);
+    return QUERY_CACHE;
+}
+
+/* A name that is not ours, for a client that may have it resolved. QUERY_SOURCES: ask. */
+static inline enum query_source put_elsewhere(struct query_thread *t,
+                                              const struct snapshot *snapshot, struct response *r)
+{
+    if (t->cache != NULL) {
+        enum query_source source = put_cached(t, r);
+        if (source != QUERY_SOURCES) {
+            return source;
+        }
+    }
+    if (may_forward(t, snapshot, t->query.dname)) {
+        return QUERY_SOURCES;
+    }
+    r->rcode = WIRE_REFUSED;
+    return QUERY_REFUSED;
 }
 
 /* The answer to a well-formed query; QUERY_SOURCES: it must be forwarded. */
@@ -257,8 +373,8 @@ static enum query_source respond(struct query_thread *t, const struct snapshot *
     const struct node *encloser = node;
     if (node == NULL) {
         encloser = namespace_encloser(snapshot->ns, q->dname, q->name_length, q->labels);
-        if (encloser == NULL && may_forward(t, snapshot, q->dname)) {
-            return QUERY_SOURCES;
+        if (encloser == NULL && t->recursion) {
+            return put_elsewhere(t, snapshot, r);
         }
     }
     if (encloser == NULL || !is_allowed(&snapshot->model->query, client)) {
@@ -271,7 +387,7 @@ static enum query_source respond(struct query_thread *t, const struct snapshot *
     r->flags = WIRE_AA;
     r->rcode = WIRE_NXDOMAIN;
     if (!put_negative(t, r, encloser->zone, true, UINT32_MAX)) {
-        truncate(t, r);
+        cut_short(t, r);
     }
     return QUERY_ZONE;
 }
@@ -328,6 +444,7 @@ enum query_verdict query_answer(struct query_thread *thread, const struct snapsh
     enum wire_verdict verdict = wire_query_parse(message, length, &t->query);
 
     t->recursion = false;
+    t->refresh = NULL;
     if (verdict == WIRE_QUERY_OK && t->query.type == WIRE_OPT) {
         verdict = WIRE_QUERY_FORMERR;
     }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "resolver/cache/cache.h"
 #include "resolver/server.h"
 #include "resolver/snapshot.h"
 #include "zones/wire.h"
@@ -25,6 +26,8 @@
 enum query_source {
     QUERY_SERVICE, /* steered addresses */
     QUERY_ZONE,    /* static data, negatives included */
+    QUERY_CACHE,   /* what others answered before */
+    QUERY_STALE,   /* the same, expired, while nobody can be asked */
     QUERY_FORWARDED,
     QUERY_REFUSED,
     QUERY_BROKEN, /* FORMERR, NOTIMP, BADVERS */
@@ -32,7 +35,7 @@ enum query_source {
 };
 
 enum query_verdict {
-    QUERY_SEND,    /* the answer stands in the buffer */
+    QUERY_SEND,    /* the answer stands in the buffer; with `refresh`: hand it over as well */
     QUERY_DROP,    /* no answer is due */
     QUERY_FORWARD, /* ask elsewhere: see query_thread.query; the buffer is as it was */
 };
@@ -40,8 +43,11 @@ enum query_verdict {
 /* What a thread needs to answer; made once, used by one thread. */
 struct query_thread {
     struct server_counters *counters;
-    struct wire_query query; /* the one being answered */
-    bool recursion;          /* its client may have other names resolved */
+    const struct cache *cache; /* NULL: none; set by the owner */
+    int64_t now_ms;            /* for its ages; set by the owner before each batch */
+    struct wire_query query;   /* the one being answered */
+    bool recursion;            /* its client may have other names resolved */
+    struct cache_entry *refresh; /* answered from it, to be asked for anew; NULL: none */
 };
 
 /* Where a query came from. */
@@ -51,6 +57,7 @@ struct query_client {
     bool stream;            /* TCP: no size limit but the message's own */
 };
 
+/* Without a cache. */
 void query_thread_init(struct query_thread *thread, struct server_counters *counters);
 
 /*
@@ -63,6 +70,19 @@ enum query_verdict query_answer(struct query_thread *thread, const struct snapsh
 
 /* Turn the query in `message` (its header at least) into an error answer of 12 bytes. */
 size_t query_put_error(uint8_t *message, uint16_t id, uint16_t flags, unsigned rcode);
+
+/* What is looked up in the cache for a parsed query. */
+static inline struct cache_key query_cache_key(const struct wire_query *query)
+{
+    unsigned flags = (query->dnssec_ok ? CACHE_DNSSEC_OK : 0) |
+                     ((query->flags & WIRE_CD) != 0 ? CACHE_CHECKING_DISABLED : 0);
+
+    return (struct cache_key){ .dname = query->dname,
+                               .length = query->name_length,
+                               .flags = (uint8_t)flags,
+                               .type = query->type,
+                               .class = query->class };
+}
 
 /* Names of sources and rcodes, for status and metrics. */
 const char *query_source_name(enum query_source source);

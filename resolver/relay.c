@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#define OPTION_EDE   15u /* RFC 8914, section 2 */
-#define EDE_TEXT_MAX 96u
+#include "resolver/edns.h"
 
 void relay_keep(struct handover_question *out, const struct wire_query *query,
                 const uint8_t *message, bool stream)
@@ -17,6 +16,7 @@ void relay_keep(struct handover_question *out, const struct wire_query *query,
     out->edns = query->edns;
     out->dnssec_ok = query->dnssec_ok;
     out->stream = stream;
+    out->refresh = false;
     memcpy(out->name, message + WIRE_QUESTION, query->name_length);
 }
 
@@ -48,18 +48,11 @@ static size_t put_opt(const struct handover_question *q, uint16_t ede_code, cons
     if (!q->edns) {
         return 0;
     }
-    wire_put_opt(out, q->dnssec_ok, 0);
     if (ede_text == NULL) {
+        wire_put_opt(out, q->dnssec_ok, 0);
         return WIRE_OPT_BYTES;
     }
-    size_t text = strlen(ede_text);
-    text = text < EDE_TEXT_MAX ? text : EDE_TEXT_MAX;
-    wire_put16(out + 9, (uint16_t)(6 + text));
-    wire_put16(out + 11, OPTION_EDE);
-    wire_put16(out + 13, (uint16_t)(2 + text));
-    wire_put16(out + 15, ede_code);
-    memcpy(out + 17, ede_text, text);
-    return WIRE_OPT_BYTES + 6 + text;
+    return edns_put_error(out, q->dnssec_ok, 0, ede_code, ede_text);
 }
 
 static size_t limit_of(const struct handover_question *q, size_t cap)
@@ -84,11 +77,11 @@ static size_t put_failed(const struct handover_question *q, unsigned rcode, uint
     return at + opt;
 }
 
-size_t relay_put_failure(const struct handover_question *question, unsigned rcode, uint8_t *out,
-                         size_t cap)
+size_t relay_put_failure(const struct handover_question *question, unsigned rcode,
+                         const char *text, uint8_t *out, size_t cap)
 {
     (void)cap; /* head, question and OPT are below 512 bytes in any case */
-    return put_failed(question, rcode, 0, NULL, out);
+    return put_failed(question, rcode, EDNS_OTHER, text, out);
 }
 
 size_t relay_put(const struct handover_question *question, const struct forward_reply *reply,
@@ -108,10 +101,14 @@ size_t relay_put(const struct handover_question *question, const struct forward_
     size_t question_end = WIRE_QUESTION + q->name_length + 4u;
     size_t sections = reply->length - question_end;
     size_t at = put_head(q, flags, out);
+    size_t limit = limit_of(q, cap);
     size_t opt = q->edns ? WIRE_OPT_BYTES : 0;
+    /* an answer with a remark, such as that it is stale; where there is room for it */
+    bool remark = q->edns && reply->ede_text != NULL && reply->ede_text[0] != '\0' &&
+                  at + sections + EDNS_OPT_MAX <= limit;
 
     *out_rcode = flags & WIRE_RCODE;
-    if (at + sections + opt > limit_of(q, cap)) {
+    if (at + sections + opt > limit) {
         /* ask again over TCP: RFC 2181, section 9 */
         wire_put16(out + 2, (uint16_t)(wire_get16(out + 2) | WIRE_TC));
         sections = 0;
@@ -120,7 +117,7 @@ size_t relay_put(const struct handover_question *question, const struct forward_
         memcpy(out + 6, reply->message + 6, 6);
     }
     at += sections;
-    at += put_opt(q, 0, NULL, out + at);
+    at += put_opt(q, reply->ede_code, remark ? reply->ede_text : NULL, out + at);
     if (q->edns) {
         wire_put16(out + 10, (uint16_t)(wire_get16(out + 10) + 1));
     }

@@ -25,6 +25,9 @@ size_t relay_dname(const struct handover_question *question, uint8_t out[NAME_MA
 size_t relay_put(const struct handover_question *question, const struct forward_reply *reply,
                  uint8_t *out, size_t cap, unsigned *out_rcode);
 
-/* SERVFAIL (or another rcode) without asking anyone. Returns the length. */
-size_t relay_put_failure(const struct handover_question *question, unsigned rcode, uint8_t *out,
-                         size_t cap);
+/*
+ * SERVFAIL (or another rcode) without asking anyone, with an extended error
+ * that says `text`, NULL: without. Returns the length.
+ */
+size_t relay_put_failure(const struct handover_question *question, unsigned rcode,
+                         const char *text, uint8_t *out, size_t cap);

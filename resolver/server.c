@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "resolver/answerer.h"
+#include "resolver/cache/cache.h"
+#include "resolver/fairness.h"
 #include "resolver/listener.h"
 #include "resolver/publication.h"
 #include "resolver/query.h"
@@ -39,6 +42,9 @@ struct place {
 struct server {
     struct publication publication;
     bool started;
+    struct cache *cache;
+    struct fairness fairness;
+    char *directory; /* where the cache is kept; NULL: nowhere */
     struct service *service;
     struct place *places;
     struct place *left;          /* no longer listened on, newest first; see leave */
@@ -117,6 +123,8 @@ static int start_desk(struct server *server, struct place *place, size_t index, 
         .publication = &server->publication,
         .counters = &desk->counters,
         .ring = &desk->ring,
+        .cache = server->cache,
+        .fairness = &server->fairness,
         .wake = service_wake,
         .user = server->service,
     };
@@ -316,10 +324,46 @@ int server_new(const struct model *model, struct server **out, struct error *err
     return 0;
 }
 
+/* A directory that cannot be written is a warning: then nothing is kept on disk. */
+static const char *cache_directory(const struct model *model)
+{
+    struct error err;
+
+    if (model->cache.size_bytes == 0 || !model->cache.persist) {
+        return NULL;
+    }
+    if (file_make_directory(model->state_directory, &err) < 0 ||
+        access(model->state_directory, W_OK) < 0) {
+        log_event(LOG_WARNING, "cache will not be kept", "state_directory=%s error=%s",
+                  model->state_directory, "cannot be written");
+        return NULL;
+    }
+    return model->state_directory;
+}
+
+static int start_service(struct server *server, const struct model *model, struct error *err)
+{
+    server->cache = cache_new(&model->cache, publication_reclaimer(&server->publication));
+    if (server->cache == NULL) {
+        return error_set(err, -ENOMEM, "out of memory for the cache");
+    }
+    fairness_init(&server->fairness);
+    const char *directory = cache_directory(model);
+    server->directory = directory == NULL ? NULL : strdup(directory);
+    const struct service_setup setup = {
+        .publication = &server->publication,
+        .cache = server->cache,
+        .fairness = &server->fairness,
+        .directory = server->directory,
+    };
+    return service_start(&setup, &server->service, err);
+}
+
 int server_publish(struct server *server, struct snapshot *snapshot, struct error *err)
 {
     publication_put(&server->publication, snapshot);
     if (server->started) {
+        service_adopt(server->service);
         return 0;
     }
     server->started = true;
@@ -327,8 +371,12 @@ int server_publish(struct server *server, struct snapshot *snapshot, struct erro
     if (rc < 0) {
         return error_set(err, rc, "cannot start a thread: %s", strerror(-rc));
     }
-    rc = service_start(&server->publication, &server->service, err);
-    return rc < 0 ? rc : start_places(server, server->places, err);
+    rc = start_service(server, snapshot->model, err);
+    if (rc == 0) {
+        rc = start_places(server, server->places, err);
+        service_adopt(server->service);
+    }
+    return rc;
 }
 
 static bool is_wanted(const struct model *model, const struct place *place)
@@ -415,6 +463,15 @@ void server_describe_upstreams(struct server *server, struct json_writer *json)
     }
 }
 
+bool server_do(struct server *server, service_job *job, void *user)
+{
+    if (server->service == NULL) {
+        return false;
+    }
+    service_do(server->service, job, user);
+    return true;
+}
+
 void server_describe_listeners(const struct server *server, struct json_writer *json)
 {
     char address[ADDR_TEXT_MAX];
@@ -433,6 +490,8 @@ struct snapshot *server_stop(struct server *server)
     service_stop(server->service);
     server->service = NULL;
     struct snapshot *current = publication_stop(&server->publication);
+    cache_free(server->cache); /* what it retired is released now */
+    server->cache = NULL;
     free_places(server->places);
     free_places(server->left);
     server->places = NULL;
@@ -444,6 +503,7 @@ void server_free(struct server *server)
 {
     if (server != NULL) {
         publication_fini(&server->publication);
+        free(server->directory);
         free(server);
     }
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "resolver/service_job.h"
 #include "resolver/snapshot.h"
 
 struct server;
@@ -16,11 +17,12 @@ struct json_writer;
 
 /* Counters of one thread, written by it alone, summed by readers. */
 struct server_counters {
-    _Atomic uint64_t by_source[6]; /* enum query_source; together: all queries read */
+    _Atomic uint64_t by_source[8]; /* enum query_source; together: all queries read */
     _Atomic uint64_t by_rcode[17]; /* up to BADVERS */
     _Atomic uint64_t dropped;      /* not a query: no answer was due */
     _Atomic uint64_t unsent;       /* answers that could not be sent; counted above as well */
     _Atomic uint64_t ring_full;    /* SERVFAIL because the service loop was behind */
+    _Atomic uint64_t unfair;       /* SERVFAIL because one client has too many in flight */
 };
 
 /*
@@ -63,6 +65,12 @@ void server_sum(const struct server *server, struct server_counters *out);
 
 /* Upstreams as elements of an open JSON list. */
 void server_describe_upstreams(struct server *server, struct json_writer *json);
+
+/*
+ * Have `job` called by the service loop, which alone may change the cache, and
+ * wait for it. False when it does not run. Control thread.
+ */
+bool server_do(struct server *server, service_job *job, void *user);
 
 /* The addresses answered on ("127.0.0.1:5300"), as elements of an open JSON list. */
 void server_describe_listeners(const struct server *server, struct json_writer *json);

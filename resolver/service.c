@@ -10,10 +10,13 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "resolver/alias.h"
-#include "resolver/forward/forwarder.h"
+#include "resolver/cache/cache_loader.h"
+#include "resolver/cache/cache_saver.h"
+#include "resolver/fairness.h"
 #include "resolver/query.h"
 #include "resolver/rcu.h"
 #include "resolver/relay.h"
+#include "resolver/resolution.h"
 #include "resolver/stream.h"
 #include "resolver/thread.h"
 
@@ -25,6 +28,7 @@ enum order_kind {
     ORDER_REMOVE_RING,
     ORDER_ADD_TCP,
     ORDER_REMOVE_TCP,
+    ORDER_JOB,
     ORDER_STOP,
 };
 
@@ -33,11 +37,13 @@ struct order {
     enum order_kind kind;
     struct handover_ring *ring;
     int fd;
+    service_job *job;
+    void *user;
     int result;
 };
 
 struct service {
-    struct publication *publication;
+    struct service_setup setup;
     pthread_t thread;
     uv_loop_t loop;
     uv_async_t wake;
@@ -46,7 +52,10 @@ struct service {
     struct server_counters counters;
     struct query_thread query;
     struct stream_set *streams;
-    struct forwarder *forwarder;
+    struct resolution *resolution;
+    struct cache_loader *loader; /* NULL: not loading */
+    struct cache_saver *saver;   /* NULL: not saving */
+    uint64_t generation;         /* of the snapshot adopted last */
     struct handover_ring **rings;
     size_t ring_count;
     uint8_t output[WIRE_MESSAGE_MAX];
@@ -61,6 +70,7 @@ struct service {
 struct asking {
     struct service *service;
     struct stream *stream; /* NULL: over UDP */
+    uint32_t share;        /* see fairness.h */
     struct handover_question question;
     struct handover_client client;
     struct answer chain; /* our aliases that led to the name asked for; `wire` NULL: none */
@@ -78,14 +88,17 @@ static void awake(void *user)
     }
 }
 
-static void on_before_sleep(uv_prepare_t *prepare)
+static void asleep(struct service *s)
 {
-    struct service *s = prepare->data;
-
     if (s->online) {
         rcu_sleep();
         s->online = false;
     }
+}
+
+static void on_before_sleep(uv_prepare_t *prepare)
+{
+    asleep(prepare->data);
 }
 
 /* ---- answering what was forwarded ---- */
@@ -134,6 +147,7 @@ static void deliver(struct asking *asking, size_t length, unsigned rcode)
 {
     struct service *s = asking->service;
 
+    fairness_leave(s->setup.fairness, asking->share);
     query_count(&s->counters.by_rcode[rcode & WIRE_RCODE]);
     if (asking->stream != NULL) {
         stream_reply(asking->stream, s->output, length);
@@ -144,11 +158,11 @@ static void deliver(struct asking *asking, size_t length, unsigned rcode)
     free(asking);
 }
 
-static void deliver_failure(struct asking *asking, unsigned rcode)
+static void deliver_failure(struct asking *asking, unsigned rcode, const char *text)
 {
     struct service *s = asking->service;
 
-    deliver(asking, relay_put_failure(&asking->question, rcode, s->output, sizeof(s->output)),
+    deliver(asking, relay_put_failure(&asking->question, rcode, text, s->output, sizeof(s->output)),
             rcode);
 }
 
@@ -195,6 +209,19 @@ static bool take_chain(struct asking *asking, const struct snapshot *snapshot, c
     return true;
 }
 
+static struct forward_question question_of(const struct handover_question *asked,
+                                           const uint8_t *outside)
+{
+    return (struct forward_question){
+        .name = outside == NULL ? asked->name : outside,
+        .name_length = outside == NULL ? asked->name_length : (uint8_t)name_length(outside),
+        .type = asked->type,
+        .class = asked->class,
+        .dnssec_ok = asked->dnssec_ok,
+        .checking_disabled = (asked->flags & WIRE_CD) != 0,
+    };
+}
+
 /* Ask elsewhere for a question that is allowed to be. */
 static void ask(struct service *s, struct asking *asking)
 {
@@ -203,48 +230,71 @@ static void ask(struct service *s, struct asking *asking)
 
     awake(s);
     (void)relay_dname(&asking->question, dname);
-    const struct snapshot *snapshot = publication_read(s->publication);
+    const struct snapshot *snapshot = publication_read(s->setup.publication);
     if (!take_chain(asking, snapshot, dname, &outside)) {
-        deliver_failure(asking, WIRE_SERVFAIL);
+        deliver_failure(asking, WIRE_SERVFAIL, "out of memory");
         return;
     }
-    const struct forward_rule *rule = snapshot_forward(snapshot, outside == NULL ? dname : outside);
-    if (rule == NULL) { /* a reload took the rule away while the question was on its way */
-        deliver_failure(asking, WIRE_REFUSED);
+    if (snapshot_forward(snapshot, outside == NULL ? dname : outside) == NULL) {
+        /* a reload took the rule away while the question was on its way */
+        deliver_failure(asking, WIRE_REFUSED, NULL);
         return;
     }
-    const struct forward_question question = {
-        .name = outside == NULL ? asking->question.name : outside,
-        .name_length =
-            outside == NULL ? asking->question.name_length : (uint8_t)name_length(outside),
-        .type = asking->question.type,
-        .class = asking->question.class,
-        .dnssec_ok = asking->question.dnssec_ok,
-        .checking_disabled = (asking->question.flags & WIRE_CD) != 0,
-    };
-    forwarder_ask(s->forwarder, rule, &question, on_reply, asking);
+    const struct forward_question question = question_of(&asking->question, outside);
+    resolution_ask(s->resolution, snapshot, &question, on_reply, asking);
 }
 
-static struct asking *asking_new(struct service *s, const struct handover_question *question)
+static void refresh(struct service *s, const struct handover_question *asked)
+{
+    const struct forward_question question = question_of(asked, NULL);
+
+    awake(s);
+    resolution_refresh(s->resolution, publication_read(s->setup.publication), &question);
+}
+
+static struct asking *asking_new(struct service *s, const struct handover_question *question,
+                                 uint32_t share)
 {
     struct asking *asking = calloc(1, sizeof(*asking));
 
     if (asking != NULL) {
         asking->service = s;
         asking->question = *question;
+        asking->share = share;
+    } else {
+        fairness_leave(s->setup.fairness, share);
     }
     return asking;
+}
+
+static void refuse_stream(struct service *s, struct stream *stream,
+                          const struct handover_question *question, const char *text)
+{
+    size_t length =
+        relay_put_failure(question, WIRE_SERVFAIL, text, s->output, sizeof(s->output));
+
+    stream_reply(stream, s->output, length);
 }
 
 static void forward_for_stream(void *user, struct stream *stream,
                                const struct handover_question *question)
 {
     struct service *s = user;
-    struct asking *asking = asking_new(s, question);
 
+    if (question->refresh) {
+        refresh(s, question);
+        return;
+    }
+    uint32_t share = fairness_slot(s->setup.fairness, stream_source(stream));
+    const struct model *model = publication_read(s->setup.publication)->model;
+    if (!fairness_enter(s->setup.fairness, share, model->in_flight_per_client)) {
+        query_count(&s->counters.unfair);
+        refuse_stream(s, stream, question, "too many of your questions are in flight");
+        return;
+    }
+    struct asking *asking = asking_new(s, question, share);
     if (asking == NULL) {
-        size_t length = relay_put_failure(question, WIRE_SERVFAIL, s->output, sizeof(s->output));
-        stream_reply(stream, s->output, length);
+        refuse_stream(s, stream, question, "out of memory");
         return;
     }
     asking->stream = stream;
@@ -253,8 +303,11 @@ static void forward_for_stream(void *user, struct stream *stream,
 
 static void forward_for_datagram(struct service *s, const struct handover *handed)
 {
-    struct asking *asking = asking_new(s, &handed->question);
-
+    if (handed->question.refresh) {
+        refresh(s, &handed->question);
+        return;
+    }
+    struct asking *asking = asking_new(s, &handed->question, handed->client.share);
     if (asking == NULL) {
         query_count(&s->counters.unsent);
         return;
@@ -304,7 +357,7 @@ static void remove_ring(struct service *s, struct handover_ring *ring)
     }
 }
 
-static void on_forwarder_closed(void *user)
+static void on_resolution_closed(void *user)
 {
     (void)user; /* the loop ends by itself when its last handle has closed */
 }
@@ -312,7 +365,12 @@ static void on_forwarder_closed(void *user)
 /* What is in flight is answered while its connections are still there. */
 static void close_all(struct service *s)
 {
-    forwarder_close(s->forwarder, on_forwarder_closed, NULL);
+    cache_loader_cancel(s->loader);
+    s->loader = NULL;
+    asleep(s);
+    cache_saver_stop(s->saver);
+    s->saver = NULL;
+    resolution_close(s->resolution, on_resolution_closed, NULL);
     stream_set_close(s->streams);
     uv_close((uv_handle_t *)&s->wake, NULL);
     uv_close((uv_handle_t *)&s->before_sleep, NULL);
@@ -337,6 +395,10 @@ static void obey(struct service *s)
     case ORDER_REMOVE_TCP:
         stream_set_unlisten(s->streams, order->fd);
         break;
+    case ORDER_JOB:
+        awake(s);
+        order->job(order->user, s->resolution, s->setup.cache);
+        break;
     case ORDER_STOP:
         close_all(s);
         break;
@@ -345,11 +407,23 @@ static void obey(struct service *s)
     pthread_cond_signal(&s->obeyed);
 }
 
+/* Is there a new snapshot? Then those beneath learn of it. */
+static void adopt(struct service *s)
+{
+    awake(s);
+    const struct snapshot *snapshot = publication_read(s->setup.publication);
+    if (snapshot != NULL && snapshot->generation != s->generation) {
+        s->generation = snapshot->generation;
+        resolution_adopt(s->resolution, snapshot);
+    }
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct service *s = async->data;
     bool more = false;
 
+    adopt(s);
     for (size_t i = 0; i < s->ring_count; i++) {
         more = drain(s, s->rings[i], RING_TURN_MOST) || more;
     }
@@ -402,6 +476,16 @@ void service_remove_tcp(struct service *service, int fd)
     (void)give_order(service, (struct order){ .kind = ORDER_REMOVE_TCP, .fd = fd });
 }
 
+void service_adopt(struct service *service)
+{
+    service_wake(service);
+}
+
+void service_do(struct service *service, service_job *job, void *user)
+{
+    (void)give_order(service, (struct order){ .kind = ORDER_JOB, .job = job, .user = user });
+}
+
 const struct server_counters *service_counters(const struct service *service)
 {
     return &service->counters;
@@ -409,7 +493,7 @@ const struct server_counters *service_counters(const struct service *service)
 
 void service_describe(struct service *service, struct json_writer *json)
 {
-    forwarder_describe(service->forwarder, json);
+    forwarder_describe(resolution_forwarder(service->resolution), json);
 }
 
 /* ---- life ---- */
@@ -426,11 +510,32 @@ static void *serve(void *user)
     return NULL;
 }
 
+/* Only now: before it was loaded the file would be replaced by a part of it. */
+static void start_saver(struct service *s)
+{
+    int rc = cache_saver_start(s->setup.cache, s->setup.directory, &s->saver);
+
+    if (rc < 0) {
+        s->saver = NULL;
+        log_event(LOG_WARNING, "cache will not be saved", "directory=%s error=%s",
+                  s->setup.directory, strerror(-rc));
+    }
+}
+
+static void on_loaded(void *user, size_t count)
+{
+    struct service *s = user;
+
+    (void)count; /* the loader has told */
+    s->loader = NULL;
+    start_saver(s);
+}
+
 static int set_up(struct service *s)
 {
     const struct stream_host host = {
         .loop = &s->loop,
-        .publication = s->publication,
+        .publication = s->setup.publication,
         .query = &s->query,
         .connections_max = STREAM_CONNECTIONS_MAX,
         .idle_ms = STREAM_IDLE_MS,
@@ -439,15 +544,35 @@ static int set_up(struct service *s)
         .user = s,
     };
 
+    const struct resolution_host resolution = {
+        .loop = &s->loop,
+        .publication = s->setup.publication,
+        .cache = s->setup.cache,
+        .awake = awake,
+        .user = s,
+    };
+
     query_thread_init(&s->query, &s->counters);
+    s->query.cache = s->setup.cache;
     (void)uv_prepare_init(&s->loop, &s->before_sleep);
     s->before_sleep.data = s;
     (void)uv_prepare_start(&s->before_sleep, on_before_sleep);
     s->wake.data = s;
     int rc = uv_async_init(&s->loop, &s->wake, on_wake);
     s->streams = stream_set_new(&host);
-    s->forwarder = forwarder_new(&s->loop);
-    return s->streams == NULL || s->forwarder == NULL ? -ENOMEM : rc;
+    s->resolution = resolution_new(&resolution);
+    if (s->streams == NULL || s->resolution == NULL) {
+        return -ENOMEM;
+    }
+    if (rc == 0 && s->setup.directory != NULL) {
+        int loading = cache_loader_start(&s->loop, s->setup.cache, s->setup.directory, on_loaded, s,
+                                         &s->loader);
+        if (loading < 0) {
+            log_event(LOG_WARNING, "cache not loaded", "directory=%s error=%s",
+                      s->setup.directory, strerror(-loading));
+        }
+    }
+    return rc;
 }
 
 static void service_free(struct service *s)
@@ -466,8 +591,9 @@ static void service_free(struct service *s)
 /* Take down what set_up made, in the calling thread: the loop's own never ran. */
 static void undo_set_up(struct service *s)
 {
-    if (s->forwarder != NULL) {
-        forwarder_close(s->forwarder, on_forwarder_closed, NULL);
+    cache_loader_cancel(s->loader);
+    if (s->resolution != NULL) {
+        resolution_close(s->resolution, on_resolution_closed, NULL);
     }
     if (s->streams != NULL) {
         stream_set_close(s->streams);
@@ -480,7 +606,7 @@ static void undo_set_up(struct service *s)
     service_free(s);
 }
 
-int service_start(struct publication *publication, struct service **out, struct error *err)
+int service_start(const struct service_setup *setup, struct service **out, struct error *err)
 {
     struct service *s = calloc(1, sizeof(*s));
     int rc = s == NULL ? -ENOMEM : uv_loop_init(&s->loop);
@@ -489,7 +615,7 @@ int service_start(struct publication *publication, struct service **out, struct 
         free(s);
         return error_set(err, rc, "cannot start the service loop: %s", strerror(-rc));
     }
-    s->publication = publication;
+    s->setup = *setup;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->obeyed, NULL);
     rc = set_up(s);

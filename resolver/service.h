@@ -9,12 +9,33 @@
 #include "resolver/handover.h"
 #include "resolver/publication.h"
 #include "resolver/server.h"
+#include "resolver/service_job.h"
 
 struct json_writer;
+struct cache;
+struct fairness;
+struct resolution;
 struct service;
 
+/* What the loop works with; all of it outlives the service. */
+struct service_setup {
+    struct publication *publication;
+    struct cache *cache;             /* written by this loop alone */
+    struct fairness *fairness;
+    const char *directory; /* where the cache is kept on disk; NULL: nowhere */
+};
+
 /* Start the loop. -errno, explained. */
-int service_start(struct publication *publication, struct service **out, struct error *err);
+int service_start(const struct service_setup *setup, struct service **out, struct error *err);
+
+/* A new snapshot was published. Control thread. */
+void service_adopt(struct service *service);
+
+/*
+ * Have `job` called in the loop's thread, online for RCU, and wait for it.
+ * Control thread.
+ */
+void service_do(struct service *service, service_job *job, void *user);
 
 /* Wake the loop: a ring has something. Any thread. `user` is the service. */
 void service_wake(void *user);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "resolver/hosts.h"
 
 #define CACHE_LINE     64u
 #define NEGATIVE_TTL_S 30u /* of names that only services make */
@@ -182,6 +183,11 @@ static void compile_upstream(struct build *b, const struct model_upstream *from,
                        : from->region == MODEL_PUBLIC ? "public"
                                                       : "";
     out->region = in_region ? health_binding_region(b->binding, from->region) : NULL;
+    out->tls = from->tls;
+    out->tcp = from->tcp;
+    out->has_source = from->has_source;
+    out->source = from->source;
+    out->max_queries_per_minute = from->max_queries_per_minute;
 }
 
 static void compile_rule(struct build *b, const struct model_forward *from,
@@ -202,7 +208,9 @@ static void compile_rule(struct build *b, const struct model_forward *from,
     out->dname = from->dname;
     out->upstreams = upstreams;
     out->upstream_count = filled;
-    out->hedge_ms = from->hedge ? from->hedge_ms : 0;
+    out->hedge_auto = from->hedge == MODEL_HEDGE_AUTO;
+    out->hedge_ms = from->hedge == MODEL_HEDGE_FIXED ? from->hedge_ms : 0;
+    out->refuse_private = from->refuse_private;
 }
 
 static int by_labels(const void *a, const void *b)
@@ -243,6 +251,9 @@ static int build_all(struct build *b, const struct snapshot *old, const struct h
     }
     if (rc == 0) {
         compile_forwards(b);
+    }
+    if (rc == 0 && b->model->hosts != NULL) {
+        rc = hosts_read(b->arena, b->model->hosts, &b->snapshot->hosts, b->err);
     }
     return rc;
 }

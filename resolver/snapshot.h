@@ -28,6 +28,11 @@ struct forward_upstream {
     enum forward_class class;
     const char *region_name;           /* "" when none was given */
     const struct health_region *region; /* NULL when none was given */
+    const struct model_tls *tls;        /* the model's; NULL: no TLS */
+    bool tcp;                           /* never over UDP */
+    bool has_source;
+    struct addr source; /* sent from here */
+    uint32_t max_queries_per_minute; /* 0: no limit */
 };
 
 /* One `forward` rule: the names at and below `dname`. */
@@ -36,8 +41,12 @@ struct forward_rule {
     const uint8_t *dname;
     const struct forward_upstream *upstreams; /* by class, then as written */
     uint32_t upstream_count;
-    uint32_t hedge_ms; /* 0: off */
+    bool hedge_auto;     /* past what the upstream itself usually takes */
+    uint32_t hedge_ms;   /* else: after this long, 0: off */
+    bool refuse_private; /* drop answers with private addresses (DNS rebinding) */
 };
+
+struct hosts;
 
 struct snapshot {
     uint64_t generation; /* counts accepted configurations from 1 */
@@ -49,6 +58,7 @@ struct snapshot {
     size_t service_count;
     const struct forward_rule *forwards; /* most labels first */
     size_t forward_count;
+    const struct hosts *hosts; /* NULL: no hosts file */
 };
 
 /*

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/clock.h"
 #include "resolver/relay.h"
 
 #define FRAME_BYTES   2
@@ -182,6 +183,11 @@ static void send_framed(struct stream *s, uint8_t *framed, size_t length)
     }
 }
 
+const struct sockaddr *stream_source(const struct stream *stream)
+{
+    return (const struct sockaddr *)&stream->source;
+}
+
 /* Answer one query of `length` bytes; it stands in the set's output buffer. */
 static void answer(struct stream *s, size_t length)
 {
@@ -195,12 +201,18 @@ static void answer(struct stream *s, size_t length)
     struct handover_question question;
 
     set->host.awake(set->host.user);
+    set->host.query->now_ms = (int64_t)clock_coarse_ms();
     enum query_verdict verdict =
         query_answer(set->host.query, publication_read(set->host.publication), &client, message,
                      length, WIRE_MESSAGE_MAX, &length);
     switch (verdict) {
     case QUERY_SEND:
         send_framed(s, set->output, length);
+        if (set->host.query->refresh != NULL) {
+            relay_keep(&question, &set->host.query->query, message, true);
+            question.refresh = true;
+            set->host.forward(set->host.user, NULL, &question);
+        }
         break;
     case QUERY_FORWARD:
         relay_keep(&question, &set->host.query->query, message, true);

@@ -28,7 +28,10 @@ struct stream_host {
     unsigned connections_max;
     unsigned idle_ms;          /* without a whole query, and no answer on its way */
     void (*awake)(void *user); /* go online for RCU; called before a snapshot is read */
-    /* Ask elsewhere; the answer comes back through stream_reply, at once or later. */
+    /*
+     * Ask elsewhere; the answer comes back through stream_reply, at once or
+     * later. A refresh has no stream and no answer.
+     */
     void (*forward)(void *user, struct stream *stream, const struct handover_question *question);
     void *user;
 };
@@ -47,6 +50,9 @@ unsigned stream_set_count(const struct stream_set *set);
 
 /* Close everything; the set is freed when the last handle is closed. */
 void stream_set_close(struct stream_set *set);
+
+/* Where the client is. */
+const struct sockaddr *stream_source(const struct stream *stream);
 
 /*
  * A stream that a question was forwarded from stays allocated until it was

@@ -5,6 +5,7 @@
 
 #include "base/json_writer.h"
 #include "policy/config.h"
+#include "resolver/api/api_cache.h"
 #include "resolver/api/api_status.h"
 #include "resolver/api/api_why.h"
 #include "resolver/control.h"
@@ -21,6 +22,8 @@ enum page {
     PAGE_WHY,
     PAGE_CONFIG,
     PAGE_RELOAD,
+    PAGE_CACHE,
+    PAGE_CACHE_FLUSH,
     PAGE_NOT_YET,
 };
 
@@ -35,7 +38,8 @@ static const struct route routes[] = {
     { "/api/v1/status", "GET", PAGE_STATUS },    { "/api/v1/why", "GET", PAGE_WHY },
     { "/api/v1/config", "GET", PAGE_CONFIG },    { "/api/v1/reload", "POST", PAGE_RELOAD },
     { "/metrics", NULL, PAGE_NOT_YET },          { "/api/v1/history", NULL, PAGE_NOT_YET },
-    { "/api/v1/events", NULL, PAGE_NOT_YET },    { "/api/v1/cache", NULL, PAGE_NOT_YET },
+    { "/api/v1/events", NULL, PAGE_NOT_YET },    { "/api/v1/cache", "GET", PAGE_CACHE },
+    { "/api/v1/cache", "DELETE", PAGE_CACHE_FLUSH },
     { "/api/v1/simulate", NULL, PAGE_NOT_YET },  { "/api/v1/review", NULL, PAGE_NOT_YET },
     { "/api/v1/overrides", NULL, PAGE_NOT_YET },
 };
@@ -158,11 +162,17 @@ static void put_unknown_path(const char *path, struct api_reply *reply)
                     near != NULL ? "'?" : "");
 }
 
-/* Is it the method of the page? HEAD is a GET whose body is not sent. */
+static bool is_method(const char *wanted, const char *method)
+{
+    /* HEAD is a GET whose body is not sent */
+    return wanted == NULL || strcmp(method, wanted) == 0 ||
+           (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* Is it the method of the page? */
 static bool take_method(const char *wanted, const char *method, struct api_reply *reply)
 {
-    if (strcmp(method, wanted) == 0 ||
-        (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0)) {
+    if (is_method(wanted, method)) {
         return true;
     }
     api_reply_error(reply, 405, "wrong_method", "use %s here, not %.20s", wanted, method);
@@ -170,14 +180,21 @@ static bool take_method(const char *wanted, const char *method, struct api_reply
     return false;
 }
 
-static const struct route *find_route(const char *path)
+/* The page of the path and method, else any of the path, else NULL. */
+static const struct route *find_route(const char *path, const char *method)
 {
+    const struct route *found = NULL;
+
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        if (strcmp(routes[i].path, path) == 0) {
+        if (strcmp(routes[i].path, path) != 0) {
+            continue;
+        }
+        if (is_method(routes[i].method, method)) {
             return &routes[i];
         }
+        found = found == NULL ? &routes[i] : found;
     }
-    return NULL;
+    return found;
 }
 
 static enum api_route_outcome open_page(struct control *control, enum page page,
@@ -199,6 +216,8 @@ static enum api_route_outcome open_page(struct control *control, enum page page,
     case PAGE_WHY:
     case PAGE_CONFIG:
     case PAGE_RELOAD:
+    case PAGE_CACHE:
+    case PAGE_CACHE_FLUSH:
         break;
     }
     snapshot = find_snapshot(control, reply);
@@ -211,6 +230,10 @@ static enum api_route_outcome open_page(struct control *control, enum page page,
         put_why(control, request, reply);
     } else if (page == PAGE_CONFIG) {
         put_config(snapshot, reply);
+    } else if (page == PAGE_CACHE) {
+        api_cache_put(control, request->name, reply);
+    } else if (page == PAGE_CACHE_FLUSH) {
+        api_cache_flush(control, request->name, reply);
     } else {
         return API_ROUTE_RELOAD;
     }
@@ -220,7 +243,7 @@ static enum api_route_outcome open_page(struct control *control, enum page page,
 enum api_route_outcome api_route(struct control *control, const struct api_request *request,
                                  struct api_reply *reply)
 {
-    const struct route *route = find_route(request->path);
+    const struct route *route = find_route(request->path, request->method);
 
     if (route != NULL) {
         if (route->method != NULL && !take_method(route->method, request->method, reply)) {

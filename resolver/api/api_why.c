@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json_writer.h"
+#include "resolver/api/api_cache.h"
 #include "resolver/api/api_status.h"
 #include "resolver/control.h"
 #include "resolver/query.h"
 #include "resolver/record_text.h"
+#include "resolver/resolution.h"
 #include "resolver/server.h"
 #include "zones/words.h"
 
@@ -28,6 +31,8 @@ struct outcome {
     uint8_t *message; /* WIRE_MESSAGE_MAX bytes, owned */
     size_t length;
     bool recursion;
+    struct text cached; /* the entry that is kept of it, as JSON; empty: none */
+    struct text plan;   /* whom its rule would have asked now, as a JSON list; empty: nobody */
 };
 
 struct why {
@@ -68,6 +73,12 @@ static bool read_question(const char *name, const char *type, const char *client
     return true;
 }
 
+/* Is it others who say what the answer is? */
+static bool is_elsewhere(enum query_source source)
+{
+    return source == QUERY_FORWARDED || source == QUERY_CACHE || source == QUERY_STALE;
+}
+
 /* The source that was counted is the source of the answer. */
 static enum query_source counted_source(const struct server_counters *counters)
 {
@@ -79,10 +90,19 @@ static enum query_source counted_source(const struct server_counters *counters)
     return QUERY_BROKEN;
 }
 
+/* A question that the service loop puts to itself. */
+struct work {
+    const struct snapshot *snapshot;
+    const struct question *question;
+    struct outcome *outcome;
+};
+
 /* Ask the answering path itself, as a stream would, so that nothing is cut. */
-static bool ask(const struct snapshot *snapshot, const struct question *question,
-                struct outcome *out)
+static void ask(const struct work *work, const struct cache *cache)
 {
+    const struct question *question = work->question;
+    struct outcome *out = work->outcome;
+
     struct server_counters counters = { 0 };
     struct query_thread thread;
     struct sockaddr_storage source;
@@ -92,19 +112,55 @@ static bool ask(const struct snapshot *snapshot, const struct question *question
         .stream = true,
     };
 
-    out->message = malloc(WIRE_MESSAGE_MAX);
-    if (out->message == NULL) {
-        return false;
-    }
     (void)addr_to_sockaddr(&question->client, &source);
     query_thread_init(&thread, &counters);
+    thread.cache = cache;
+    thread.now_ms = (int64_t)clock_now_ms();
     size_t length = wire_query_build(out->message, 0, WIRE_RD, question->dname, question->type,
                                      WIRE_IN, WIRE_UDP_MOST, false);
-    out->verdict = query_answer(&thread, snapshot, &client, out->message, length, WIRE_MESSAGE_MAX,
+    out->verdict = query_answer(&thread, work->snapshot, &client, out->message, length, WIRE_MESSAGE_MAX,
                                 &out->length);
     out->source = counted_source(&counters);
     out->recursion = thread.recursion;
-    return true;
+    if (cache != NULL && thread.recursion) {
+        const struct cache_key key = query_cache_key(&thread.query);
+        const struct cache_entry *entry = cache_find(cache, &key, cache_hash(cache, &key));
+        if (entry != NULL) {
+            struct json_writer json;
+            json_writer_init(&json, &out->cached);
+            api_cache_put_entry(entry, thread.now_ms, &json);
+        }
+    }
+}
+
+/* Whom the rule would have asked now, the next one first. */
+static void plan(const struct work *work, struct resolution *resolution)
+{
+    const struct question *question = work->question;
+    const struct node *node =
+        namespace_find(work->snapshot->ns, question->dname, question->length);
+    const struct answer *answer = node == NULL ? NULL : namespace_answer(node, question->type);
+    const uint8_t *asked =
+        answer != NULL && answer->outside != NULL ? answer->outside : question->dname;
+    const struct forward_rule *rule = snapshot_forward(work->snapshot, asked);
+    struct json_writer json;
+
+    if (rule != NULL) {
+        json_writer_init(&json, &work->outcome->plan);
+        json_writer_list_begin(&json, NULL);
+        forwarder_explain(resolution_forwarder(resolution), rule, &json);
+        json_writer_list_end(&json);
+    }
+}
+
+static void ask_with_cache(void *user, struct resolution *resolution, struct cache *cache)
+{
+    const struct work *work = user;
+
+    ask(work, cache);
+    if (is_elsewhere(work->outcome->source)) {
+        plan(work, resolution);
+    }
 }
 
 /* ---- steps ---- */
@@ -293,6 +349,25 @@ static void explain_upstream(struct why *why, unsigned number,
     text_printf(&why->steps, " (%s)\n", classes[upstream->class]);
 }
 
+static void explain_cached(struct why *why)
+{
+    switch (why->outcome->source) {
+    case QUERY_CACHE:
+        step(why, "it was asked before and what was answered is fresh: nobody is asked");
+        break;
+    case QUERY_STALE:
+        step(why, "what was answered before has expired, but nobody can be asked now: served all "
+                  "the same (cache.serve_stale)");
+        break;
+    default:
+        if (why->outcome->cached.length > 0) {
+            step(why, "what was answered before has expired: it is asked anew; the old answer "
+                      "serves when nobody answers in time (cache.stale_wait)");
+        }
+        break;
+    }
+}
+
 /* `node`: a name of ours whose aliases lead elsewhere, else NULL. */
 static void explain_forward(struct why *why, const struct node *node)
 {
@@ -317,11 +392,15 @@ static void explain_forward(struct why *why, const struct node *node)
     if (rule == NULL) {
         return;
     }
-    step(why, "forward rule '%s', upstreams as written, those that are down last:", rule->name);
+    explain_cached(why);
+    step(why, "forward rule '%s', upstreams as written (below: as they would be asked now):", rule->name);
     for (uint32_t i = 0; i < rule->upstream_count; i++) {
         explain_upstream(why, i + 1, &rule->upstreams[i]);
     }
-    if (rule->hedge_ms > 0) {
+    if (rule->hedge_auto) {
+        step(why, "unanswered for longer than the upstream usually takes (10 to 75 ms) the next "
+                  "region is asked too; an error goes on at once");
+    } else if (rule->hedge_ms > 0) {
         step(why, "unanswered after %u ms the next region is asked too; an error goes on at once",
              rule->hedge_ms);
     } else {
@@ -419,7 +498,7 @@ static void put_cause(struct why *why)
 
     if (why->outcome->source == QUERY_REFUSED) {
         explain_refused(why, encloser != NULL);
-    } else if (why->outcome->source == QUERY_FORWARDED) {
+    } else if (is_elsewhere(why->outcome->source)) {
         explain_forward(why, node);
     } else if (node == NULL) {
         explain_absent(why, encloser);
@@ -453,7 +532,7 @@ static void put_steps(const struct why *why)
     json_writer_list_end(why->json);
 }
 
-static void put_reply(struct why *why, struct control *control)
+static void put_reply(struct why *why)
 {
     struct json_writer *json = why->json;
     struct text type = { 0 };
@@ -467,10 +546,11 @@ static void put_reply(struct why *why, struct control *control)
     put_answer(why);
     put_cause(why);
     put_steps(why);
-    if (why->outcome->source == QUERY_FORWARDED) {
-        json_writer_list_begin(json, "upstreams");
-        server_describe_upstreams(control_server(control), json);
-        json_writer_list_end(json);
+    if (why->outcome->cached.length > 0) {
+        json_writer_raw(json, "cached", text_string(&why->outcome->cached));
+    }
+    if (why->outcome->plan.length > 0) {
+        json_writer_raw(json, "upstreams", text_string(&why->outcome->plan));
     }
     json_writer_object_end(json);
     text_fini(&type);
@@ -492,13 +572,20 @@ void api_why_put(struct control *control, const char *name, const char *type, co
     if (!read_question(name, type, client, &question, reply)) {
         return;
     }
-    if (!ask(why.snapshot, &question, &outcome)) {
+    outcome.message = malloc(WIRE_MESSAGE_MAX);
+    if (outcome.message == NULL) {
         api_reply_error(reply, 500, "memory", "out of memory");
         return;
     }
+    struct work work = { why.snapshot, &question, &outcome };
+    if (!server_do(control_server(control), ask_with_cache, &work)) {
+        ask(&work, NULL);
+    }
     json_writer_init(&json, &reply->body);
-    put_reply(&why, control);
+    put_reply(&why);
     text_put_char(&reply->body, '\n');
     text_fini(&why.steps);
+    text_fini(&outcome.cached);
+    text_fini(&outcome.plan);
     free(outcome.message);
 }

@@ -431,6 +431,43 @@ static void put_zones(const json_t *status, const struct cli_status_view *view, 
     }
 }
 
+/* ---- the cache ---- */
+
+static void put_size(unsigned long long bytes, struct text *out)
+{
+    if (bytes < 1024 * 1024) {
+        text_printf(out, "%llu KiB", (bytes + 1023) / 1024);
+    } else {
+        text_printf(out, "%.1f MiB", (double)bytes / (1024.0 * 1024.0));
+    }
+}
+
+/* "cache: 812 entries, 410 KiB of 64.0 MiB; 9120 hits, 930 misses (91%), 12 stale" */
+static void put_cache(const json_t *status, struct text *out)
+{
+    const json_t *cache = json_object_get(status, "cache");
+    unsigned long long hits = number(cache, "hits");
+    unsigned long long misses = number(cache, "misses");
+
+    if (number(cache, "size_bytes") == 0) {
+        return;
+    }
+    text_printf(out, "\ncache: %llu entr%s, ", number(cache, "entries"),
+                number(cache, "entries") == 1 ? "y" : "ies");
+    put_size(number(cache, "bytes"), out);
+    text_put(out, " of ");
+    put_size(number(cache, "size_bytes"), out);
+    text_printf(out, "; %llu hits, %llu misses", hits, misses);
+    if (hits + misses > 0) {
+        text_printf(out, " (%llu%%)", hits * 100 / (hits + misses));
+    }
+    text_printf(out, ", %llu stale", number(cache, "stale"));
+    if (number(cache, "shed") > 0) {
+        text_printf(out, ", %llu turned away", number(cache, "shed"));
+    }
+    text_put_char(out, '\n');
+}
+
 /* ---- upstreams ---- */
 
 static void put_upstream(struct cli_table *table, const json_t *upstream)
@@ -441,9 +478,12 @@ static void put_upstream(struct cli_table *table, const json_t *upstream)
     cli_table_add(table, CLI_PAINT_STRONG, "%s", string(upstream, "address"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", region[0] != '\0' ? region : "-");
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(upstream, "class"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(upstream, "transport"));
     cli_table_add(table, paint_of(state), "%s", state);
-    put_age(table, upstream, "since_ms");
-    put_age(table, upstream, "usual_ms");
+    put_age(table, upstream, "since_ms_ago");
+    put_age(table, upstream, "rtt_ms");
+    put_age(table, upstream, "p95_ms");
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu%%", number(upstream, "loss_percent"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%llu", number(upstream, "sent"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%llu", number(upstream, "failed"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(upstream, "reason"));
@@ -452,15 +492,15 @@ static void put_upstream(struct cli_table *table, const json_t *upstream)
 static void put_upstreams(const json_t *status, const struct cli_status_view *view,
                           struct text *out)
 {
-    static const char *const heads[] = { "UPSTREAM", "REGION", "CLASS",  "STATE", "SINCE",
-                                         "USUAL",    "SENT",   "FAILED", "REASON" };
+    static const char *const heads[] = { "UPSTREAM", "REGION", "CLASS", "VIA",  "STATE",  "SINCE",
+                                         "RTT",      "P95",    "LOSS",  "SENT", "FAILED", "REASON" };
     const json_t *upstreams = json_object_get(status, "upstreams");
     struct cli_table table;
 
     if (json_array_size(upstreams) == 0) {
         return;
     }
-    cli_table_init(&table, 9, heads);
+    cli_table_init(&table, sizeof(heads) / sizeof(heads[0]), heads);
     for (size_t i = 0; i < json_array_size(upstreams); i++) {
         put_upstream(&table, json_array_get(upstreams, i));
     }
@@ -475,5 +515,6 @@ void cli_status_text_put(const json_t *status, const struct cli_status_view *vie
     put_regions(status, view, out);
     put_services(status, view, out);
     put_zones(status, view, out);
+    put_cache(status, out);
     put_upstreams(status, view, out);
 }

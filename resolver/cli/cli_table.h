@@ -19,7 +19,7 @@ enum cli_paint {
     CLI_PAINT_STRONG,
 };
 
-#define CLI_TABLE_COLUMNS 10
+#define CLI_TABLE_COLUMNS 12
 
 struct cli_table_cell;
 

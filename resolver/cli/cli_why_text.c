@@ -59,7 +59,7 @@ static void put_upstreams(const json_t *why, bool colored, struct text *out)
         cli_table_paint(out, colored, up ? CLI_PAINT_GOOD : CLI_PAINT_BAD, state);
         text_put(out, " for ");
         text_put_duration(
-            out, (unsigned long long)json_integer_value(json_object_get(upstream, "since_ms")));
+            out, (unsigned long long)json_integer_value(json_object_get(upstream, "since_ms_ago")));
         if (!up) {
             text_put(out, ": ");
             cli_table_paint(out, colored, CLI_PAINT_PLAIN, string(upstream, "reason"));

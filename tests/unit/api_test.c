@@ -107,6 +107,14 @@ void server_describe_upstreams(struct server *server, struct json_writer *json)
     (void)json;
 }
 
+bool server_do(struct server *server, service_job *job, void *user)
+{
+    (void)server;
+    (void)job;
+    (void)user;
+    return false;
+}
+
 void server_describe_listeners(const struct server *server, struct json_writer *json)
 {
     (void)server;

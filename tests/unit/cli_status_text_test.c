@@ -34,8 +34,11 @@ static const char status[] =
     "\"reason\":\"connection refused\"}]},{\"region\":\"tokyo\",\"endpoints\":["
     "{\"address\":\"198.51.100.10\",\"state\":\"up\",\"since_ms_ago\":192000,\"reason\":\"\"}]}]}],"
     "\"upstreams\":[{\"address\":\"10.1.0.2:53\",\"region\":\"seoul\",\"class\":\"own\","
-    "\"state\":\"suspect\",\"since_ms\":11000,\"reason\":\"no answer to 3 questions in a row\","
-    "\"usual_ms\":null,\"sent\":90,\"failed\":3}]}";
+    "\"state\":\"suspect\",\"since_ms_ago\":11000,\"reason\":\"no answer to 3 questions in a row\","
+    "\"transport\":\"udp\",\"rtt_ms\":11,\"p95_ms\":19,\"loss_percent\":4,"
+    "\"sent\":90,\"failed\":3}],"
+    "\"cache\":{\"entries\":812,\"bytes\":419000,\"size_bytes\":67108864,\"hits\":900,"
+    "\"misses\":100,\"stale\":12,\"shed\":0}}";
 
 static void render(const char *json, const struct cli_status_view *view, struct text *out)
 {
@@ -64,9 +67,11 @@ static void an_engineer_sees_what_is_wrong(void **state)
         "api.svc.example.com   A     tokyo  rung 1  30s  198.51.100.10\n"
         "  seoul 203.0.113.10        down   900ms        connection refused\n"
         "\n"
-        "UPSTREAM     REGION  CLASS  STATE    SINCE  USUAL  SENT  FAILED  REASON\n"
-        "10.1.0.2:53  seoul   own    suspect  11s    -      90    3       no answer to 3 questions "
-        "in a row\n";
+        "cache: 812 entries, 410 KiB of 64.0 MiB; 900 hits, 100 misses (90%), 12 stale\n"
+        "\n"
+        "UPSTREAM     REGION  CLASS  VIA  STATE    SINCE  RTT   P95   LOSS  SENT  FAILED  REASON\n"
+        "10.1.0.2:53  seoul   own    udp  suspect  11s    11ms  19ms  4%    90    3       no answer "
+        "to 3 questions in a row\n";
     struct cli_status_view view = { 0 };
     struct text out = { 0 };
 

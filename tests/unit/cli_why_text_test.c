@@ -40,7 +40,7 @@ static void a_forwarded_name_has_no_answer_of_ours(void **state)
     assert_rendered("{\"name\":\"a.example\",\"type\":\"A\",\"client\":\"::1\","
                     "\"source\":\"forward\",\"rcode\":null,\"rung\":null,\"ttl_s\":null,"
                     "\"answer\":[],\"steps\":[\"one\"],\"upstreams\":[{\"address\":\"10.1.0.2:53\","
-                    "\"state\":\"suspect\",\"since_ms\":1500,\"reason\":\"SERVFAIL\"}]}",
+                    "\"state\":\"suspect\",\"since_ms_ago\":1500,\"reason\":\"SERVFAIL\"}]}",
                     "a.example A for ::1: asked of others, source forward\n"
                     "because\n"
                     "  1. one\n"

@@ -205,7 +205,7 @@ static void a_failure_is_a_whole_message(void **state)
     struct handover_question q = question(0, 1232, true, false);
     (void)state;
 
-    size_t length = relay_put_failure(&q, WIRE_REFUSED, out, sizeof(out));
+    size_t length = relay_put_failure(&q, WIRE_REFUSED, NULL, out, sizeof(out));
     assert_int_equal(length, END + WIRE_OPT_BYTES);
     assert_int_equal(wire_get16(out + 2), WIRE_QR | WIRE_RA | WIRE_REFUSED);
     assert_true(wire_response_sound(out, length));

@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "policy/config.h"
+#include "resolver/fairness.h"
 #include "resolver/publication.h"
 #include "resolver/query.h"
 #include "resolver/server.h"
@@ -83,7 +84,7 @@ static void *answer_all(void *user)
         if (got <= 0 || wire_query_parse(message, (size_t)got, &query) != WIRE_QUERY_OK) {
             continue;
         }
-        atomic_fetch_add(&u->asked, 1);
+        atomic_fetch_add(&u->asked, query.type == WIRE_A); /* else a probe of the forwarder's */
         if (atomic_load(&u->silent)) {
             continue;
         }
@@ -402,6 +403,7 @@ static const char *config(const char *listen, unsigned threads, uint16_t upstrea
     (void)snprintf(text, sizeof(text),
                    "node: {name: t, region: seoul, threads: %u}\n"
                    "listen: [%s]\n"
+                   "cache: {persist: false}\n"
                    "regions: {seoul: {minimum_healthy: 0}}\n"
                    "services: {api.example.com: {order: [seoul], minimum_healthy: 1,\n"
                    "  endpoints: {seoul: [192.0.2.%u]}}}\n"
@@ -906,13 +908,23 @@ static void never_started_is_never_to_be_stopped(void **state)
 static void the_service_loop_takes_from_any_number_of_rings(void **state)
 {
     static struct handover_ring rings[RINGS];
+    static struct fairness fairness;
+    const struct model_cache settings = { .size_bytes = 1 << 20 };
     struct publication publication;
     struct service *service;
     struct error err;
     (void)state;
 
     publication_init(&publication);
-    assert_int_equal(service_start(&publication, &service, &err), 0);
+    assert_int_equal(publication_start(&publication), 0);
+    fairness_init(&fairness);
+    const struct service_setup setup = {
+        .publication = &publication,
+        .cache = cache_new(&settings, publication_reclaimer(&publication)),
+        .fairness = &fairness,
+    };
+    assert_non_null(setup.cache);
+    assert_int_equal(service_start(&setup, &service, &err), 0);
     for (unsigned i = 0; i < RINGS; i++) {
         assert_true(handover_init(&rings[i]));
         assert_int_equal(service_add_ring(service, &rings[i]), 0);
@@ -925,6 +937,7 @@ static void the_service_loop_takes_from_any_number_of_rings(void **state)
         handover_fini(&rings[i]);
     }
     assert_null(publication_stop(&publication));
+    cache_free(setup.cache);
     publication_fini(&publication);
 }
 

@@ -75,7 +75,7 @@ static void awake(void *user)
 static void reply(struct stream *stream, const struct handover_question *question)
 {
     static uint8_t message[WIRE_MESSAGE_MAX];
-    size_t length = relay_put_failure(question, WIRE_NXDOMAIN, message, sizeof(message));
+    size_t length = relay_put_failure(question, WIRE_NXDOMAIN, NULL, message, sizeof(message));
 
     if (length < b->reply_bytes) {
         memset(message + length, 0, b->reply_bytes - length);

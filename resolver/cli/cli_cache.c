@@ -1,0 +1,122 @@
+#include "resolver/cli/cli_cache.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "resolver/cli/cli.h"
+#include "resolver/cli/cli_api.h"
+#include "resolver/cli/cli_http.h"
+
+static const char *string_of(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+
+    return value == NULL ? "" : value;
+}
+
+static unsigned long long number_of(const json_t *object, const char *key)
+{
+    return (unsigned long long)json_integer_value(json_object_get(object, key));
+}
+
+/* "www.example.com A positive, 25s of 60s left (own)" and its records below. */
+static void put_entry(const json_t *entry, bool verbose, struct text *out)
+{
+    unsigned long long ttl_s = number_of(entry, "ttl_s");
+    unsigned long long age_s = number_of(entry, "age_s");
+    const json_t *answer = json_object_get(entry, "answer");
+
+    text_printf(out, "%s %s %s, ", string_of(entry, "name"), string_of(entry, "type"),
+                string_of(entry, "kind"));
+    if (json_is_true(json_object_get(entry, "fresh"))) {
+        text_put_duration(out, number_of(entry, "left_s") * 1000);
+        text_put(out, " of ");
+        text_put_duration(out, ttl_s * 1000);
+        text_put(out, " left");
+    } else {
+        text_put(out, "expired ");
+        text_put_duration(out, (age_s > ttl_s ? age_s - ttl_s : 0) * 1000);
+        text_put(out, " ago");
+    }
+    text_printf(out, " (%s%s%s)\n", string_of(entry, "origin"),
+                json_is_true(json_object_get(entry, "dnssec_ok")) ? ", DO" : "",
+                json_is_true(json_object_get(entry, "checking_disabled")) ? ", CD" : "");
+    for (size_t i = 0; verbose && i < json_array_size(answer); i++) {
+        text_printf(out, "    %s\n", json_string_value(json_array_get(answer, i)));
+    }
+}
+
+static void put_entries(const json_t *reply, bool verbose, struct text *out)
+{
+    const json_t *entries = json_object_get(reply, "entries");
+    unsigned long long matching = number_of(reply, "matching");
+    unsigned long long shown = number_of(reply, "shown");
+
+    for (size_t i = 0; i < json_array_size(entries); i++) {
+        put_entry(json_array_get(entries, i), verbose, out);
+    }
+    text_printf(out, "%llu in the cache", matching);
+    if (shown < matching) {
+        text_printf(out, ", %llu shown", shown);
+    }
+    text_put_char(out, '\n');
+}
+
+static int show_reply(const struct cli *cli, bool flushed, bool records, const struct text *body)
+{
+    json_t *reply = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
+    struct text out = { 0 };
+
+    if (reply == NULL) {
+        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
+        return CLI_NO;
+    }
+    unsigned long long count = number_of(reply, flushed ? "flushed" : "matching");
+    if (!flushed) {
+        put_entries(reply, records || cli->verbose, &out);
+    } else if (!cli->quiet) {
+        text_printf(&out, "%llu forgotten\n", count);
+    }
+    int code = cli_write(stdout, &out);
+    text_fini(&out);
+    json_decref(reply);
+    return code == CLI_DONE && count == 0 ? CLI_NO : code;
+}
+
+int cli_cache_run(struct cli *cli, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        { "json", no_argument, NULL, 'j' },
+        { NULL, 0, NULL, 0 },
+    };
+    struct text target = { 0 };
+    struct text body = { 0 };
+    bool json = false;
+    int option;
+
+    while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
+        json = true;
+    }
+    if (option == CLI_OPTION_EXIT) {
+        return cli->exit_code;
+    }
+    if (!cli_arguments(cli, argc, 2, 2)) {
+        return CLI_USAGE;
+    }
+    bool flush = strcmp(argv[optind], "flush") == 0;
+    if (!flush && strcmp(argv[optind], "show") != 0) {
+        return cli_wrong_usage(cli, "show or flush, not '%s'", argv[optind]);
+    }
+    const char *pattern = argv[optind + 1];
+    text_put(&target, "/api/v1/cache?name=");
+    cli_http_put_escaped(&target, pattern);
+    int code = cli_api_call(cli, flush ? "DELETE" : "GET", text_string(&target),
+                            CLI_HTTP_TIMEOUT_MS, &body);
+    if (code == CLI_DONE) {
+        bool one = pattern[0] != '*' && strcmp(pattern, "all") != 0;
+        code = json ? cli_write(stdout, &body) : show_reply(cli, flush, one, &body);
+    }
+    text_fini(&target);
+    text_fini(&body);
+    return code;
+}

@@ -1,0 +1,32 @@
+#pragma once
+/*
+ * edns - the OPT record of our answers, with an Extended DNS Error where one is due
+ *
+ * RFC 6891, RFC 8914. Pure functions on buffers, any thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "zones/wire.h"
+
+/* RFC 8914, section 4 */
+enum edns_error {
+    EDNS_OTHER = 0,
+    EDNS_STALE_ANSWER = 3,
+    EDNS_CACHED_ERROR = 13,
+    EDNS_FILTERED = 17,
+    EDNS_STALE_NXDOMAIN = 19,
+    EDNS_NO_REACHABLE_AUTHORITY = 22,
+    EDNS_NETWORK_ERROR = 23,
+};
+
+#define EDNS_TEXT_MAX 96u
+#define EDNS_OPT_MAX  (WIRE_OPT_BYTES + 6u + EDNS_TEXT_MAX)
+
+/*
+ * Write OPT with an error and its text (cut at EDNS_TEXT_MAX bytes; "" is
+ * fine). `rcode_high` is the upper 8 bits of the rcode. Returns its size.
+ */
+size_t edns_put_error(uint8_t *out, bool dnssec_ok, uint8_t rcode_high, uint16_t code,
+                      const char *text);

@@ -1,0 +1,643 @@
+#include "resolver/resolution.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "resolver/edns.h"
+#include "resolver/hosts.h"
+#include "resolver/local.h"
+#include "resolver/publication.h"
+#include "zones/name.h"
+#include "zones/wire.h"
+
+#define FAILURE_TTL_S  1    /* the least by RFC 9520, section 3.2: more would outlast the fault */
+#define AGAIN_MS       1000 /* an expired name is asked for anew this often */
+#define SWEEP_MS       1000
+#define MESSAGE_MOST   WIRE_MESSAGE_MAX
+#define REMARK_BYTES   96
+
+/* Of one forward rule, across snapshots that leave it as it is. */
+struct outlook {
+    uint64_t digest;    /* of what the rule says */
+    bool silent;        /* somebody waited for its upstreams in vain, and no answer came since */
+};
+
+struct resolution {
+    struct resolution_host host;
+    struct forwarder *forwarder;
+    struct resolution_counters counters;
+    struct hash_key key;
+    uv_timer_t sweep;
+    struct outlook *outlooks; /* by index in snapshot->forwards */
+    const uint8_t **names;    /* their trees, copied */
+    size_t outlook_count;
+    size_t silent_count; /* of them */
+    int64_t heard_ms; /* when an upstream last answered anything */
+    bool closing;
+    unsigned handles; /* timers not closed yet, and the forwarder */
+    void (*closed)(void *user);
+    void *closed_user;
+    uint8_t message[MESSAGE_MOST]; /* the one being made from an entry */
+};
+
+/* Somebody waits for a name of which something expired is at hand. */
+struct pending {
+    struct resolution *resolution;
+    forward_done *done; /* NULL: was told */
+    void *user;
+    uv_timer_t timer;
+    bool timer_open;
+    bool asking; /* the forwarder has not answered yet */
+    int64_t asked_ms;
+    uint64_t rule; /* digest */
+    struct forward_question question;
+    uint8_t name[NAME_MAX_BYTES];
+};
+
+static int64_t now_ms(void)
+{
+    return (int64_t)clock_now_ms();
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* ---- the cache ---- */
+
+static struct cache_key key_of(const struct forward_question *question, const uint8_t *dname)
+{
+    return (struct cache_key){
+        .dname = dname,
+        .length = question->name_length,
+        .flags = (uint8_t)((question->dnssec_ok ? CACHE_DNSSEC_OK : 0) |
+                           (question->checking_disabled ? CACHE_CHECKING_DISABLED : 0)),
+        .type = question->type,
+        .class = question->class,
+    };
+}
+
+static struct cache_entry *find(const struct resolution *r, const struct cache_key *key)
+{
+    return cache_find(r->host.cache, key, cache_hash(r->host.cache, key));
+}
+
+/* May it still be served, though expired? */
+static bool is_servable(const struct resolution *r, const struct cache_entry *entry, int64_t now)
+{
+    int64_t expired_ms = now - entry->stored_ms - (int64_t)entry->ttl_s * 1000;
+
+    return entry->kind != CACHE_FAILURE &&
+           expired_ms <= (int64_t)cache_settings(r->host.cache)->serve_stale_s * 1000;
+}
+
+/* The entry as the message an upstream would have sent for `question`. */
+static void make_reply(struct resolution *r, const struct forward_question *question,
+                       const struct cache_entry *entry, int64_t now, struct forward_reply *out)
+{
+    uint8_t *message = r->message;
+    unsigned flags = WIRE_QR | WIRE_RD | WIRE_RA | (entry->authentic ? WIRE_AD : 0) | entry->rcode;
+    size_t at = WIRE_QUESTION + question->name_length;
+
+    memset(message, 0, WIRE_HEADER_BYTES);
+    wire_put16(message + 2, (uint16_t)flags);
+    wire_put16(message + 4, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        wire_put16(message + 6 + 2 * (size_t)i, entry->records[i]);
+    }
+    memcpy(message + WIRE_QUESTION, question->name, question->name_length);
+    wire_put16(message + at, question->type);
+    wire_put16(message + at + 2, question->class);
+    at += 4;
+    REQUIRE(at + entry->body_length <= MESSAGE_MOST);
+    cache_put_body(entry, now, cache_stale_ttl_s(r->host.cache), message + at);
+    *out = (struct forward_reply){
+        .message = message,
+        .length = at + entry->body_length,
+        .ede_text = "",
+        .upstream = "",
+        .origin = (enum forward_class)entry->origin,
+        .positive = entry->kind == CACHE_POSITIVE,
+    };
+}
+
+static void tell_cached(struct resolution *r, const struct forward_question *question,
+                        const struct cache_entry *entry, forward_done *done, void *user)
+{
+    struct forward_reply reply = {
+        .ede_code = EDNS_CACHED_ERROR,
+        .ede_text = "asked a moment ago, nobody answered",
+        .upstream = "",
+    };
+
+    if (entry->kind != CACHE_FAILURE) {
+        make_reply(r, question, entry, now_ms(), &reply);
+    }
+    count(&r->counters.hits);
+    done(user, &reply);
+}
+
+static void tell_stale(struct resolution *r, const struct forward_question *question,
+                       const struct cache_entry *entry, const char *why, forward_done *done,
+                       void *user)
+{
+    int64_t now = now_ms();
+    int64_t expired_ms = now - entry->stored_ms - (int64_t)entry->ttl_s * 1000;
+    char remark[REMARK_BYTES];
+    struct forward_reply reply;
+
+    make_reply(r, question, entry, now, &reply);
+    (void)snprintf(remark, sizeof(remark), "expired %llds ago; %s", (long long)expired_ms / 1000,
+                   why);
+    reply.ede_code =
+        entry->kind == CACHE_NXDOMAIN ? EDNS_STALE_NXDOMAIN : EDNS_STALE_ANSWER;
+    reply.ede_text = remark;
+    count(&r->counters.stale);
+    done(user, &reply);
+}
+
+/* ---- what is known of a rule ---- */
+
+static uint64_t digest_rule(const struct resolution *r, const struct forward_rule *rule)
+{
+    uint64_t digest = hash_bytes(&r->key, rule->dname, name_length(rule->dname));
+
+    digest ^= hash_bytes(&r->key, &rule->refuse_private, sizeof(rule->refuse_private));
+    for (uint32_t i = 0; i < rule->upstream_count; i++) {
+        const struct addr *address = &rule->upstreams[i].address;
+        uint64_t part = hash_bytes(&r->key, address->bytes, addr_size_bytes(address));
+        digest = (digest ^ part ^ address->port) * UINT64_C(0x9e3779b97f4a7c15);
+    }
+    return digest;
+}
+
+static struct outlook *outlook_of(const struct resolution *r, uint64_t digest)
+{
+    for (size_t i = 0; i < r->outlook_count; i++) {
+        if (r->outlooks[i].digest == digest) {
+            return &r->outlooks[i];
+        }
+    }
+    return NULL;
+}
+
+static void set_silent(struct resolution *r, uint64_t digest, bool silent)
+{
+    struct outlook *outlook = outlook_of(r, digest);
+
+    if (outlook != NULL && outlook->silent != silent) {
+        outlook->silent = silent;
+        r->silent_count += silent ? 1 : (size_t)-1;
+    }
+}
+
+static bool is_hopeless(const struct resolution *r, const struct forward_rule *rule,
+                        uint64_t digest)
+{
+    const struct outlook *outlook = r->silent_count == 0 ? NULL : outlook_of(r, digest);
+
+    return (outlook != NULL && outlook->silent) || forwarder_is_down(r->forwarder, rule);
+}
+
+/* ---- what upstreams said ---- */
+
+/* Somebody answers again under this rule. */
+static void hear(struct resolution *r, const uint8_t *dname)
+{
+    if (r->silent_count == 0) {
+        return;
+    }
+    r->host.awake(r->host.user);
+    const struct forward_rule *rule =
+        snapshot_forward(publication_read(r->host.publication), dname);
+    if (rule != NULL) {
+        set_silent(r, digest_rule(r, rule), false);
+    }
+}
+
+/*
+ * Would it put something worse in the place of what is there? A negative answer
+ * of one who is not the first to be asked counts less than a positive one, even
+ * an old one.
+ */
+static bool is_worse(const struct resolution *r, const struct cache_key *key,
+                     const struct forward_reply *reply, int64_t now)
+{
+    if (reply->positive || !reply->lesser) {
+        return false;
+    }
+    const struct cache_entry *entry = find(r, key);
+    return entry != NULL && entry->kind == CACHE_POSITIVE && is_servable(r, entry, now);
+}
+
+static void on_answered(void *user, const struct forward_question *question, const uint8_t *dname,
+                        const struct forward_reply *reply)
+{
+    struct resolution *r = user;
+    const struct cache_key key = key_of(question, dname);
+    int64_t now = now_ms();
+
+    r->host.awake(r->host.user);
+    if (reply->message == NULL) {
+        cache_store_failure(r->host.cache, &key, reply->ede_code, FAILURE_TTL_S, now);
+        return;
+    }
+    r->heard_ms = now;
+    hear(r, dname);
+    if (!is_worse(r, &key, reply, now)) {
+        const struct cache_answer answer = {
+            .message = reply->message,
+            .length = reply->length,
+            /* a lesser one's "no" is kept as short as what public says */
+            .origin = reply->lesser && !reply->positive ? FORWARD_PUBLIC : reply->origin,
+            .stored_ms = now,
+        };
+        (void)cache_store(r->host.cache, &key, &answer);
+    }
+}
+
+/* ---- asking while something expired is at hand ---- */
+
+static void release(struct resolution *r)
+{
+    if (--r->handles > 0 || !r->closing) {
+        return;
+    }
+    void (*closed)(void *) = r->closed;
+    void *closed_user = r->closed_user;
+    for (size_t i = 0; i < r->outlook_count; i++) {
+        free((void *)(uintptr_t)r->names[i]);
+    }
+    free(r->names);
+    free(r->outlooks);
+    free(r);
+    closed(closed_user);
+}
+
+static void settle(struct pending *p)
+{
+    if (!p->asking && !p->timer_open) {
+        struct resolution *r = p->resolution;
+        free(p);
+        release(r);
+    }
+}
+
+static void on_pending_closed(uv_handle_t *handle)
+{
+    struct pending *p = handle->data;
+
+    p->timer_open = false;
+    settle(p);
+}
+
+static void stop_waiting(struct pending *p)
+{
+    p->done = NULL;
+    if (!uv_is_closing((uv_handle_t *)&p->timer)) {
+        uv_close((uv_handle_t *)&p->timer, on_pending_closed);
+    }
+}
+
+/* Give what is at hand, if it is still there. False when it is not. */
+static bool give_stale(struct pending *p, const char *why)
+{
+    struct resolution *r = p->resolution;
+    uint8_t dname[NAME_MAX_BYTES];
+
+    r->host.awake(r->host.user);
+    name_fold(p->name, p->question.name_length, dname);
+    const struct cache_key key = key_of(&p->question, dname);
+    struct cache_entry *entry = find(r, &key);
+    if (entry == NULL || !is_servable(r, entry, now_ms())) {
+        return false;
+    }
+    forward_done *done = p->done;
+    void *user = p->user;
+    stop_waiting(p);
+    tell_stale(r, &p->question, entry, why, done, user);
+    return true;
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    struct pending *p = timer->data;
+
+    if (p->done == NULL || !give_stale(p, "no answer in time")) {
+        return;
+    }
+    if (p->resolution->heard_ms < p->asked_ms) {
+        set_silent(p->resolution, p->rule, true);
+    }
+}
+
+static void on_pending_reply(void *user, const struct forward_reply *reply)
+{
+    struct pending *p = user;
+
+    p->asking = false;
+    if (p->done != NULL) {
+        bool poor = reply->message == NULL || (reply->lesser && !reply->positive);
+        if (!poor || !give_stale(p, "nobody answered")) {
+            forward_done *done = p->done;
+            void *done_user = p->user;
+            stop_waiting(p);
+            done(done_user, reply);
+        }
+    }
+    settle(p);
+}
+
+static void ask_beside(struct resolution *r, const struct forward_rule *rule, uint64_t digest,
+                       const struct forward_question *question, const struct cache_entry *entry,
+                       forward_done *done, void *user)
+{
+    struct pending *p = calloc(1, sizeof(*p));
+
+    if (p == NULL) {
+        tell_stale(r, question, entry, "out of memory", done, user);
+        return;
+    }
+    p->resolution = r;
+    p->done = done;
+    p->user = user;
+    p->asked_ms = now_ms();
+    p->rule = digest;
+    p->question = *question;
+    memcpy(p->name, question->name, question->name_length);
+    p->question.name = p->name;
+    p->question.has_stale = entry->kind == CACHE_POSITIVE;
+    (void)uv_timer_init(r->host.loop, &p->timer);
+    p->timer.data = p;
+    p->timer_open = true;
+    p->asking = true;
+    r->handles++;
+    uv_update_time(r->host.loop);
+    (void)uv_timer_start(&p->timer, on_patience, cache_settings(r->host.cache)->stale_wait_ms, 0);
+    forwarder_ask(r->forwarder, rule, &p->question, on_pending_reply, p);
+}
+
+/* Ask for it anew behind; not again for a moment, whatever comes of it. */
+static void refresh(struct resolution *r, const struct forward_rule *rule,
+                    const struct forward_question *question, struct cache_entry *entry)
+{
+    struct forward_question again = *question;
+
+    again.has_stale = entry->kind == CACHE_POSITIVE;
+    count(&r->counters.refreshed);
+    forwarder_ask(r->forwarder, rule, &again, NULL, NULL);
+}
+
+/* It has expired, but may be served. */
+static void ask_expired(struct resolution *r, const struct forward_rule *rule,
+                        const struct forward_question *question, struct cache_entry *entry,
+                        forward_done *done, void *user)
+{
+    int64_t now = now_ms();
+    uint64_t digest = digest_rule(r, rule);
+
+    if (atomic_load_explicit(&entry->stale_until_ms, memory_order_relaxed) > now) {
+        tell_stale(r, question, entry, "nobody can be asked now", done, user);
+        return;
+    }
+    if (!is_hopeless(r, rule, digest)) {
+        count(&r->counters.misses);
+        ask_beside(r, rule, digest, question, entry, done, user);
+        return;
+    }
+    atomic_store_explicit(&entry->stale_until_ms, now + AGAIN_MS, memory_order_relaxed);
+    refresh(r, rule, question, entry);
+    tell_stale(r, question, entry, "the upstreams are down", done, user);
+}
+
+/* ---- asking ---- */
+
+/* Names that nobody is to be asked for. Returns the length of the answer in `message`. */
+static size_t answer_locally(struct resolution *r, const struct snapshot *snapshot,
+                             const struct forward_rule *rule,
+                             const struct forward_question *question, const uint8_t *dname)
+{
+    size_t length = hosts_answer(snapshot->hosts, question, dname, r->message);
+
+    if (length == 0) {
+        /* a question of our own that came back: see forwarder_is_loop */
+        (void)forwarder_is_loop(r->forwarder, dname);
+        length = local_answer(question, dname, rule->dname, r->message);
+    }
+    return length;
+}
+
+static void tell_message(struct resolution *r, size_t length, forward_done *done, void *user)
+{
+    const struct forward_reply reply = {
+        .message = r->message,
+        .length = length,
+        .ede_text = "",
+        .upstream = "",
+    };
+
+    count(&r->counters.local);
+    done(user, &reply);
+}
+
+static void tell_shed(struct resolution *r, forward_done *done, void *user)
+{
+    static const struct forward_reply reply = {
+        .ede_code = EDNS_OTHER,
+        .ede_text = "too many questions in flight",
+        .upstream = "",
+    };
+
+    count(&r->counters.shed);
+    done(user, &reply);
+}
+
+void resolution_ask(struct resolution *resolution, const struct snapshot *snapshot,
+                    const struct forward_question *question, forward_done *done, void *user)
+{
+    struct resolution *r = resolution;
+    const struct forward_rule *rule;
+    uint8_t dname[NAME_MAX_BYTES];
+
+    name_fold(question->name, question->name_length, dname);
+    rule = snapshot_forward(snapshot, dname);
+    REQUIRE(rule != NULL);
+    size_t length = answer_locally(r, snapshot, rule, question, dname);
+    if (length > 0) {
+        tell_message(r, length, done, user);
+        return;
+    }
+    const struct cache_key key = key_of(question, dname);
+    struct cache_entry *entry = find(r, &key);
+    if (entry != NULL && cache_left_s(entry, now_ms()) > 0) {
+        tell_cached(r, question, entry, done, user);
+    } else if (entry != NULL && is_servable(r, entry, now_ms())) {
+        ask_expired(r, rule, question, entry, done, user);
+    } else if (forwarder_waiting(r->forwarder) >= snapshot->model->in_flight) {
+        tell_shed(r, done, user);
+    } else {
+        count(&r->counters.misses);
+        forwarder_ask(r->forwarder, rule, question, done, user);
+    }
+}
+
+void resolution_refresh(struct resolution *resolution, const struct snapshot *snapshot,
+                        const struct forward_question *question)
+{
+    struct resolution *r = resolution;
+    uint8_t dname[NAME_MAX_BYTES];
+
+    name_fold(question->name, question->name_length, dname);
+    const struct forward_rule *rule = snapshot_forward(snapshot, dname);
+    const struct cache_key key = key_of(question, dname);
+    struct cache_entry *entry = find(r, &key);
+    if (rule != NULL && entry != NULL && snapshot->model->cache.prefetch &&
+        forwarder_waiting(r->forwarder) < snapshot->model->in_flight / 2) {
+        refresh(r, rule, question, entry);
+    }
+}
+
+/* ---- snapshots ---- */
+
+static void forget_hosts(struct resolution *r, const struct hosts *hosts)
+{
+    const uint8_t *dname;
+
+    for (size_t i = 0; (dname = hosts_name(hosts, i)) != NULL; i++) {
+        (void)cache_flush(r->host.cache, dname, false);
+    }
+}
+
+/* What was cached under rules that are new, gone or changed may be wrong now. */
+static void forget_changed(struct resolution *r, const struct outlook *outlooks,
+                           const struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->forward_count; i++) {
+        if (outlook_of(r, outlooks[i].digest) == NULL) {
+            (void)cache_flush(r->host.cache, snapshot->forwards[i].dname, true);
+        }
+    }
+    for (size_t i = 0; i < r->outlook_count; i++) {
+        bool kept = false;
+        for (size_t k = 0; k < snapshot->forward_count && !kept; k++) {
+            kept = outlooks[k].digest == r->outlooks[i].digest;
+        }
+        if (!kept) {
+            (void)cache_flush(r->host.cache, r->names[i], true);
+        }
+    }
+}
+
+static void replace_outlooks(struct resolution *r, struct outlook *outlooks,
+                             const struct snapshot *snapshot)
+{
+    size_t total = snapshot->forward_count;
+    const uint8_t **names = calloc(total + 1, sizeof(*names));
+
+    REQUIRE(names != NULL);
+    for (size_t i = 0; i < total; i++) {
+        size_t length = name_length(snapshot->forwards[i].dname);
+        uint8_t *copy = malloc(length);
+        REQUIRE(copy != NULL);
+        memcpy(copy, snapshot->forwards[i].dname, length);
+        names[i] = copy;
+    }
+    for (size_t i = 0; i < r->outlook_count; i++) {
+        free((void *)(uintptr_t)r->names[i]);
+    }
+    free(r->names);
+    free(r->outlooks);
+    r->names = names;
+    r->outlooks = outlooks;
+    r->outlook_count = total;
+}
+
+void resolution_adopt(struct resolution *resolution, const struct snapshot *snapshot)
+{
+    struct resolution *r = resolution;
+    struct outlook *outlooks = calloc(snapshot->forward_count + 1, sizeof(*outlooks));
+    bool first = r->outlooks == NULL;
+
+    REQUIRE(outlooks != NULL);
+    r->silent_count = 0;
+    for (size_t i = 0; i < snapshot->forward_count; i++) {
+        outlooks[i].digest = digest_rule(r, &snapshot->forwards[i]);
+        const struct outlook *before = outlook_of(r, outlooks[i].digest);
+        outlooks[i].silent = before != NULL && before->silent;
+        r->silent_count += outlooks[i].silent;
+    }
+    if (!first) { /* what was loaded from disk is not known to be under other rules */
+        forget_changed(r, outlooks, snapshot);
+    }
+    replace_outlooks(r, outlooks, snapshot);
+    forget_hosts(r, snapshot->hosts);
+    cache_configure(r->host.cache, &snapshot->model->cache);
+    forwarder_adopt(r->forwarder, snapshot);
+}
+
+/* ---- life ---- */
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct resolution *r = timer->data;
+
+    cache_sweep(r->host.cache, now_ms());
+}
+
+static void on_sweep_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
+static void on_forwarder_closed(void *user)
+{
+    release(user);
+}
+
+struct resolution *resolution_new(const struct resolution_host *host)
+{
+    struct resolution *r = calloc(1, sizeof(*r));
+
+    if (r == NULL) {
+        return NULL;
+    }
+    r->host = *host;
+    r->key = hash_key_random();
+    r->forwarder = forwarder_new(host->loop);
+    if (r->forwarder == NULL) {
+        free(r);
+        return NULL;
+    }
+    forwarder_on_answer(r->forwarder, on_answered, r);
+    (void)uv_timer_init(host->loop, &r->sweep);
+    r->sweep.data = r;
+    (void)uv_timer_start(&r->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    r->handles = 2;
+    return r;
+}
+
+const struct resolution_counters *resolution_counters(const struct resolution *resolution)
+{
+    return &resolution->counters;
+}
+
+struct forwarder *resolution_forwarder(const struct resolution *resolution)
+{
+    return resolution->forwarder;
+}
+
+void resolution_close(struct resolution *resolution, void (*closed)(void *user), void *user)
+{
+    struct resolution *r = resolution;
+
+    r->closing = true;
+    r->closed = closed;
+    r->closed_user = user;
+    uv_close((uv_handle_t *)&r->sweep, on_sweep_closed);
+    forwarder_close(r->forwarder, on_forwarder_closed, r);
+}
