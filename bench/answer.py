@@ -13,20 +13,16 @@ import platform
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 
 import contestants
-import cpu
+import interleave
+import lab
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-COUNTS = ("lost", "wrong", "empty", "badrcode", "stray")
 NAMES = 1000
 LIMIT = 1.08
-# A part of a round is disturbed when the server or the generator stood in line
-# for its core for more than this share of it.
-DISTURBED = 0.05
 # More queries than this share lost means that the window did not stay full.
 LOST_LIMIT = 0.001
 
@@ -63,20 +59,12 @@ def parse_arguments():
         prog="./dev bench answer", description="CPU time per answered query, against a bare echo.")
     add = parser.add_argument
     add("--quick", action="store_true", help="a smoke run: 1 round of 0.5 s")
-    add("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
-    add("--seconds", type=float, default=3.0, help="for each contestant in a round (default 3)")
-    add("--retries", type=int, default=2,
-        help="how often a disturbed measurement is taken again (default 2)")
+    interleave.add_options(add, 7, 3.0, 2)
     add("--workload", choices=[w.name for w in WORKLOADS] + ["all"], default="all")
     add("--contestants", default="", metavar="A,B", help="only these (echo always runs): "
         + ", ".join(kind.name for kind in contestants.ALL))
     add("--build", default=os.path.join(ROOT, "build"), help="where bench/bench-load is built")
     add("--leeward", default="", help="the program (default BUILD/leeward)")
-    add("--batch", type=int, default=32, help="the echo's batch: the same as leeward's")
-    add("--window", type=int, default=120, help="queries in flight (default 120)")
-    add("--sockets", type=int, default=8, help="source ports (default 8)")
-    add("--server-cpu", type=int, help="core of the servers (default: the first)")
-    add("--load-cpu", type=int, help="core of the generator (default: the second)")
     add("--json", metavar="FILE", help="write every round's figures")
     add("--assert", dest="limit", type=float, nargs="?", const=LIMIT, metavar="RATIO",
         help=f"exit 1 when leeward's median paired ratio is above RATIO (default {LIMIT}), "
@@ -84,79 +72,14 @@ def parse_arguments():
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds, options.retries = 1, 0.5, 0
-    if options.rounds < 1 or not 0 < options.seconds <= 600:
-        parser.error("--rounds must be at least 1, --seconds between 0 and 600")
-    cores = sorted(os.sched_getaffinity(0))
-    if options.server_cpu is None:
-        options.server_cpu = cores[0]
-    if options.load_cpu is None:
-        options.load_cpu = cores[min(1, len(cores) - 1)]
+    interleave.check_options(parser, options)
     options.leeward = options.leeward or os.path.join(options.build, "leeward")
-    options.load = os.path.join(options.build, "bench", "bench-load")
     known = [kind.name for kind in contestants.ALL]
     options.wanted = [name for name in options.contestants.split(",") if name] or known
     for name in options.wanted:
         if name not in known:
             parser.error(f"no contestant {name}: {', '.join(known)}")
     return options
-
-
-def ask(options, contestant, names_path, seconds, seed):
-    command = [
-        options.load, "--server", f"127.0.0.1:{contestant.port}", "--names", names_path,
-        "--seconds", str(seconds), "--window", str(options.window),
-        "--sockets", str(options.sockets), "--cpu", str(options.load_cpu), "--seed", str(seed)]
-    if contestant.canned:
-        command.append("--any-rcode")
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False,
-                              timeout=seconds + 60)
-    except subprocess.TimeoutExpired as late:
-        raise contestants.StartError("the load generator did not end") from late
-    if done.returncode != 0:
-        raise contestants.StartError(done.stderr.strip())
-    return json.loads(done.stdout)
-
-
-def measure_once(options, contestant, names_path, seed):
-    """One contestant's part of one round."""
-    pid = contestant.process.pid
-    before = cpu.spent(pid)
-    result = ask(options, contestant, names_path, options.seconds, seed)
-    used = cpu.spent(pid) - before
-    if contestant.process.poll() is not None:
-        raise contestants.StartError(f"ended during a round: {contestant.log_tail()}")
-    wall_ns = result["seconds"] * 1e9
-    answered = result["answered"]
-    result.update(
-        contestant=contestant.name, cpu_ns=used.total, user_ns=used.user, system_ns=used.system,
-        us=used.total / 1000 / answered if answered else float("inf"),
-        busy=used.total / wall_ns, waited=used.waited / wall_ns,
-        load_waited=result["waited_seconds"] / result["seconds"])
-    result["disturbed"] = max(result["waited"], result["load_waited"]) > DISTURBED
-    return result
-
-
-def measure(options, contestant, names_path, seed):
-    """The same, taken again when something else had the cores: whoever is kept
-    waiting finds fuller batches afterwards, and looks cheaper than it is."""
-    result = measure_once(options, contestant, names_path, seed)
-    for _ in range(options.retries):
-        if not result["disturbed"]:
-            break
-        result = measure_once(options, contestant, names_path, seed)
-    return result
-
-
-def core_distance(options):
-    """Nanoseconds for a cache line to go to the other core and back; None when
-    there is no other core."""
-    if options.server_cpu == options.load_cpu:
-        return None
-    done = subprocess.run(
-        [os.path.join(options.build, "bench", "bench-cores"), str(options.server_cpu),
-         str(options.load_cpu)], capture_output=True, text=True, check=False, timeout=60)
-    return int(done.stdout) if done.returncode == 0 else None
 
 
 def start_all(options, workload, directory, names_path, problems):
@@ -170,7 +93,7 @@ def start_all(options, workload, directory, names_path, problems):
             try:
                 contestant.start(os.path.join(directory, kind.name), workload, options.server_cpu)
                 running.append(contestant)
-                ask(options, contestant, names_path, min(options.seconds, 1.0), 1)
+                interleave.ask(options, contestant, names_path, min(options.seconds, 1.0), 1)
             except contestants.NotInstalled as problem:
                 problems[kind.name] = ("missing", str(problem))
             except contestants.StartError as problem:
@@ -188,16 +111,6 @@ def stop_all(running):
         contestant.stop()
 
 
-def order_of(running, number):
-    """Another contestant begins each round, and every other round runs backwards:
-    neighbours stay neighbours, and no one is always behind the same one."""
-    if not running:
-        return []
-    turn = number % len(running)
-    order = running[turn:] + running[:turn]
-    return order[::-1] if number % 2 else order
-
-
 def run_workload(options, workload, directory, problems):
     names_path = os.path.join(directory, "names")
     contestants.write(names_path, "\n".join(workload.lines()) + "\n")
@@ -206,57 +119,36 @@ def run_workload(options, workload, directory, problems):
     try:
         for number in range(options.rounds if running else 0):
             taken = {}
-            distances.append(core_distance(options))
-            for contestant in order_of(running, number):
-                progress(f"{workload.name}: round {number + 1}/{options.rounds}, "
-                         f"{contestant.name}")
+            distances.append(interleave.core_distance(options))
+            for contestant in interleave.order_of(running, number):
+                lab.progress(f"{workload.name}: round {number + 1}/{options.rounds}, "
+                             f"{contestant.name}")
                 try:
-                    taken[contestant.name] = measure(options, contestant, names_path, number + 1)
+                    taken[contestant.name] = interleave.measure(options, contestant, names_path,
+                                                                number + 1)
                 except contestants.StartError as problem:
                     problems[contestant.name] = ("failed", str(problem))
                     contestant.stop()
                     running.remove(contestant)
             rounds.append(taken)
     finally:
-        progress("")
+        lab.progress("")
         stop_all(running)
     return rounds, distances
 
 
-def progress(text):
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K" + text)
-        sys.stderr.flush()
-
-
 def summarize(rounds):
     """Medians for those who took part in every round, by name."""
-    if not rounds:
-        return {}
     summary = {}
-    whole = [name for name in rounds[0] if all(name in taken for taken in rounds)]
-    for name in whole:
-        own = [taken[name] for taken in rounds]
-        us = statistics.median(part["us"] for part in own)
-        ticks = sum(part["user_ns"] + part["system_ns"] for part in own)
-        user_share = sum(part["user_ns"] for part in own) / ticks if ticks else 0.0
-        row = {
-            "us": us,
-            "user_us": us * user_share,
-            "system_us": us * (1 - user_share),
-            "qps": statistics.median(part["qps"] for part in own),
-            "busy": statistics.median(part["busy"] for part in own),
-            "rounds": len(own),
-            "sent": sum(part["sent"] for part in own),
-            "disturbed": sum(part["disturbed"] for part in own),
-        }
-        if "echo" in whole:
-            ratios = [taken[name]["us"] / taken["echo"]["us"] for taken in rounds]
+    for name in rounds[0] if rounds else []:
+        row = interleave.medians(rounds, name)
+        if row is None:
+            continue
+        ratios = interleave.ratios(rounds, name, "echo")
+        if ratios:
             over = [taken[name]["us"] - taken["echo"]["us"] for taken in rounds]
-            row.update(over_us=statistics.median(over))
-            row.update(ratio=statistics.median(ratios), ratio_min=min(ratios),
-                       ratio_max=max(ratios))
-        row.update({count: sum(part[count] for part in own) for count in COUNTS})
+            row.update(over_us=statistics.median(over), ratio=statistics.median(ratios),
+                       ratio_min=min(ratios), ratio_max=max(ratios))
         summary[name] = row
     return summary
 
@@ -305,7 +197,8 @@ def verdict(options, workload, summary):
                      f"times the echo, more than {options.limit}")
     if row["lost"] > row["sent"] * LOST_LIMIT:
         found.append(f"{workload.name}: leeward lost {row['lost']} of {row['sent']} queries")
-    bad = [f"{row[count]} {count}" for count in COUNTS if count != "lost" and row[count] > 0]
+    bad = [f"{row[count]} {count}" for count in interleave.COUNTS
+           if count != "lost" and row[count] > 0]
     if bad:
         found.append(f"{workload.name}: leeward gave bad answers: {', '.join(bad)}")
     return found

@@ -1,6 +1,6 @@
 """The servers that the benches compare: how each is configured and started.
 
-All of them serve the same names of svc.example.com on a free port of
+All of those in this file serve the same names of svc.example.com on a free port of
 127.0.0.1, in the foreground, as the current user, with one thread that answers
 UDP, logging and rate limiting off, receive buffers as they are by default.
 Everything they write stays in the directory they are given.
@@ -15,7 +15,7 @@ import subprocess
 import time
 
 DOMAIN = "svc.example.com"
-START_LIMIT_S = 60
+START_LIMIT_S = 30
 STOP_LIMIT_S = 10
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -79,9 +79,13 @@ def free_port():
     raise StartError("no port is free for both UDP and TCP on 127.0.0.1")
 
 
+def name_wire(name):
+    return b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0"
+
+
 def query_wire(name, ident):
-    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
-    return struct.pack("!6H", ident, 0, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
+    """An A question with RD, which an authoritative server has no use for."""
+    return struct.pack("!6H", ident, 0x0100, 1, 0, 0, 0) + name_wire(name) + b"\0\1\0\1"
 
 
 class Contestant:
@@ -91,11 +95,13 @@ class Contestant:
     program = ""
     package = ""
     canned = False  # answers without looking: rcodes are not compared
+    ready_name = f"s0.{DOMAIN}"  # it is up when it answers this with records
 
     def __init__(self, options):
         self.options = options
         self.process = None
-        self.port = 0
+        self.address = "127.0.0.1"
+        self.port = 0  # 0: a free one
         self.directory = ""
 
     # What subclasses give.
@@ -121,17 +127,19 @@ class Contestant:
 
     # Running it.
 
-    def start(self, directory, workload, cpu):
+    def start(self, directory, workload, cpu=None):
+        """Start it, on that core only when one is given, and wait until it answers."""
         self.find()
         os.makedirs(directory, exist_ok=True)
         self.directory = directory
-        self.port = free_port()
+        self.port = self.port or free_port()
         command = self.configure(directory, self.port, workload)
         prctl = ctypes.CDLL(None).prctl
 
         def in_child():
             prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            os.sched_setaffinity(0, {cpu})
+            if cpu is not None:
+                os.sched_setaffinity(0, {cpu})
 
         with open(self.log_path(), "wb") as log:
             self.process = subprocess.Popen(
@@ -147,12 +155,11 @@ class Contestant:
             return "".join(log.readlines()[-12:]).strip()
 
     def await_answer(self):
-        """Wait until the server answers a service's name with records."""
         deadline = time.monotonic() + START_LIMIT_S
-        query = query_wire(service_name(0), 0x4C57)
+        query = query_wire(self.ready_name, 0x4C57)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             udp.settimeout(0.1)
-            udp.connect(("127.0.0.1", self.port))
+            udp.connect((self.address, self.port))
             while time.monotonic() < deadline:
                 if self.process.poll() is not None:
                     raise StartError(f"ended with status {self.process.returncode}: "

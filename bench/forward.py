@@ -1,264 +1,393 @@
 #!/usr/bin/env python3
-"""What lookups of other names suffer while the first region's resolver fails.
+"""What a forwarded lookup costs, cached and not, beside other forwarders.
 
-leeward forwards to three simulated regions; the second is 10 ms away, the third
-20 ms. The clients are the C library's getaddrinfo (bench-lookup) and a UDP client
-that never asks twice (bench-ask); each lookup is of a name nobody has asked for
-before. See bench/README.md.
-
-getaddrinfo asks port 53 of what /etc/resolv.conf names, so all of it runs in
-network and mount namespaces of its own; where these are not permitted only the
-UDP client runs.
+All of them ask the same resolver, which is never the limit (bench-upstream). In
+each round every one is asked for the same time, one after the other: names it
+knows, then names nobody has asked for before. See bench/README.md.
 """
 import argparse
-import fcntl
 import os
-import shutil
-import socket
+import signal
+import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import time
 
+import contestants
+import cpu
+import forwarders
+import interleave
 import lab
 
-DOMAIN = "elsewhere.test"
-RESOLVER = "127.53.53.53"  # what resolv.conf names, inside the namespaces
-LOOKUPS_A_SECOND = 50
-EVERY_US = 1_000_000 // LOOKUPS_A_SECOND
-SLOW_MS, LIMIT_MS = 100, 250
-DELAYS_MS = (0, 10, 20)
-SIOCSIFFLAGS, IFF_UP = 0x8914, 1
-# The best peers in each mode, failed or above 100 ms of 600 lookups.
-FAULTS = [
-    ("killed", "dns die", "dnsmasq --all-servers, named 0; dnsmasq 21 lost, dnsdist 36"),
-    ("blackhole", "dns blackhole", "dnsmasq --all-servers 0; unbound 21 of 1.2 s, dnsdist 30 lost"),
-    ("SERVFAIL", "dns servfail", "unbound, named 0; dnsdist 22, dnsmasq all 600"),
-    ("slow 2 s", "dns slow 2000", "dnsmasq --all-servers 0; unbound 21 of 1.2 s, dnsdist 28"),
-]
-QUICK_FAULTS = ("killed", "blackhole")
+NAMES = 10000
+OWN_LIMIT = 1.15  # cached answer beside an answer of our own
+PEER_LIMIT = 0.5  # cached answer beside named's and unbound's
+MEMORY_LIMIT_MIB = 4
+# More queries than this share lost means that the window did not stay full.
+LOST_LIMIT = 0.001
+# A cache that asks for more than this share of what it is asked does not keep it.
+ASKED_LIMIT = 0.001
+WARM_TRIES = 5
+UNCACHED_TIMEOUT_MS = 1000
+RETRY_UNTIL_S = 240  # disturbed measurements are taken again only until then
+
+CACHED, UNCACHED = "cached", "uncached"
+
+
+class Upstream(contestants.Contestant):
+    """The resolver that all of them ask; asked directly, it is a row of its own."""
+
+    name = "resolver"
+    ready_name = forwarders.Forwarder.ready_name
+
+    def find(self):
+        return lab.program(self.options, "bench-upstream")
+
+    def configure(self, directory, port, workload):
+        self.count_path = os.path.join(directory, "count")
+        return [self.find(), "--port", str(port), "--count", self.count_path]
+
+    @property
+    def queries(self):
+        """How many have arrived so far."""
+        with open(self.count_path, "rb") as file:
+            return struct.unpack("=Q", file.read(8))[0]
+
+
+class Echo(contestants.Echo):
+    ready_name = forwarders.Forwarder.ready_name
+
+
+class Own(contestants.Leeward):
+    """leeward answering the same names from a zone of its own."""
+
+    name = "own"
+    ready_name = forwarders.Forwarder.ready_name
+
+    def configure(self, directory, port, workload):
+        lines = [f"$ORIGIN {forwarders.DOMAIN}.", "$TTL 86400",
+                 "@ SOA ns1 hostmaster 1 7200 900 1209600 300", "@ NS ns1", "ns1 A 127.0.0.1"]
+        lines += [f"{name}. A {hashed_address(name)}" for name in [self.ready_name, *names()]]
+        contestants.write(f"{directory}/zone", "\n".join(lines) + "\n")
+        contestants.write(f"{directory}/leeward.yaml", "\n".join([
+            f"node: {{name: bench, threads: 1, state_directory: {directory}/state}}",
+            f"listen: [127.0.0.1:{port}]",
+            f"api: {{socket: {directory}/api.sock}}",
+            f"zones: {{{forwarders.DOMAIN}: {{file: zone}}}}"]) + "\n")
+        os.makedirs(f"{directory}/state", exist_ok=True)
+        return [self.find(), "run", "-c", f"{directory}/leeward.yaml"]
+
+
+FORWARDERS = [kind for kind in forwarders.ALL if kind is not forwarders.DnsmasqAll]
+KINDS = {CACHED: [Echo, Own, *FORWARDERS], UNCACHED: FORWARDERS}
+
+
+def names():
+    return [f"n{number}.{forwarders.DOMAIN}" for number in range(NAMES)]
+
+
+def hashed_address(name):
+    """hashed.h's."""
+    value = 2166136261
+    for byte in contestants.name_wire(name):
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    value &= 0x1FFFF
+    return f"198.{18 + (value >> 16)}.{value >> 8 & 255}.{value & 255}"
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        prog="./dev bench forward", description="Lookups while the first region's resolver fails.")
+        prog="./dev bench forward",
+        description="What a forwarded lookup costs, cached and not, beside other forwarders.")
     add = parser.add_argument
     lab.add_common(add)
-    add("--before", type=float, default=3, help="seconds before the fault (default 3)")
-    add("--after", type=float, default=10, help="seconds after it (default 10)")
-    add("--client", choices=["getaddrinfo", "udp", "all"], default="all")
-    add("--inside", action="store_true", help=argparse.SUPPRESS)
+    interleave.add_options(add, 5, 2.0, 1)
+    add("--rate-seconds", type=float, default=1.0,
+        help="how long latency is measured, in each round (default 1)")
+    add("--cached-rate", type=int, default=10000, help="queries a second then (default 10000)")
+    add("--uncached-rate", type=int, default=2000, help="the same for new names (default 2000)")
+    add("--only", default="", metavar="A,B", help="only these (echo, own and leeward always run): "
+        + ", ".join(kind.name for kind in FORWARDERS))
     add("--assert", dest="is_gate", action="store_true",
-        help=f"exit 1 also when a lookup took more than {LIMIT_MS} ms, not only when one failed")
+        help=f"exit 1 when a cached answer costs more than {OWN_LIMIT} times our own or "
+        f"{PEER_LIMIT} times named's or unbound's, when {NAMES} names take {MEMORY_LIMIT_MIB} MiB, "
+        "or when an answer was wrong")
     options = lab.parse(parser)
     if options.quick:
-        options.before, options.after = 1, 2
-    if options.before < 1 or options.after < 1:
-        parser.error("--before and --after must be at least 1")
+        options.rounds, options.seconds, options.retries = 1, 0.7, 0
+        options.rate_seconds = 0.5
+    interleave.check_options(parser, options)
+    known = [kind.name for kind in FORWARDERS]
+    options.wanted = [name for name in options.only.split(",") if name] or known
+    for name in options.wanted:
+        if name not in known:
+            parser.error(f"no forwarder {name}: {', '.join(known)}")
     return options
 
 
-# ---- a network and an /etc/resolv.conf of its own
+# ---- the stage: one resolver, all contestants
 
 
-def unshare_command():
-    """What runs a program in namespaces of its own, or None where that is not permitted."""
-    if shutil.which("unshare") is None:
+class Stage:
+    """Whoever runs, by name, and the files of names they are asked for."""
+
+    def __init__(self, options, directory):
+        self.options, self.directory = options, directory
+        self.running = {}
+        self.problems = {}
+        self.memory = {}  # name: MiB before and after the cache was filled
+        self.known_path = os.path.join(directory, "known")
+        self.fresh_path = os.path.join(directory, "fresh")
+        contestants.write(self.known_path, "".join(f"{name} A\n" for name in names()))
+        contestants.write(self.fresh_path, f"00000000.{forwarders.DOMAIN} A\n")
+        self.upstream = Upstream(options)
+
+    def start(self):
+        options = self.options
+        self.upstream.start(os.path.join(self.directory, "upstream"), None, options.load_cpu)
+        plan = forwarders.Plan([("127.0.0.1", self.upstream.port)])
+        for kind in KINDS[CACHED]:
+            if kind in FORWARDERS and kind.name not in {"leeward", *options.wanted}:
+                continue
+            contestant = kind(options)
+            self.running[kind.name] = contestant
+            self.attempt(kind.name, lambda one=contestant: self.start_one(one, plan))
+
+    def start_one(self, contestant, plan):
+        contestant.start(os.path.join(self.directory, contestant.name), plan,
+                         self.options.server_cpu)
+        before = anonymous_mib(contestant)
+        self.warm(contestant)
+        self.memory[contestant.name] = before, anonymous_mib(contestant)
+
+    def attempt(self, name, action):
+        """The action's result; a contestant that fails is stopped, and its reason kept."""
+        try:
+            return action()
+        except contestants.NotInstalled as problem:
+            self.problems[name] = ("missing", str(problem))
+        except contestants.StartError as problem:
+            self.problems[name] = ("failed", str(problem))
+        self.running.pop(name).stop()
         return None
-    for more in ([], ["--user", "--map-root-user"]):
-        command = ["unshare", *more, "--mount", "--net", "--"]
-        done = subprocess.run([*command, "mount", "--bind", "/etc", "/etc"], check=False,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL)
-        if done.returncode == 0:
-            return command
-    return None
+
+    def warm(self, contestant):
+        """Ask for every known name until nobody has to be asked for one of them."""
+        for seed in range(WARM_TRIES):
+            before = self.upstream.queries
+            interleave.ask(self.options, contestant, self.known_path, 20, seed + 1,
+                           ["--rd", "--hashed", "--count", str(NAMES), "--timeout",
+                            str(UNCACHED_TIMEOUT_MS)])
+            if self.upstream.queries - before <= NAMES * ASKED_LIMIT:
+                break
+
+    def order(self, workload, number):
+        """The upstream's own row comes with the uncached ones."""
+        wanted = {kind.name for kind in KINDS[workload]}
+        those = [one for name, one in self.running.items() if name in wanted]
+        if workload == UNCACHED:
+            those.append(self.upstream)
+        return interleave.order_of(those, number)
+
+    def stop(self):
+        for one in [*self.running.values(), self.upstream]:
+            one.stop()
 
 
-def raise_loopback():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        wish = struct.pack("16sH14x", b"lo", IFF_UP)
-        fcntl.ioctl(sock, SIOCSIFFLAGS, wish)
+def anonymous_mib(contestant):
+    """What all processes of a contestant have written into memory of their own."""
+    total = 0
+    for pid in cpu.members(contestant.process.pid):
+        try:
+            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+                total += sum(int(line.split()[1]) for line in file if line.startswith("RssAnon:"))
+        except OSError:
+            continue  # it ended meanwhile
+    return total / 1024
 
 
-def point_resolver(folder):
-    """From here on the C library asks RESOLVER, and nobody but files and it."""
-    replace_file(folder, "/etc/resolv.conf", f"nameserver {RESOLVER}\nsearch .\n")
-    if os.path.exists("/etc/nsswitch.conf"):
-        replace_file(folder, "/etc/nsswitch.conf", "hosts: files dns\n")
+# ---- measuring
 
 
-def replace_file(folder, path, text):
-    """Another file lies over `path`, in this mount namespace only."""
-    name = os.path.join(folder, os.path.basename(path))
-    with open(name, "w", encoding="utf-8") as file:
-        file.write(text)
-    done = subprocess.run(["mount", "--bind", name, os.path.realpath(path)], check=False,
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        raise lab.Failed(f"{path}: {done.stderr.strip()}")
+def measure(stage, contestant, workload, number):
+    """Saturated, then the latency at a rate; what the resolver was asked meanwhile."""
+    options = stage.options
+    more = ["--rd", "--hashed"]
+    path, rate = stage.known_path, options.cached_rate
+    if workload == UNCACHED:
+        more += ["--fresh", "--timeout", str(UNCACHED_TIMEOUT_MS)]
+        path, rate = stage.fresh_path, options.uncached_rate
+    elif not contestant.canned:
+        stage.warm(contestant)
+    before = stage.upstream.queries
+    result = interleave.measure(options, contestant, path, 2 * number, more)
+    slow = interleave.ask(options, contestant, path, options.rate_seconds,
+                          (2 * number + 1) * (options.retries + 1),
+                          [*more, "--rate", str(rate)])
+    result["asked"] = stage.upstream.queries - before  # the repeated measurements' too
+    result.update(p50_us=slow["p50_us"], p99_us=slow["p99_us"], rate_lost=slow["lost"])
+    for count in interleave.COUNTS:
+        result[count] += slow[count]
+    result["sent"] += slow["sent"]
+    return result
 
 
-class ServerOn53(lab.Server):
-    """Listens also where the C library asks."""
-
-    def listen_texts(self):
-        return [*super().listen_texts(), f"{RESOLVER}:53"]
-
-
-# ---- one fault
-
-
-def configuration(regions):
-    """No checks: the forwarder has to find out by itself."""
-    return {
-        "node": {"region": regions[0].name},
-        "regions": {region.name: {"minimum_healthy": 0} for region in regions},
-        "forward": {".": {"upstreams": [{"region": region.name, "address": region.dns}
-                                        for region in regions]}},
-    }
-
-
-def start_client(options, stage, server, kind, seconds):
-    if kind == "udp":
-        return lab.Client(options, stage.folder, "bench-ask", *server.at, DOMAIN, EVERY_US,
-                          seconds, "fresh")
-    return lab.Client(options, stage.folder, "bench-lookup", DOMAIN, EVERY_US, seconds)
+def run_rounds(stage):
+    """For each workload its rounds, each a dictionary of results by name."""
+    options = stage.options
+    rounds = {CACHED: [], UNCACHED: []}
+    retries, begin = options.retries, time.monotonic()
+    for number in range(options.rounds):
+        for workload, done in rounds.items():
+            taken = {}
+            for contestant in stage.order(workload, number):
+                if time.monotonic() - begin > RETRY_UNTIL_S:
+                    options.retries = 0
+                lab.progress(f"{workload}: round {number + 1}/{options.rounds}, {contestant.name}")
+                result = stage.attempt(contestant.name, lambda one=contestant, work=workload:
+                                       measure(stage, one, work, number + 1))
+                if result is not None:
+                    taken[contestant.name] = result
+            done.append(taken)
+    lab.progress("")
+    options.retries = retries
+    return rounds
 
 
-def upstream_queries(regions):
-    return sum(region.stats()["dns_queries"] for region in regions)
-
-
-def measure(options, kind, command):
-    """One fault for one client; everything is started anew, so that nobody remembers the
-    last fault."""
-    stage = lab.Stage(options)
-    client = None
-    try:
-        regions = [stage.region(name, index, "--delay", f"{delay}ms")
-                   for index, (name, delay) in enumerate(
-                       zip(("seoul", "tokyo", "singapore"), DELAYS_MS), 1)]
-        inside = ServerOn53 if options.inside else lab.Server
-        server = stage.start(configuration(regions), inside)
-        counts = [upstream_queries(regions)]
-        client = start_client(options, stage, server, kind,
-                              round(options.before + options.after))
-        time.sleep(options.before)
-        counts.append(upstream_queries(regions))
-        fault = time.monotonic()
-        regions[0].do(command)
-        answers = client.finish(options.before + options.after + 30)
-        counts.append(upstream_queries(regions))
-    finally:
-        if client is not None:
-            client.stop()
-        stage.close()
-    return summarize(kind, answers, fault, counts)
-
-
-def summarize(kind, answers, fault, counts):
-    before = [answer for answer in answers if answer.sent < fault]
-    after = [answer for answer in answers if answer.sent >= fault]
-    times = [answer.ms for answer in after if answer.is_good]
-    questions = 2 if kind == "getaddrinfo" else 1  # A and AAAA
-    late = [answer.sent for answer in after if not answer.is_good or answer.ms > SLOW_MS]
-    dead = sum(1 for answer in after if answer.is_good and answer.address.startswith("10.1."))
-    return {
-        "lookups": len(after), "before": len(before),
-        "failed": sum(1 for answer in answers if not answer.is_good),
-        "above_100": sum(1 for ms in times if ms > SLOW_MS),
-        "above_250": sum(1 for ms in times if ms > LIMIT_MS),
-        "p50": lab.percentile(times, 0.5), "p99": lab.percentile(times, 0.99),
-        "max": max(times, default=float("nan")),
-        "before_p50": lab.percentile([a.ms for a in before if a.is_good], 0.5),
-        "before_max": max((a.ms for a in before if a.is_good), default=float("nan")),
-        "settled": max(late, default=fault) - fault,
-        "from_first": dead,
-        "extra_before": share(counts[1] - counts[0], len(before) * questions),
-        "extra_after": share(counts[2] - counts[1], len(after) * questions),
-    }
-
-
-def share(asked, wanted):
-    return asked / wanted - 1 if wanted else float("nan")
+def summarize(rounds):
+    summary = {}
+    for name in rounds[0] if rounds else []:
+        row = interleave.medians(rounds, name)
+        if row is not None:
+            own = [taken[name] for taken in rounds]
+            for key in ("p50_us", "p99_us"):
+                row[key] = statistics.median(part[key] for part in own)
+            row["asked"] = sum(part["asked"] for part in own) / max(1, row["sent"])
+            for base in ("echo", "own"):
+                ratios = interleave.ratios(rounds, name, base)
+                row[f"x_{base}"] = statistics.median(ratios) if ratios else None
+            summary[name] = row
+    return summary
 
 
 # ---- what is printed
 
 
-def print_head(options):
-    print(f"\nforward: {LOOKUPS_A_SECOND} lookups a second of new names, {options.before:g} s "
-          f"before and {options.after:g} s after the fault of the first region's resolver;\n"
-          f"the second region is {DELAYS_MS[1]} ms away, the third {DELAYS_MS[2]} ms")
-    print(f"{'':11}{'client':12}{'lookups':>8}{'failed':>7}{'>100ms':>7}{'>250ms':>7}"
-          f"{'p50':>7}{'p99':>7}{'max ms':>8}{'settled':>9}{'extra queries':>15}", flush=True)
+def print_table(options, workload, summary, problems):
+    rate = options.cached_rate if workload == CACHED else options.uncached_rate
+    title = (f"{NAMES} names, asked for before" if workload == CACHED else
+             "names that nobody has asked for before")
+    print(f"\nforward, {workload}: {title}; {options.rounds} rounds of {options.seconds:g} s, "
+          f"{options.window} in flight; latency at {rate} a second")
+    print(f"{'':9}{'us/answer':>10}{'user':>7}{'system':>8}{'k/s':>7}{'busy':>6}"
+          f"{'x echo':>8}{'x own':>7}{'p50 us':>8}{'p99 us':>8}{'asked':>8}"
+          f"{'lost':>6}{'wrong':>6}{'empty':>6}{'rcode':>6}")
+    for kind in [*KINDS[workload], *([Upstream] if workload == UNCACHED else [])]:
+        row = summary.get(kind.name)
+        if row is not None:
+            echo, own = [f"{row[key]:.2f}" if row[key] else "-" for key in ("x_echo", "x_own")]
+            asked = f"{row['asked']:.1%}" if kind in FORWARDERS else "-"
+            print(f"{kind.name:9}{row['us']:10.2f}{row['user_us']:7.2f}{row['system_us']:8.2f}"
+                  f"{row['qps'] / 1000:7.1f}{row['busy']:6.2f}{echo:>8}{own:>7}"
+                  f"{row['p50_us']:8.0f}{row['p99_us']:8.0f}{asked:>8}{row['lost']:6}"
+                  f"{row['wrong'] + row['stray']:6}{row['empty']:6}{row['badrcode']:6}")
+        elif kind.name in problems:
+            print(f"{kind.name:9} {problems[kind.name][1]}")
 
 
-def print_row(name, kind, row):
-    print(f"{name:11}{kind:12}{row['lookups']:8}{row['failed']:7}{row['above_100']:7}"
-          f"{row['above_250']:7}{row['p50']:7.1f}{row['p99']:7.1f}{row['max']:8.1f}"
-          f"{row['settled']:7.2f} s{row['extra_before']:+8.1%}{row['extra_after']:+7.0%}",
-          flush=True)
+def print_memory(memory):
+    print(f"\nmemory: anonymous, MiB, of all processes; with {NAMES} names in the cache")
+    print(f"{'':9}{'empty':>8}{'filled':>8}{'grown':>8}")
+    for kind in FORWARDERS:
+        if kind.name in memory:
+            before, after = memory[kind.name]
+            print(f"{kind.name:9}{before:8.2f}{after:8.2f}{after - before:8.2f}")
 
 
-def print_peers():
-    print("extra queries: before and after the fault. Peers, failed or above 100 ms of 600:")
-    for name, _, peers in FAULTS:
-        print(f"  {name:10} {peers}")
+def print_notes(rounds, distance):
+    if distance is not None:
+        print(f"a cache line goes from core to core and back in {distance} ns")
+    parts = [part for taken in rounds[CACHED] + rounds[UNCACHED] for part in taken.values()]
+    disturbed = sum(part["disturbed"] for part in parts)
+    if disturbed:
+        print(f"note: {disturbed} of {len(parts)} measurements were disturbed: something else "
+              "used the cores; these are not the figures of an idle machine")
 
 
-def verdict(options, rows):
-    """A lookup must not fail on any machine; how slow it may be only a gate says."""
-    found = []
-    for key, row in rows.items():
-        if row["failed"]:
-            found.append(f"{key}: {row['failed']} lookups failed")
-        if options.is_gate and row["above_250"]:
-            found.append(f"{key}: {row['above_250']} lookups took more than {LIMIT_MS} ms, "
-                         f"the slowest {row['max']:.0f} ms")
-    return found
+def limits(rounds, memory):
+    """(what, measured, limit) of everything that has one; measured is None when missing."""
+    def ratio(base):
+        found = interleave.ratios(rounds[CACHED], "leeward", base) if rounds[CACHED] else []
+        return statistics.median(found) if found else None
+
+    before, after = memory.get("leeward", (None, None))
+    return [
+        ("a cached answer, times our own", ratio("own"), OWN_LIMIT),
+        ("a cached answer, times named's", ratio("named"), PEER_LIMIT),
+        ("a cached answer, times unbound's", ratio("unbound"), PEER_LIMIT),
+        (f"MiB for {NAMES} names", None if after is None else after - before, MEMORY_LIMIT_MIB),
+    ]
 
 
-def kinds_of(options):
-    wanted = ["getaddrinfo", "udp"] if options.client == "all" else [options.client]
-    if not options.inside and "getaddrinfo" in wanted:
-        print("note: getaddrinfo is skipped: no network and mount namespaces are permitted here")
-        wanted.remove("getaddrinfo")
-    if options.quick and len(wanted) > 1:
-        wanted.remove("udp")
-    return wanted
+def print_limits(found):
+    print("\nleeward                                measured   limit")
+    for what, measured, limit in found:
+        value = "not measured" if measured is None else f"{measured:.3f}"
+        print(f"{what:35}{value:>12}{limit:8}")
 
 
-def measure_all(options, kinds):
-    rows = {}
-    for name, fault, _ in FAULTS:
-        for kind in kinds:
-            if not options.quick or name in QUICK_FAULTS:
-                lab.progress(f"{name}: {kind}")
-                row = rows[f"{name}, {kind}"] = measure(options, kind, fault)
-                lab.progress("")
-                print_row(name, kind, row)
-    return rows
+def verdict(options, summaries, found):
+    """A wrong answer fails on any machine; what answers cost only a gate judges."""
+    failures = []
+    for workload, summary in summaries.items():
+        row = summary.get("leeward")
+        if row is None:
+            failures.append(f"{workload}: leeward was not measured")
+            continue
+        bad = [f"{row[count]} {count}" for count in interleave.COUNTS
+               if count != "lost" and row[count] > 0]
+        if bad:
+            failures.append(f"{workload}: leeward gave bad answers: {', '.join(bad)}")
+        if options.is_gate and row["lost"] > row["sent"] * LOST_LIMIT:
+            failures.append(f"{workload}: leeward lost {row['lost']} of {row['sent']} queries")
+        if options.is_gate and workload == CACHED and row["asked"] > ASKED_LIMIT:
+            failures.append(f"the cache asked for {row['asked']:.1%} of what it had been asked")
+    if options.is_gate:
+        failures += [f"{what}: {'not measured' if measured is None else f'{measured:.3f}'}, "
+                     f"limit {limit}" for what, measured, limit in found
+                     if measured is None or measured > limit]
+    return failures
 
 
 def main():
     options = parse_arguments()
-    command = None if options.inside or options.client == "udp" else unshare_command()
-    if command is not None:
-        os.execvp(command[0], [*command, sys.executable, *sys.argv, "--inside"])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    contestants.adopt_orphans()
     lab.print_machine()
-    kinds = kinds_of(options)
-    print_head(options)
-    with tempfile.TemporaryDirectory(prefix="lwb-", dir="/tmp") as folder:
-        if options.inside:
-            raise_loopback()
-            point_resolver(folder)
-        rows = measure_all(options, kinds)
-    print_peers()
-    lab.write_json(options, {"rows": rows})
-    return lab.report(verdict(options, rows))
+    lab.program(options, "bench-load")
+    with tempfile.TemporaryDirectory(prefix="lwb-", dir="/tmp") as directory:
+        stage = Stage(options, directory)
+        try:
+            stage.start()
+            distance = interleave.core_distance(options)
+            rounds = run_rounds(stage)
+        finally:
+            stage.stop()
+    summaries = {workload: summarize(done) for workload, done in rounds.items()}
+    for workload, summary in summaries.items():
+        print_table(options, workload, summary, stage.problems)
+    print_memory(stage.memory)
+    print_notes(rounds, distance)
+    found = limits(rounds, stage.memory)
+    print_limits(found)
+    lab.write_json(options, {
+        "rounds": rounds, "summary": summaries, "memory": stage.memory,
+        "problems": stage.problems, "limits": found, "core_round_trip_ns": distance,
+        "versions": {kind.name: kind(options).version() for kind in FORWARDERS}})
+    failures = [f"{name}: {text}" for name, (kind, text) in stage.problems.items()
+                if kind == "failed"]
+    return lab.report(failures + verdict(options, summaries, found))
 
 
 if __name__ == "__main__":

@@ -222,11 +222,12 @@ class Answer:
 class Client:
     """bench-ask or bench-lookup, running; what it tells is read from its file as it comes."""
 
-    def __init__(self, options, folder, name, *arguments):
+    def __init__(self, options, folder, name, *arguments, prefix=()):
+        """`prefix` is a command that runs the program, in surroundings of its own."""
         self.path = os.path.join(folder, f"{name}-{time.monotonic_ns()}")
         with open(self.path, "wb") as out:
             self.process = subprocess.Popen(
-                [program(options, name), *[str(word) for word in arguments]],
+                [*prefix, program(options, name), *[str(word) for word in arguments]],
                 stdin=subprocess.DEVNULL, stdout=out)
         self.file = open(self.path, encoding="ascii")
         self.answers = []

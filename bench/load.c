@@ -8,13 +8,15 @@
  *
  * Every answer is compared with the query that its slot sent: id, QR, the
  * question byte for byte (letter case too), rcode, and whether there are
- * records. A fast wrong server shows as wrong. For every query exactly one of
- * answered, wrong, empty, badrcode or lost is counted.
+ * records; with --hashed the address too. A fast wrong server shows as wrong.
+ * For every query exactly one of answered, wrong, empty, badrcode or lost is
+ * counted.
  *
  * One thread, no library. It reads a file of questions and prints one JSON
  * object on a line.
  */
 #include "bench/die.h"
+#include "bench/hashed.h"
 #include "bench/options.h"
 #include "bench/questions.h"
 
@@ -40,6 +42,9 @@ enum {
     HIST_SUB = 32, /* buckets for each power of two: 3% wide */
     HIST_BUCKETS = 64 * HIST_SUB,
     TICKS_PER_TIMEOUT = 8, /* how finely lost queries are noticed */
+    TYPE_A = 1,
+    FRESH_DIGITS = 8,
+    FRESH_BITS = 24, /* numbers of fresh names for each seed */
 };
 
 static const uint64_t SECOND_NS = 1000000000;
@@ -274,6 +279,23 @@ static void slot_release(struct run *run, struct lane *lane, uint16_t index)
     run->in_flight--;
 }
 
+/* Whether the first record behind the question, is an A record with the address
+ * of the name that `slot` asked for; its owner is written in full or compressed. */
+static bool answer_is_hashed(const struct slot *slot, const uint8_t *message, size_t size)
+{
+    size_t name_size = (size_t)slot->size - HEADER_BYTES - 4;
+    const uint8_t *name = slot->query + HEADER_BYTES;
+    const uint8_t *at = message + slot->size;
+    size_t left = size - slot->size;
+    size_t owner = left > 0 && at[0] >= 0xc0 ? 2 : name_size;
+
+    if (left < owner + 14 || read16(at + owner) != TYPE_A || read16(at + owner + 8) != 4) {
+        return false;
+    }
+    at += owner + 10;
+    return ((uint32_t)read16(at) << 16 | read16(at + 2)) == hashed_address(name, name_size);
+}
+
 /* Counts the answer `message`, whose id belongs to `slot`, under exactly one head. */
 static void answer_judge(struct run *run, const struct slot *slot, const uint8_t *message,
                          size_t size)
@@ -296,6 +318,8 @@ static void answer_judge(struct run *run, const struct slot *slot, const uint8_t
     } else if (slot->expect == EXPECT_NOERROR && !has_records) {
         tally->empty++;
     } else if (slot->expect != EXPECT_NOERROR && has_records) {
+        tally->wrong++;
+    } else if (run->options->hashed && has_records && !answer_is_hashed(slot, message, size)) {
         tally->wrong++;
     } else {
         tally->answered++;
@@ -350,6 +374,21 @@ static unsigned lane_receive(struct run *run, struct lane *lane, uint64_t *out_n
     return (unsigned)count;
 }
 
+/* Writes the number of a query that nobody has sent yet over the name's first letters. */
+static void slot_freshen(const struct run *run, struct slot *slot, uint64_t number)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t *label = slot->query + HEADER_BYTES;
+    uint32_t value = (uint32_t)(run->options->seed << FRESH_BITS | number % (1U << FRESH_BITS));
+
+    if (label[0] < FRESH_DIGITS) {
+        die("--fresh: the first label of every name must have %d characters", (int)FRESH_DIGITS);
+    }
+    for (unsigned i = FRESH_DIGITS; i > 0; i--, value >>= 4) {
+        label[i] = (uint8_t)digits[value & 0xf];
+    }
+}
+
 static void slot_fill(struct run *run, struct slot *slot, unsigned index, size_t question_index)
 {
     const struct question *question = &run->questions.list[question_index];
@@ -378,6 +417,9 @@ static unsigned lane_send(struct run *run, struct lane *lane, uint64_t budget, u
         struct slot *slot = &lane->slots[index];
 
         slot_fill(run, slot, index, question);
+        if (run->options->fresh) {
+            slot_freshen(run, slot, run->tally.sent + i);
+        }
         question = question + 1 == run->questions.count ? 0 : question + 1;
         lane->out_parts[i].iov_base = slot->query;
         lane->out_parts[i].iov_len = slot->size;

@@ -24,6 +24,10 @@ static const char usage[] =
     "  --seed N          another order of the questions (default 1)\n"
     "  --cpu N           run on core N only\n"
     "  --any-rcode       only id and question are compared (for a canned answer)\n"
+    "  --fresh           each query's first label, of eight characters or more, begins\n"
+    "                    with a number of its own, so that no cache knows the name\n"
+    "  --hashed          the address in an answer must be the one that bench-upstream\n"
+    "                    gives the name\n"
     "  --rd              ask for recursion\n";
 
 static unsigned long number_parse(const char *option, const char *text, unsigned long min,
@@ -87,6 +91,12 @@ static void option_take(struct options *options, int option, const char *name, c
     case 'a':
         options->any_rcode = true;
         break;
+    case 'f':
+        options->fresh = true;
+        break;
+    case 'H':
+        options->hashed = true;
+        break;
     case 'R':
         options->recursion_desired = true;
         break;
@@ -108,6 +118,7 @@ void options_parse(struct options *options, int argc, char **argv)
         { "rate", required_argument, NULL, 'r' },    { "timeout", required_argument, NULL, 'T' },
         { "seed", required_argument, NULL, 'e' },    { "cpu", required_argument, NULL, 'p' },
         { "any-rcode", no_argument, NULL, 'a' },     { "rd", no_argument, NULL, 'R' },
+        { "fresh", no_argument, NULL, 'f' },         { "hashed", no_argument, NULL, 'H' },
         { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
     };
     int index = 0;

@@ -23,6 +23,8 @@ struct options {
     double seconds;
     int cpu; /* -1: not pinned */
     bool any_rcode;
+    bool fresh;  /* every query has a first label of its own */
+    bool hashed; /* answers hold the addresses of hashed.h */
     bool recursion_desired;
 };
 

@@ -130,7 +130,7 @@ def test_a_bare_number_where_a_unit_is_needed(w):
 
 
 def test_keys_that_come_later_are_refused_not_ignored(w):
-    for more, key in (("cache: {size: 64MiB}\n", "cache"), ("fleet: {role: both}\n", "fleet"),
+    for more, key in (("clients: []\n", "clients"), ("fleet: {role: both}\n", "fleet"),
                       ("    failback: manual\n", "manual"), ("    policy: nearest\n", "nearest")):
         refused(w, GOOD + more, key, "not available yet")
 
