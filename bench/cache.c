@@ -3,10 +3,11 @@
  *
  * usage: bench-cache [REQUESTS]
  * Replays traces of names, the same in every run: REQUESTS drawn from 100,000
- * names by Zipf's law, alone, with bursts of a million names that never come
- * again between them, or with such bursts mixed in. Prints a JSON line for
- * each trace and capacity: the hit ratio of each policy over the requests for
- * names that do come again, the first part left out.
+ * names by Zipf's law; alone, with bursts of a million names that never come
+ * again between them, with such bursts mixed in, or with other names becoming
+ * the popular ones from time to time. Prints a JSON line for each trace and
+ * capacity: the hit ratio of each policy over the requests for names that do
+ * come again, the first part left out.
  */
 #include <math.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@
 #define BURST        1000000u
 #define BURSTS       3u
 #define MIXED_IN     4u /* such names for one of the others, while a burst is mixed in */
-#define DRIFTS 8u
+#define DRIFTS       8u /* times that the popular names are others */
 #define WARM_UP      5u /* one part in so many is not counted */
 #define NEVER        UINT32_MAX
 #define ENTRY_WEIGHT 200u
@@ -295,14 +296,14 @@ static uint32_t draw(const double *sums, uint64_t *state)
     return low;
 }
 
-enum scans { SCANS_NONE, SCANS_BETWEEN, SCANS_MIXED, SCANS_DRIFT, SCANS_KINDS };
+enum kind { KIND_PLAIN, KIND_SCANS, KIND_MIXED, KIND_DRIFT, KINDS };
 
-static const char *const scans_names[SCANS_KINDS] = { "none", "between", "mixed", "drift" };
+static const char *const kind_names[KINDS] = { "plain", "scans", "mixed", "drift" };
 
 /* A burst after each quarter of the requests; mixed, some requests are part of it. */
-static struct trace make_trace(double exponent, enum scans scans, size_t requests)
+static struct trace make_trace(double exponent, enum kind kind, size_t requests)
 {
-    size_t scanned = scans == SCANS_NONE || scans == SCANS_DRIFT ? 0 : (size_t)BURSTS * BURST;
+    size_t scanned = kind == KIND_PLAIN || kind == KIND_DRIFT ? 0 : (size_t)BURSTS * BURST;
     struct trace trace = { .universe = NAMES + scanned };
     double *sums = zipf_sums(exponent);
     uint64_t state = UINT64_C(88172645463325252);
@@ -317,7 +318,7 @@ static struct trace make_trace(double exponent, enum scans scans, size_t request
         if (scanned > 0 && i > 0 && i % part == 0 && i / part <= BURSTS) {
             for (size_t k = 0; k < BURST; k++) {
                 trace.names[trace.length++] = fresh++;
-                if (scans == SCANS_MIXED && k % MIXED_IN == 0) {
+                if (kind == KIND_MIXED && k % MIXED_IN == 0) {
                     trace.names[trace.length++] = draw(sums, &state);
                 }
             }
@@ -325,14 +326,14 @@ static struct trace make_trace(double exponent, enum scans scans, size_t request
         if (i == requests / WARM_UP) {
             trace.counted_from = trace.length;
         }
-        uint32_t drift = scans == SCANS_DRIFT ? (uint32_t)(i * DRIFTS / requests) * (NAMES / DRIFTS) : 0;
-        trace.names[trace.length++] = (draw(sums, &state) + drift) % NAMES;
+        size_t drift = kind == KIND_DRIFT ? i * DRIFTS / requests * (NAMES / DRIFTS) : 0;
+        trace.names[trace.length++] = (uint32_t)((draw(sums, &state) + drift) % NAMES);
     }
     free(sums);
     return trace;
 }
 
-static void compare(const struct trace *trace, double exponent, enum scans scans)
+static void compare(const struct trace *trace, double exponent, enum kind kind)
 {
     static const struct policy_kind *const kinds[] = { &policy_ours, &policy_lru, &policy_sieve,
                                                        &policy_s3fifo, &policy_arc,
@@ -342,8 +343,8 @@ static void compare(const struct trace *trace, double exponent, enum scans scans
 
     for (size_t s = 0; s < sizeof(shares) / sizeof(shares[0]); s++) {
         size_t capacity = NAMES / shares[s];
-        printf("{\"zipf\": %.1f, \"scans\": \"%s\", \"capacity\": %zu, \"ratios\": {", exponent,
-               scans_names[scans], capacity);
+        printf("{\"zipf\": %.1f, \"kind\": \"%s\", \"capacity\": %zu, \"ratios\": {", exponent,
+               kind_names[kind], capacity);
         for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
             printf("\"%s\": %.4f, ", kinds[i]->name, policy_ratio(kinds[i], trace, capacity));
         }
@@ -363,9 +364,9 @@ int main(int argc, char **argv)
         return 2;
     }
     for (size_t e = 0; e < sizeof(exponents) / sizeof(exponents[0]); e++) {
-        for (enum scans scans = SCANS_NONE; scans < SCANS_KINDS; scans++) {
-            struct trace trace = make_trace(exponents[e], scans, requests);
-            compare(&trace, exponents[e], scans);
+        for (enum kind kind = KIND_PLAIN; kind < KINDS; kind++) {
+            struct trace trace = make_trace(exponents[e], kind, requests);
+            compare(&trace, exponents[e], kind);
             free(trace.names);
         }
     }

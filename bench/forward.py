@@ -30,7 +30,8 @@ LOST_LIMIT = 0.001
 ASKED_LIMIT = 0.001
 WARM_TRIES = 5
 UNCACHED_TIMEOUT_MS = 1000
-RETRY_UNTIL_S = 240  # disturbed measurements are taken again only until then
+# A slow machine gets fewer repetitions, then fewer rounds, not a longer run.
+RETRY_UNTIL_S, ROUNDS_UNTIL_S = 150, 240
 
 CACHED, UNCACHED = "cached", "uncached"
 
@@ -223,9 +224,10 @@ def measure(stage, contestant, workload, number):
     before = stage.upstream.queries
     result = interleave.measure(options, contestant, path, 2 * number, more)
     slow = interleave.ask(options, contestant, path, options.rate_seconds,
-                          (2 * number + 1) * (options.retries + 1),
+                          (2 * number + 1) * interleave.SEEDS,
                           [*more, "--rate", str(rate)])
-    result["asked"] = stage.upstream.queries - before  # the repeated measurements' too
+    result["asked"] = (stage.upstream.queries - before) / max(
+        1, result["sent_in_all"] + slow["sent"])
     result.update(p50_us=slow["p50_us"], p99_us=slow["p99_us"], rate_lost=slow["lost"])
     for count in interleave.COUNTS:
         result[count] += slow[count]
@@ -239,6 +241,8 @@ def run_rounds(stage):
     rounds = {CACHED: [], UNCACHED: []}
     retries, begin = options.retries, time.monotonic()
     for number in range(options.rounds):
+        if time.monotonic() - begin > ROUNDS_UNTIL_S:
+            break
         for workload, done in rounds.items():
             taken = {}
             for contestant in stage.order(workload, number):
@@ -261,9 +265,8 @@ def summarize(rounds):
         row = interleave.medians(rounds, name)
         if row is not None:
             own = [taken[name] for taken in rounds]
-            for key in ("p50_us", "p99_us"):
+            for key in ("p50_us", "p99_us", "asked"):
                 row[key] = statistics.median(part[key] for part in own)
-            row["asked"] = sum(part["asked"] for part in own) / max(1, row["sent"])
             for base in ("echo", "own"):
                 ratios = interleave.ratios(rounds, name, base)
                 row[f"x_{base}"] = statistics.median(ratios) if ratios else None
@@ -274,11 +277,11 @@ def summarize(rounds):
 # ---- what is printed
 
 
-def print_table(options, workload, summary, problems):
+def print_table(options, workload, count, summary, problems):
     rate = options.cached_rate if workload == CACHED else options.uncached_rate
     title = (f"{NAMES} names, asked for before" if workload == CACHED else
              "names that nobody has asked for before")
-    print(f"\nforward, {workload}: {title}; {options.rounds} rounds of {options.seconds:g} s, "
+    print(f"\nforward, {workload}: {title}; {count} rounds of {options.seconds:g} s, "
           f"{options.window} in flight; latency at {rate} a second")
     print(f"{'':9}{'us/answer':>10}{'user':>7}{'system':>8}{'k/s':>7}{'busy':>6}"
           f"{'x echo':>8}{'x own':>7}{'p50 us':>8}{'p99 us':>8}{'asked':>8}"
@@ -376,7 +379,7 @@ def main():
             stage.stop()
     summaries = {workload: summarize(done) for workload, done in rounds.items()}
     for workload, summary in summaries.items():
-        print_table(options, workload, summary, stage.problems)
+        print_table(options, workload, len(rounds[workload]), summary, stage.problems)
     print_memory(stage.memory)
     print_notes(rounds, distance)
     found = limits(rounds, stage.memory)

@@ -187,7 +187,8 @@ class DnsmasqAll(Dnsmasq):
 
 
 class Kresd(Forwarder):
-    """Its cache is a file that it maps, none of it anonymous memory."""
+    """Its cache is a file that it maps, none of it anonymous memory. When that is full it
+    forgets everything, its collector being another program: so it gets room for a run."""
 
     name = "kresd"
     program = "kresd"
@@ -200,7 +201,7 @@ class Kresd(Forwarder):
             "net.ipv6 = false",
             "trust_anchors.remove('.')",
             "log_level('crit')",
-            f"cache.open({CACHE_MIB} * MB, 'lmdb://{directory}/cache')",
+            f"cache.open({4 * CACHE_MIB} * MB, 'lmdb://{directory}/cache')",
             f"policy.add(policy.all(policy.STUB({{ {resolvers} }})))",
         ]
         if workload.stale:

@@ -16,6 +16,8 @@ COUNTS = ("lost", "wrong", "empty", "badrcode", "stray")
 # A part of a round is disturbed when the server or the generator stood in line
 # for its core for more than this share of it.
 DISTURBED = 0.05
+# Seeds set aside for one measurement and its repetitions.
+SEEDS = 8
 
 
 def add_options(add, rounds, seconds, retries):
@@ -35,6 +37,8 @@ def add_options(add, rounds, seconds, retries):
 def check_options(parser, options):
     if options.rounds < 1 or not 0 < options.seconds <= 600:
         parser.error("--rounds must be at least 1, --seconds between 0 and 600")
+    if not 0 <= options.retries < SEEDS:
+        parser.error(f"--retries must be from 0 to {SEEDS - 1}")
     cores = sorted(os.sched_getaffinity(0))
     if options.server_cpu is None:
         options.server_cpu = cores[0]
@@ -84,12 +88,16 @@ def measure_once(options, contestant, names_path, seed, more=()):
 def measure(options, contestant, names_path, seed, more=()):
     """The same, taken again when something else had the cores: whoever is kept
     waiting finds fuller batches afterwards, and looks cheaper than it is. No two
-    measurements have a seed in common."""
+    measurements have a seed in common. `sent_in_all` counts the queries of those
+    that were taken again too."""
+    sent = 0
     for attempt in range(options.retries + 1):
         result = measure_once(options, contestant, names_path,
-                              seed * (options.retries + 1) + attempt, more)
+                              seed * SEEDS + attempt, more)
+        sent += result["sent"]
         if not result["disturbed"]:
             break
+    result["sent_in_all"] = sent
     return result
 
 

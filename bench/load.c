@@ -44,7 +44,7 @@ enum {
     TICKS_PER_TIMEOUT = 8, /* how finely lost queries are noticed */
     TYPE_A = 1,
     FRESH_DIGITS = 8,
-    FRESH_BITS = 24, /* numbers of fresh names for each seed */
+    FRESH_BITS = 22, /* numbers of fresh names for each seed */
 };
 
 static const uint64_t SECOND_NS = 1000000000;

@@ -68,11 +68,13 @@ def write_files(options, directory):
     config_path = f"{directory}/replay.yaml"
     contestants.write(config_path, (
         f"include: [{os.path.basename(services_path)}]\n"
-        f"zones: {{{PLAIN}: {{file: {PLAIN}.zone}}}}\n"))
+        f"zones: {{{PLAIN}: {{file: {PLAIN}.zone}}}}\n"
+        "forward: {\".\": {upstreams: [\"127.0.0.1:1\"]}}\n"))
     asked = {
         "service hit": [f"{contestants.service_name(n)} A" for n in range(workload.names)],
         "zone hit": [f"h{n}.{PLAIN} A" for n in range(NAMES)],
         "NXDOMAIN": [f"none{n}.{PLAIN} A" for n in range(NAMES)],
+        "cache hit": [f"host{n}.elsewhere.example A" for n in range(NAMES)],
     }
     paths = {}
     for number, (name, lines) in enumerate(asked.items()):

@@ -113,6 +113,9 @@ struct model_pool {
     uint32_t region; /* index into model.regions */
     const struct model_endpoint *endpoints;
     size_t endpoint_count;
+    /* As written, where names among them were replaced by addresses (see expansion.h); else NULL. */
+    const struct model_endpoint *written;
+    size_t written_count;
 };
 
 enum model_all_down {

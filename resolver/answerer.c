@@ -242,8 +242,9 @@ static unsigned answer_batch(struct answerer *a, const struct snapshot *snapshot
         } else if (verdict == QUERY_DROP) {
             continue;
         }
-        if (a->query.refresh != NULL && hand_over_refresh(a, i)) {
-            *out_handed = true;
+        if (a->query.refresh != NULL) {
+            *out_handed = hand_over_refresh(a, i) || *out_handed;
+            a->query.refresh = NULL;
         }
         put_out(a, answers++, i, length);
     }

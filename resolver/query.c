@@ -18,8 +18,6 @@ struct response {
     unsigned answers, authorities, additionals;
     unsigned rcode;
     uint16_t flags; /* AA, AD, TC */
-    uint16_t remark;         /* an extended error, told with the answer */
-    const char *remark_text; /* NULL: none */
 };
 
 void query_thread_init(struct query_thread *thread, struct server_counters *counters)
@@ -79,19 +77,6 @@ size_t query_put_error(uint8_t *message, uint16_t id, uint16_t flags, unsigned r
     return WIRE_HEADER_BYTES;
 }
 
-/* OPT, with the remark where there is one and room for it; room for OPT alone is kept. */
-static inline size_t put_opt(const struct wire_query *q, const struct response *r)
-{
-    uint8_t *out = r->message + r->at;
-
-    if (r->remark_text != NULL && r->limit - r->at >= EDNS_OPT_MAX) {
-        return edns_put_error(out, q->dnssec_ok, (uint8_t)(r->rcode >> 4), r->remark,
-                              r->remark_text);
-    }
-    wire_put_opt(out, q->dnssec_ok, (uint8_t)(r->rcode >> 4));
-    return WIRE_OPT_BYTES;
-}
-
 /* Write the header and OPT around what the response holds; returns its length. */
 static inline size_t finish(const struct query_thread *t, struct response *r)
 {
@@ -100,7 +85,8 @@ static inline size_t finish(const struct query_thread *t, struct response *r)
                                 (t->recursion ? WIRE_RA : 0) | (r->rcode & WIRE_RCODE));
 
     if (q->edns) {
-        r->at += put_opt(q, r);
+        wire_put_opt(r->message + r->at, q->dnssec_ok, (uint8_t)(r->rcode >> 4));
+        r->at += WIRE_OPT_BYTES;
         r->additionals++;
     }
     wire_put16(r->message + 2, flags);
@@ -323,16 +309,16 @@ static inline enum query_source put_cached(struct query_thread *t, struct respon
             return QUERY_SOURCES;
         }
         r->rcode = WIRE_SERVFAIL;
-        r->remark = EDNS_CACHED_ERROR;
-        r->remark_text = "asked a moment ago, nobody answered";
+        t->remark = EDNS_CACHED_ERROR;
+        t->remark_text = "asked a moment ago, nobody answered";
         return QUERY_CACHE;
     }
     if (left_s == 0) {
         if (atomic_load_explicit(&entry->stale_until_ms, memory_order_relaxed) <= t->now_ms) {
             return QUERY_SOURCES;
         }
-        r->remark = entry->kind == CACHE_NXDOMAIN ? EDNS_STALE_NXDOMAIN : EDNS_STALE_ANSWER;
-        r->remark_text = "nobody can be asked now";
+        t->remark = entry->kind == CACHE_NXDOMAIN ? EDNS_STALE_NXDOMAIN : EDNS_STALE_ANSWER;
+        t->remark_text = "nobody can be asked now";
         put_entry(t, r, entry);
         return QUERY_STALE;
     }
@@ -342,8 +328,25 @@ static inline enum query_source put_cached(struct query_thread *t, struct respon
     return QUERY_CACHE;
 }
 
+/* Does the client deserve a word on why it gets this? */
+static bool is_remarkable(enum query_source source, const struct response *r)
+{
+    return source == QUERY_STALE || (source == QUERY_CACHE && r->rcode == WIRE_SERVFAIL);
+}
+
+/* Say why in the OPT that stands at the end, where it is one and there is room. */
+static size_t add_remark(const struct query_thread *t, struct response *r)
+{
+    if (!t->query.edns || r->limit + WIRE_OPT_BYTES - r->at < EDNS_OPT_MAX) {
+        return r->at;
+    }
+    r->at -= WIRE_OPT_BYTES;
+    r->at += edns_put_error(r->message + r->at, t->query.dnssec_ok, 0, t->remark, t->remark_text);
+    return r->at;
+}
+
 /* A name that is not ours, for a client that may have it resolved. QUERY_SOURCES: ask. */
-static inline enum query_source put_elsewhere(struct query_thread *t,
+static __attribute__((noinline)) enum query_source put_elsewhere(struct query_thread *t,
                                               const struct snapshot *snapshot, struct response *r)
 {
     if (t->cache != NULL) {
@@ -444,7 +447,6 @@ enum query_verdict query_answer(struct query_thread *thread, const struct snapsh
     enum wire_verdict verdict = wire_query_parse(message, length, &t->query);
 
     t->recursion = false;
-    t->refresh = NULL;
     if (verdict == WIRE_QUERY_OK && t->query.type == WIRE_OPT) {
         verdict = WIRE_QUERY_FORMERR;
     }
@@ -463,6 +465,9 @@ enum query_verdict query_answer(struct query_thread *thread, const struct snapsh
         return QUERY_FORWARD;
     }
     *out_length = finish(t, &r);
+    if (source >= QUERY_CACHE && is_remarkable(source, &r)) {
+        *out_length = add_remark(t, &r);
+    }
     count(t, source, r.rcode);
     return QUERY_SEND;
 }

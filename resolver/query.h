@@ -47,7 +47,9 @@ struct query_thread {
     int64_t now_ms;            /* for its ages; set by the owner before each batch */
     struct wire_query query;   /* the one being answered */
     bool recursion;            /* its client may have other names resolved */
-    struct cache_entry *refresh; /* answered from it, to be asked for anew; NULL: none */
+    struct cache_entry *refresh; /* answered from it, to be asked for anew; the owner clears it */
+    uint16_t remark;             /* the extended error of an answer that needs one */
+    const char *remark_text;
 };
 
 /* Where a query came from. */

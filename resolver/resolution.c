@@ -473,7 +473,8 @@ void resolution_ask(struct resolution *resolution, const struct snapshot *snapsh
         return;
     }
     const struct cache_key key = key_of(question, dname);
-    struct cache_entry *entry = find(r, &key);
+    struct cache_entry *entry =
+        question->anew || question->second_opinion ? NULL : find(r, &key);
     if (entry != NULL && cache_left_s(entry, now_ms()) > 0) {
         tell_cached(r, question, entry, done, user);
     } else if (entry != NULL && is_servable(r, entry, now_ms())) {
@@ -498,6 +499,7 @@ void resolution_refresh(struct resolution *resolution, const struct snapshot *sn
     struct cache_entry *entry = find(r, &key);
     if (rule != NULL && entry != NULL && snapshot->model->cache.prefetch &&
         forwarder_waiting(r->forwarder) < snapshot->model->in_flight / 2) {
+        atomic_store_explicit(&entry->refreshing, true, memory_order_relaxed);
         refresh(r, rule, question, entry);
     }
 }
@@ -619,6 +621,11 @@ struct resolution *resolution_new(const struct resolution_host *host)
     (void)uv_timer_start(&r->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     r->handles = 2;
     return r;
+}
+
+const struct snapshot *resolution_snapshot(const struct resolution *resolution)
+{
+    return publication_read(resolution->host.publication);
 }
 
 const struct resolution_counters *resolution_counters(const struct resolution *resolution)

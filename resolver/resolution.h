@@ -52,6 +52,9 @@ void resolution_adopt(struct resolution *resolution, const struct snapshot *snap
 void resolution_ask(struct resolution *resolution, const struct snapshot *snapshot,
                     const struct forward_question *question, forward_done *done, void *user);
 
+/* The snapshot in force, for who was called by the loop while it is online. */
+const struct snapshot *resolution_snapshot(const struct resolution *resolution);
+
 /* Ask for it anew, nobody waits: it is asked often and will expire soon. */
 void resolution_refresh(struct resolution *resolution, const struct snapshot *snapshot,
                         const struct forward_question *question);

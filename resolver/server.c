@@ -472,6 +472,11 @@ bool server_do(struct server *server, service_job *job, void *user)
     return true;
 }
 
+bool server_post(struct server *server, service_job *job, void *user)
+{
+    return server->service != NULL && service_post(server->service, job, user);
+}
+
 void server_describe_listeners(const struct server *server, struct json_writer *json)
 {
     char address[ADDR_TEXT_MAX];

@@ -72,6 +72,9 @@ void server_describe_upstreams(struct server *server, struct json_writer *json);
  */
 bool server_do(struct server *server, service_job *job, void *user);
 
+/* The same without waiting; see service_post. False: it will not be called. Control thread. */
+bool server_post(struct server *server, service_job *job, void *user);
+
 /* The addresses answered on ("127.0.0.1:5300"), as elements of an open JSON list. */
 void server_describe_listeners(const struct server *server, struct json_writer *json);
 

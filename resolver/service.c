@@ -42,6 +42,13 @@ struct order {
     int result;
 };
 
+/* What the control thread wants done, and does not wait for. */
+struct posted {
+    struct posted *next;
+    service_job *job;
+    void *user;
+};
+
 struct service {
     struct service_setup setup;
     pthread_t thread;
@@ -64,6 +71,8 @@ struct service {
     pthread_mutex_t lock;
     pthread_cond_t obeyed;
     struct order order;
+    struct posted *posted; /* oldest first */
+    struct posted **posted_end;
 };
 
 /* A forwarded question, until it is answered. */
@@ -418,6 +427,29 @@ static void adopt(struct service *s)
     }
 }
 
+static struct posted *take_posted(struct service *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct posted *posted = s->posted;
+    s->posted = NULL;
+    s->posted_end = &s->posted;
+    pthread_mutex_unlock(&s->lock);
+    return posted;
+}
+
+/* Call the posted jobs, or let them free what is theirs. */
+static void run_posted(struct service *s, struct resolution *resolution, struct cache *cache)
+{
+    for (struct posted *posted = take_posted(s), *next; posted != NULL; posted = next) {
+        next = posted->next;
+        if (resolution != NULL) {
+            awake(s);
+        }
+        posted->job(posted->user, resolution, cache);
+        free(posted);
+    }
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct service *s = async->data;
@@ -427,6 +459,7 @@ static void on_wake(uv_async_t *async)
     for (size_t i = 0; i < s->ring_count; i++) {
         more = drain(s, s->rings[i], RING_TURN_MOST) || more;
     }
+    run_posted(s, s->resolution, s->setup.cache);
     pthread_mutex_lock(&s->lock);
     bool stopping = s->order.kind == ORDER_STOP;
     obey(s);
@@ -484,6 +517,22 @@ void service_adopt(struct service *service)
 void service_do(struct service *service, service_job *job, void *user)
 {
     (void)give_order(service, (struct order){ .kind = ORDER_JOB, .job = job, .user = user });
+}
+
+bool service_post(struct service *service, service_job *job, void *user)
+{
+    struct posted *posted = malloc(sizeof(*posted));
+
+    if (posted == NULL) {
+        return false;
+    }
+    *posted = (struct posted){ .job = job, .user = user };
+    pthread_mutex_lock(&service->lock);
+    *service->posted_end = posted;
+    service->posted_end = &posted->next;
+    pthread_mutex_unlock(&service->lock);
+    service_wake(service);
+    return true;
 }
 
 const struct server_counters *service_counters(const struct service *service)
@@ -616,6 +665,7 @@ int service_start(const struct service_setup *setup, struct service **out, struc
         return error_set(err, rc, "cannot start the service loop: %s", strerror(-rc));
     }
     s->setup = *setup;
+    s->posted_end = &s->posted;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->obeyed, NULL);
     rc = set_up(s);
@@ -637,5 +687,6 @@ void service_stop(struct service *service)
     }
     (void)give_order(service, (struct order){ .kind = ORDER_STOP });
     pthread_join(service->thread, NULL);
+    run_posted(service, NULL, NULL);
     service_free(service);
 }

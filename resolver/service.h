@@ -37,6 +37,13 @@ void service_adopt(struct service *service);
  */
 void service_do(struct service *service, service_job *job, void *user);
 
+/*
+ * Have `job` called in the same way some time later, without waiting. When the
+ * loop ends before its turn it is called in this thread with NULL for both: to
+ * free what is its own. Control thread. False when memory is out.
+ */
+bool service_post(struct service *service, service_job *job, void *user);
+
 /* Wake the loop: a ring has something. Any thread. `user` is the service. */
 void service_wake(void *user);
 

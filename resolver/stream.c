@@ -211,6 +211,7 @@ static void answer(struct stream *s, size_t length)
         if (set->host.query->refresh != NULL) {
             relay_keep(&question, &set->host.query->query, message, true);
             question.refresh = true;
+            set->host.query->refresh = NULL;
             set->host.forward(set->host.user, NULL, &question);
         }
         break;

@@ -37,7 +37,7 @@ enum {
     CACHE_CHECKING_DISABLED = 2, /* CD */
 };
 
-#define CACHE_VISITS_MOST 15 /* more make no entry more worth keeping */
+#define CACHE_VISITS_MOST 3 /* more make no entry more worth keeping */
 
 struct cache_key {
     const uint8_t *dname; /* lower case */

@@ -2,7 +2,7 @@
 
 enum { PROBATION, PROVEN };
 
-#define PROBATION_SHARE 10u /* one part in so many */
+#define PROBATION_SHARE 32u /* one part in so many of all bytes */
 
 static struct cache_list *list_of(struct cache_queue *queue, unsigned which)
 {
@@ -90,26 +90,29 @@ void cache_queue_remove(struct cache_queue *queue, struct cache_entry *entry)
     queue->entries--;
 }
 
-static uint8_t visits_of(const struct cache_entry *entry)
+static bool is_probations_turn(const struct cache_queue *queue)
 {
-    return atomic_load_explicit(&entry->visits, memory_order_relaxed);
+    uint64_t all = queue->probation.bytes + queue->proven.bytes;
+
+    return queue->proven.oldest == NULL || queue->probation.bytes > all / PROBATION_SHARE;
 }
 
+/*
+ * Each turn of one that stays costs it a visit, so the search ends: at the
+ * latest when no entry has any left. Readers may add some meanwhile, far
+ * slower than they are taken.
+ */
 struct cache_entry *cache_queue_evict(struct cache_queue *queue)
 {
-    struct cache_entry *entry;
-
     for (;;) {
-        uint64_t all = queue->probation.bytes + queue->proven.bytes;
-        bool from_probation = queue->proven.oldest == NULL ||
-                              queue->probation.bytes > all / PROBATION_SHARE;
+        bool from_probation = is_probations_turn(queue);
         struct cache_list *list = from_probation ? &queue->probation : &queue->proven;
-        entry = list->oldest;
+        struct cache_entry *entry = list->oldest;
         if (entry == NULL) {
             return NULL;
         }
         unlink_entry(list, entry);
-        uint8_t visits = visits_of(entry);
+        uint8_t visits = atomic_load_explicit(&entry->visits, memory_order_relaxed);
         if (visits == 0) {
             queue->entries--;
             if (from_probation) {
@@ -117,8 +120,8 @@ struct cache_entry *cache_queue_evict(struct cache_queue *queue)
             }
             return entry;
         }
-        atomic_store_explicit(&entry->visits, from_probation ? 0 : (uint8_t)(visits - 1),
-                              memory_order_relaxed);
+        visits = from_probation ? 0 : (uint8_t)(visits - 1);
+        atomic_store_explicit(&entry->visits, visits, memory_order_relaxed);
         entry->queue = PROVEN;
         push(&queue->proven, entry);
     }

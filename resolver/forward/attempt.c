@@ -319,12 +319,14 @@ static bool on_stream_answered(struct connection_ask *ask, const uint8_t *messag
 
 static int send_datagram(struct attempt *attempt)
 {
+    uint64_t sent_us = uv_hrtime() / 1000; /* on this machine the answer may be here at once */
     int code = datagram_send(&attempt->datagram, attempt->exchange.query, attempt->exchange.length);
 
     if (code < 0) {
         return code;
     }
     expect_answer(attempt, upstream_silent_ms(attempt->upstream));
+    attempt->sent_us = sent_us;
     return 0;
 }
 

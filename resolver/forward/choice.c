@@ -185,7 +185,8 @@ static uint32_t pick(const struct choice *choice, uint64_t now_ms)
  * Is anybody being asked, other than as a probe? `*out_newest` is the one of
  * the newest try that has not failed, or NULL.
  */
-static bool is_anybody_asked(const struct choice *choice, const struct choice_candidate **out_newest)
+static bool is_anybody_asked(const struct choice *choice,
+                             const struct choice_candidate **out_newest)
 {
     bool any = false;
 
@@ -340,8 +341,8 @@ static bool may_resend(const struct choice_candidate *c)
     return c->state == CHOICE_ASKED && !c->probe && !c->streaming;
 }
 
-static void wait_for(const struct choice *choice, const struct choice_candidate *c,
-                     uint64_t now_ms, uint64_t *until_ms)
+static void wait_for(const struct choice *choice, const struct choice_candidate *c, uint64_t now_ms,
+                     uint64_t *until_ms)
 {
     earlier(until_ms, c->asked_ms + hedge_of(choice, c), now_ms);
     earlier(until_ms, c->asked_ms + CHOICE_RESEND_MS, now_ms);

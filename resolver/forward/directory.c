@@ -196,8 +196,7 @@ static struct upstream *add(struct directory *directory, const struct forward_up
                             uint64_t now_ms)
 {
     struct entry **bucket = bucket_of(directory, &described->address);
-    struct entry *entry =
-        directory->count < DIRECTORY_MOST ? entry_new(described, now_ms) : NULL;
+    struct entry *entry = directory->count < DIRECTORY_MOST ? entry_new(described, now_ms) : NULL;
 
     if (entry == NULL) {
         return NULL;
@@ -329,8 +328,9 @@ void directory_silent(struct directory *directory, struct upstream *upstream, ui
         return;
     }
     if (cause == UPSTREAM_LOSSY) {
+        uint32_t loss = measure_recent_loss_permille(&upstream->measure, UPSTREAM_LOST_OF, now_ms);
         (void)snprintf(reason, sizeof(reason), "no answer to %u%% of the last questions",
-                       (measure_loss_permille(&upstream->measure, now_ms) + 5) / 10);
+                       (loss + 5) / 10);
     } else {
         (void)snprintf(reason, sizeof(reason), "no answer to %u questions in a row",
                        upstream->silent_count);

@@ -6,7 +6,7 @@
 #define OPTION_HEAD       4   /* code and length */
 #define SERVER_COOKIE_MIN 8   /* RFC 7873, section 4 */
 #define BADCOOKIE         23  /* RFC 7873, section 8 */
-#define RECORDS_MAX       512 /* looked through for the OPT record: far more than a datagram holds */
+#define RECORDS_MAX       512 /* looked through for OPT: far more than a datagram holds */
 
 void exchange_init(struct exchange *exchange, const struct forward_question *question)
 {

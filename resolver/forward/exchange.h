@@ -75,7 +75,7 @@ bool exchange_read(const struct exchange *exchange, uint16_t id, const uint8_t *
 enum exchange_verdict {
     EXCHANGE_TAKE,         /* what it says counts */
     EXCHANGE_DOUBT_CASE,   /* the letters are not ours */
-    EXCHANGE_DOUBT_COOKIE, /* our cookie is not there: of an upstream that sends it, or a wrong one */
+    EXCHANGE_DOUBT_COOKIE, /* our cookie is missing where it was sent before, or wrong */
     EXCHANGE_BAD_COOKIE,   /* it wants the server cookie that came with it; RFC 7873, section 5.3 */
     EXCHANGE_COOKIE_REFUSED, /* it speaks EDNS, but takes a cookie for an error */
     EXCHANGE_EDNS_REFUSED,   /* because of EDNS: RFC 6891, sections 6.1.3 and 7 */

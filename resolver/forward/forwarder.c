@@ -141,7 +141,11 @@ static void on_finished(struct lookup *lookup, const struct forward_reply *reply
 
 static void on_change(void *user)
 {
-    liveness_look(((struct forwarder *)user)->liveness);
+    struct forwarder *forwarder = user;
+
+    if (!forwarder->closing) {
+        liveness_look(forwarder->liveness);
+    }
 }
 
 /* False when memory is out; then nothing of it is on the loop. */
@@ -170,9 +174,8 @@ static bool set_up(struct forwarder *forwarder, uv_loop_t *loop)
     budget_share_init(&context->share);
     forwarder->key = hash_key_random();
     forwarder->liveness = liveness_new(&context->pool, context->directory);
-    return context->pool.buffer != NULL && context->directory != NULL &&
-           context->answer != NULL && forwarder->liveness != NULL &&
-           attempt_pool_open(&context->pool) == 0;
+    return context->pool.buffer != NULL && context->directory != NULL && context->answer != NULL &&
+           forwarder->liveness != NULL && attempt_pool_open(&context->pool) == 0;
 }
 
 struct forwarder *forwarder_new(uv_loop_t *loop)
@@ -271,8 +274,8 @@ static bool is_same(const struct lookup *lookup, const struct forward_question *
 {
     const struct forward_question *other = &lookup->question;
 
-    return other->type == question->type && other->class == question->class &&
-           other->dnssec_ok == question->dnssec_ok &&
+    return !other->second_opinion && other->type == question->type &&
+           other->class == question->class && other->dnssec_ok == question->dnssec_ok &&
            other->checking_disabled == question->checking_disabled &&
            other->name_length == question->name_length &&
            memcmp(lookup->dname, dname, question->name_length) == 0;
@@ -303,7 +306,7 @@ static void on_finished(struct lookup *lookup, const struct forward_reply *reply
     for (const struct waiter *waiter = waiters; waiter != NULL; waiter = waiter->next) {
         forwarder->waiting--;
     }
-    if (forwarder->answered != NULL && !forwarder->closing) {
+    if (forwarder->answered != NULL && !forwarder->closing && !lookup->question.second_opinion) {
         forwarder->answered(forwarder->answered_user, &lookup->question, lookup->dname, reply);
     }
     tell(forwarder, waiters, reply);
@@ -330,7 +333,8 @@ void forwarder_ask(struct forwarder *forwarder, const struct forward_rule *rule,
     }
     name_fold(question->name, question->name_length, dname);
     uint64_t hash = hash_question(forwarder, question, dname);
-    struct lookup *lookup = find(forwarder, question, dname, hash);
+    struct lookup *lookup =
+        question->second_opinion ? NULL : find(forwarder, question, dname, hash);
     if (lookup != NULL) {
         count(&forwarder->counters.coalesced);
         join(forwarder, lookup, waiter);

@@ -32,6 +32,15 @@ struct forward_question {
      * and a negative answer of a lesser class is no better (see choice.h).
      */
     bool has_stale;
+    bool anew; /* not from a cache, be it as fresh as it may */
+    /*
+     * What others than those of one region say, who are not asked: the region
+     * of the upstream of this label (see forward_reply; read while the question
+     * is put, no longer), or of the first that would be asked. Shared with no
+     * other question, and told to nobody but who asks.
+     */
+    bool second_opinion;
+    const char *apart_from; /* NULL: the first's region */
 };
 
 /* What came of it. All pointers are only valid during the call. */

@@ -126,7 +126,7 @@ static uint64_t due_ms(const struct watch *watch, bool company_lives)
     if (upstream->loop) {
         return UINT64_MAX;
     }
-    if (is_public(watch) && company_lives) {
+    if (is_public(watch) && (company_lives || !upstream->suspect)) {
         return probing->sent_ms + LIVENESS_PUBLIC_MS;
     }
     if (upstream->suspect) {
@@ -316,8 +316,7 @@ static void on_error(struct attempt *attempt, int code)
     struct watch *watch = attempt->owner;
     struct liveness *liveness = watch->liveness;
     const char *fault = attempt->fault != NULL ? attempt->fault : uv_strerror(code);
-    bool is_evidence = !error_is_ours(code) &&
-                       (!attempt->stream || watch->upstream->stream_only);
+    bool is_evidence = !error_is_ours(code) && (!attempt->stream || watch->upstream->stream_only);
 
     if (forget(watch, attempt)) {
         note_failure(watch);

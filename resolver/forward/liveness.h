@@ -6,8 +6,8 @@
  * at once when rules are adopted; every five seconds when it is well and nobody
  * else has heard from it; several times a second when it is suspect, and every
  * 50 ms while it proves itself. Public ones cost money and tell others what is
- * asked: as long as another lives they are left alone for a minute. Once for
- * each set of rules they are also asked for a name that only this process
+ * asked: one a minute is enough, but for a suspect when nobody else lives. Once
+ * for each set of rules they are also asked for a name that only this process
  * knows: whoever sends that question back to us leads in a circle.
  *
  * One service loop. What comes back goes into the directory.

@@ -253,10 +253,8 @@ static void deny(struct lookup *lookup)
     size_t length = wire_query_build(message, 0, WIRE_QR | WIRE_RD | WIRE_RA | WIRE_NXDOMAIN,
                                      question->name, question->type, question->class, 0, false);
 
-    finish(lookup, &(struct forward_reply){ .message = message,
-                                            .length = length,
-                                            .upstream = "",
-                                            .ede_text = "" });
+    finish(lookup, &(struct forward_reply){
+                       .message = message, .length = length, .upstream = "", .ede_text = "" });
 }
 
 /* ---- asking ---- */
@@ -685,6 +683,8 @@ static void plan(struct lookup *lookup, const struct forward_rule *rule)
     const struct plan_terms terms = {
         .stays = special_is_private(lookup->dname, lookup->question.type),
         .has_stale = lookup->question.has_stale,
+        .second_opinion = lookup->question.second_opinion,
+        .apart_from = lookup->question.apart_from,
         .now_ms = now_ms(context),
         .find = find_upstream,
         .user = context,
@@ -692,6 +692,7 @@ static void plan(struct lookup *lookup, const struct forward_rule *rule)
 
     lookup->refuse_private = rule->refuse_private;
     lookup->is_private = plan_make(&lookup->choice, rule, &terms);
+    lookup->question.apart_from = NULL; /* the caller's, no longer */
     if (lookup->choice.count > 0) {
         budget_share_earn(&context->share, terms.now_ms);
     }

@@ -70,6 +70,10 @@ uint32_t measure_p95_us(struct measure *measure, uint64_t now_ms);
 uint32_t measure_loss_permille(const struct measure *measure, uint64_t now_ms);
 uint32_t measure_failed_permille(const struct measure *measure, uint64_t now_ms);
 
+/* Lost of 1000 among the last questions, as measure_is_lossy counts them. */
+uint32_t measure_recent_loss_permille(const struct measure *measure, uint32_t most,
+                                      uint64_t now_ms);
+
 /*
  * Among the last questions, as many as hold at least `most` of them but none
  * older than five seconds: were `least` lost, and one in five?

@@ -79,6 +79,29 @@ static void measure_regions(struct choice *choice)
     }
 }
 
+/* The region whose word is not wanted again; CHOICE_NONE: nobody is there. */
+static uint32_t region_apart(const struct choice *choice, const char *label)
+{
+    for (uint32_t i = 0; label != NULL && i < choice->count; i++) {
+        if (strcmp(choice->candidates[i].upstream->label, label) == 0) {
+            return choice->candidates[i].region;
+        }
+    }
+    return choice->count == 0 ? CHOICE_NONE : choice->candidates[0].region;
+}
+
+static void leave_out(struct choice *choice, uint32_t region)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < choice->count; i++) {
+        if (choice->candidates[i].region != region) {
+            choice->candidates[left++] = choice->candidates[i];
+        }
+    }
+    choice->count = left;
+}
+
 bool plan_make(struct choice *choice, const struct forward_rule *rule,
                const struct plan_terms *terms)
 {
@@ -99,5 +122,9 @@ bool plan_make(struct choice *choice, const struct forward_rule *rule,
     }
     measure_regions(choice);
     choice_start(choice);
+    if (terms->second_opinion) {
+        leave_out(choice, region_apart(choice, terms->apart_from));
+        return false;
+    }
     return kept_inside && choice->count == 0;
 }

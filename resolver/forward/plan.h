@@ -17,6 +17,8 @@ struct upstream;
 struct plan_terms {
     bool stays;     /* the name must not leave the company; see special.h */
     bool has_stale; /* see forward_question */
+    bool second_opinion;
+    const char *apart_from;
     uint64_t now_ms;
     /* The upstream described, or NULL: it is left out. */
     struct upstream *(*find)(void *user, const struct forward_upstream *described);
@@ -25,7 +27,8 @@ struct plan_terms {
 
 /*
  * Bring the candidates of `rule` into `choice`, with a deadline from now on.
- * True when there are none, and that only because the name must not leave.
+ * True when there are none, and that only because the name must not leave. For
+ * a second opinion those of one region are left out, should it be all of them.
  */
 bool plan_make(struct choice *choice, const struct forward_rule *rule,
                const struct plan_terms *terms);

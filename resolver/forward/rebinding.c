@@ -30,7 +30,7 @@ static bool lies_in(const uint8_t *address, const struct network *network)
 static bool is_private4(const uint8_t *address)
 {
     static const struct network networks[] = {
-        { { 0 }, 8 },         { { 10 }, 8 },        { { 100, 64 }, 10 }, { { 127 }, 8 },
+        { { 0 }, 8 },         { { 10 }, 8 },       { { 100, 64 }, 10 },  { { 127 }, 8 },
         { { 169, 254 }, 16 }, { { 172, 16 }, 12 }, { { 192, 168 }, 16 },
     };
 

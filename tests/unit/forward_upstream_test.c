@@ -253,9 +253,12 @@ static void a_suspect_of_which_nothing_good_is_heard_is_down(void **state)
 static void what_is_usually_slow_is_silent_later(void **state)
 {
     static const uint32_t cases[][3] = {
-        { 0, 0, UPSTREAM_SILENT_MS },          { 1000, 2000, UPSTREAM_QUICK_MS },
-        { 10000, 25000, UPSTREAM_QUICK_MS },   { 20000, 50000, 200 },
-        { 100000, 60000, 300 },                { 20000, 200000, UPSTREAM_LISTEN_MS },
+        { 0, 0, UPSTREAM_SILENT_MS },
+        { 1000, 2000, UPSTREAM_QUICK_MS },
+        { 10000, 25000, UPSTREAM_QUICK_MS },
+        { 20000, 50000, 200 },
+        { 100000, 60000, 300 },
+        { 20000, 200000, UPSTREAM_LISTEN_MS },
         { 60000000, 60000000, UPSTREAM_LISTEN_MS },
     };
 
@@ -269,8 +272,12 @@ static void what_is_usually_slow_is_silent_later(void **state)
 static void others_are_asked_after_its_own_time(void **state)
 {
     static const uint32_t cases[][2] = {
-        { 0, UPSTREAM_HEDGE_MOST }, { 300, UPSTREAM_HEDGE_LEAST }, { 2000, UPSTREAM_HEDGE_LEAST },
-        { 25000, 26 },              { 73500, 74 },                 { 900000, UPSTREAM_HEDGE_MOST },
+        { 0, UPSTREAM_HEDGE_MOST },
+        { 300, UPSTREAM_HEDGE_LEAST },
+        { 2000, UPSTREAM_HEDGE_LEAST },
+        { 20000, 26 },
+        { 58500, 74 },
+        { 900000, UPSTREAM_HEDGE_MOST },
     };
 
     (void)state;

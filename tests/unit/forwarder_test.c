@@ -50,6 +50,8 @@ struct stub {
     uint16_t flags; /* of the last question */
     uint16_t last_port, last_id;
     unsigned connected;
+    bool is_private;       /* its answers are addresses of 10.0.0.0/8 */
+    uint8_t loop_name[64]; /* of the last TXT question */
     struct addr address;
     int fd;
     uv_poll_t poll;
@@ -79,6 +81,7 @@ static unsigned stub_count;
 static struct forward_upstream upstreams[STUBS_MAX];
 static struct forward_rule rule;
 static struct health_region regions[STUBS_MAX];
+static bool has_stale; /* of the questions asked from now on */
 
 static size_t put_record(uint8_t *out, uint16_t type, const void *rdata, uint16_t size)
 {
@@ -105,7 +108,8 @@ static size_t make_answer(const struct stub *stub, const uint8_t *query, size_t 
     wire_put16(out + 8, 0);
     wire_put16(out + 10, 0);
     for (unsigned i = 0; i < count; i++) {
-        uint8_t address[4] = { 192, 0, (uint8_t)(stub - stubs), (uint8_t)i };
+        uint8_t address[4] = { stub->is_private ? 10 : 192, 0, (uint8_t)(stub - stubs),
+                               (uint8_t)i };
         at += put_record(out + at, WIRE_A, address, sizeof(address));
     }
     return at;
@@ -199,6 +203,17 @@ static void send_impostors(const struct stub *stub, const uint8_t *message, size
     (void)sendto(stub->fd, wrong, length, 0, (const struct sockaddr *)to, sizeof(*to));
 }
 
+static void note_loop_name(struct stub *stub, const uint8_t *query, size_t length)
+{
+    struct wire_query parsed;
+
+    assert_int_equal(wire_query_parse(query, length, &parsed), WIRE_QUERY_OK);
+    if (parsed.type == WIRE_TXT) {
+        assert_true(parsed.name_length <= sizeof(stub->loop_name));
+        memcpy(stub->loop_name, parsed.dname, parsed.name_length);
+    }
+}
+
 static void on_query(uv_poll_t *poll, int status, int events)
 {
     struct stub *stub = poll->data;
@@ -218,6 +233,7 @@ static void on_query(uv_poll_t *poll, int status, int events)
     stub->ports += from.sin_port != stub->last_port || wire_get16(query) != stub->last_id;
     stub->last_port = from.sin_port;
     stub->last_id = wire_get16(query);
+    note_loop_name(stub, query, (size_t)got);
     if (stub->behaviour == SILENT) {
         return;
     }
@@ -387,7 +403,9 @@ static int set_up(void **state)
     forwarder = forwarder_new(&loop);
     assert_non_null(forwarder);
     stub_count = 0;
+    has_stale = false;
     rule = (struct forward_rule){ .name = ".", .upstreams = upstreams, .hedge_ms = NO_HEDGE };
+    rule.dname = (const uint8_t *)"";
     return 0;
 }
 
@@ -432,6 +450,8 @@ struct question {
     uint16_t ede_code;
     char ede_text[400];
     char upstream[128];
+    enum forward_class origin;
+    bool positive, lesser;
     uint64_t took_ms;
     uint64_t asked_ms;
 };
@@ -446,6 +466,9 @@ static void on_done(void *user, const struct forward_reply *reply)
     question->ede_code = reply->ede_code;
     (void)snprintf(question->ede_text, sizeof(question->ede_text), "%s", reply->ede_text);
     (void)snprintf(question->upstream, sizeof(question->upstream), "%s", reply->upstream);
+    question->origin = reply->origin;
+    question->positive = reply->positive;
+    question->lesser = reply->lesser;
     question->answered = reply->message != NULL;
     if (!question->answered) {
         return;
@@ -468,6 +491,7 @@ static void ask_about(struct question *question, const char *wire_name, uint16_t
         .type = type,
         .class = WIRE_IN,
         .dnssec_ok = dnssec_ok,
+        .has_stale = has_stale,
     };
 
     memset(question, 0, sizeof(*question));
@@ -626,7 +650,7 @@ static void a_dead_socket_goes_on_at_once_and_is_suspect(void **state)
     wait_for(&q);
     assert_int_equal(q.from, 1);
     assert_int_equal(COUNTER(hedges), 0);
-    assert_true(is_described("\"state\":\"suspect\""));
+    assert_true(is_described("\"state\":\"down\""));
     assert_true(is_described("\"reason\":\"connection refused\""));
     assert_int_equal(COUNTER(sent), 2);
     ask(&q);
@@ -643,10 +667,10 @@ static bool is_up(void *user)
     if (q.asked_ms == 0 || q.done > 0) {
         ask(&q);
     }
-    return !is_described("suspect");
+    return !is_described("\"state\":\"down\"") && !is_described("\"state\":\"suspect\"");
 }
 
-static void a_suspect_is_back_after_one_good_answer(void **state)
+static void a_suspect_is_back_after_a_few_good_answers(void **state)
 {
     static struct question q;
 
@@ -657,7 +681,7 @@ static void a_suspect_is_back_after_one_good_answer(void **state)
     stub_die(first);
     ask(&q);
     wait_for(&q);
-    assert_true(is_described("suspect"));
+    assert_true(is_described("\"state\":\"down\""));
     assert_true(stub_bind(first, port));
     uint64_t back_ms = uv_now(&loop);
     run_until(is_up, NULL);
@@ -1161,6 +1185,346 @@ static void status_is_read_from_another_thread(void **state)
     assert_true(ok);
 }
 
+/* ---- selection ---- */
+
+/* Have the rule's upstreams probed. */
+static void adopt(void)
+{
+    struct snapshot snapshot = { .forwards = &rule, .forward_count = 1 };
+
+    forwarder_adopt(forwarder, &snapshot);
+}
+
+static bool is_down(void *user)
+{
+    (void)user;
+    return forwarder_is_down(forwarder, &rule);
+}
+
+static bool is_all_up(void *user)
+{
+    (void)user;
+    return !is_described("\"state\":\"down\"") && !is_described("\"state\":\"suspect\"") &&
+           !is_described("\"state\":\"unknown\"");
+}
+
+static void the_dead_are_known_before_the_first_question(void **state)
+{
+    static struct question q;
+
+    (void)state;
+    stub_die(add(GOOD, FORWARD_OWN));
+    add(SILENT, FORWARD_OWN);
+    adopt();
+    assert_false(forwarder_is_down(forwarder, &rule));
+    run_until(is_down, NULL);
+    assert_true(is_described("\"reason\":\"connection refused\""));
+    assert_true(is_described("\"reason\":\"no answer to 3 questions in a row\""));
+    assert_int_equal(COUNTER(questions), 0);
+    add(GOOD, FORWARD_OTHER);
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.from, 2);
+    assert_int_equal(q.origin, FORWARD_OTHER);
+    assert_true(q.positive);
+    assert_false(q.lesser);
+    assert_false(forwarder_is_down(forwarder, &rule));
+}
+
+static void probes_alone_bring_it_back(void **state)
+{
+    static struct question q;
+
+    (void)state;
+    struct stub *first = add(GOOD, FORWARD_OWN);
+    uint16_t port = first->address.port;
+    stub_die(first);
+    adopt();
+    run_until(is_down, NULL);
+    assert_true(stub_bind(first, port));
+    run_until(is_all_up, NULL);
+    assert_false(forwarder_is_down(forwarder, &rule));
+    assert_true(COUNTER(probes) >= 4);
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.from, 0);
+}
+
+static void public_is_not_probed_while_others_live(void **state)
+{
+    (void)state;
+    struct stub *own = add(GOOD, FORWARD_OWN);
+    struct stub *public = add(GOOD, FORWARD_PUBLIC);
+    adopt();
+    while (is_described("\"region\":\"seoul\",\"class\":\"own\",\"state\":\"unknown\"")) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(own->asked, 2);      /* the domain's SOA, and the name that shows loops */
+    assert_in_range(public->asked, 0, 1); /* that name alone */
+    assert_true(is_described("\"region\":\"public\",\"class\":\"public\",\"state\":\"unknown\""));
+}
+
+static bool is_told_of_loops(void *user)
+{
+    return ((struct stub *)user)->loop_name[0] != 0;
+}
+
+static void who_leads_back_to_us_is_not_asked(void **state)
+{
+    static struct question q;
+    uint8_t name[64], other[64];
+
+    (void)state;
+    struct stub *first = add(GOOD, FORWARD_OWN);
+    add(GOOD, FORWARD_OTHER);
+    adopt();
+    run_until(is_told_of_loops, first);
+    memcpy(name, first->loop_name, sizeof(name));
+    memcpy(other, name, sizeof(other));
+    other[20] = other[20] == 'a' ? 'b' : 'a';
+    assert_false(forwarder_is_loop(forwarder, other));
+    assert_false(forwarder_is_loop(forwarder, (const uint8_t *)"\3www\4test"));
+    assert_true(forwarder_is_loop(forwarder, name));
+    assert_true(is_described("\"state\":\"loop\""));
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.from, 1);
+    adopt();
+    assert_false(is_described("\"state\":\"loop\""));
+    assert_false(forwarder_is_loop(forwarder, name));
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.from, 0);
+}
+
+static void above_its_budget_it_spills(void **state)
+{
+    static const char *const names[] = { "\1a\2xy", "\1b\2xy", "\1c\2xy", "\1d\2xy" };
+    static struct question q;
+
+    (void)state;
+    struct stub *own = add(GOOD, FORWARD_OWN);
+    struct stub *other = add(GOOD, FORWARD_OTHER);
+    upstreams[0].max_queries_per_minute = 1;
+    for (unsigned i = 0; i < 12; i++) { /* ten at once, then one a minute */
+        ask_about(&q, names[i % 4], WIRE_A, false);
+        wait_for(&q);
+        assert_int_equal(q.from, i < 10 ? 0 : 1);
+    }
+    assert_int_equal(own->asked, 10);
+    assert_true(is_described("\"budget\":1,\"over_budget\":0"));
+    other->behaviour = RCODE;
+    other->rcode = WIRE_SERVFAIL;
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.from, 0); /* rather than nobody */
+    assert_true(is_described("\"budget\":1,\"over_budget\":1"));
+}
+
+static void who_has_an_older_answer_needs_no_lesser_one(void **state)
+{
+    static struct question q;
+
+    (void)state;
+    struct stub *own = add(RCODE, FORWARD_OWN);
+    own->rcode = WIRE_SERVFAIL;
+    add(NOWHERE, FORWARD_OTHER);
+    struct stub *public = add(GOOD, FORWARD_PUBLIC);
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.rcode, WIRE_NXDOMAIN);
+    assert_false(q.positive);
+    assert_true(q.lesser);
+    has_stale = true;
+    ask(&q);
+    wait_for(&q);
+    assert_false(q.answered);
+    assert_int_equal(public->asked, 0);
+    own->behaviour = NOWHERE;
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.rcode, WIRE_NXDOMAIN); /* that one knows */
+    assert_false(q.lesser);
+}
+
+static void private_addresses_are_refused_where_that_is_asked_for(void **state)
+{
+    static struct question q;
+
+    (void)state;
+    struct stub *own = add(GOOD, FORWARD_OWN);
+    add(SILENT, FORWARD_OTHER);
+    own->is_private = true;
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.answers, 1);
+    rule.refuse_private = true;
+    ask(&q);
+    wait_for(&q);
+    assert_true(q.answered);
+    assert_int_equal(q.answers, 0);
+    assert_int_equal(q.rcode, WIRE_NOERROR);
+    assert_int_equal(q.ede_code, 17);
+    assert_false(q.positive);
+}
+
+struct noted {
+    unsigned count;
+    bool is_question; /* the one asked */
+};
+
+static void on_noted(void *user, const struct forward_question *question, const uint8_t *dname,
+                     const struct forward_reply *reply)
+{
+    struct noted *noted = user;
+
+    noted->count++;
+    noted->is_question = question->type == WIRE_A && reply->message != NULL &&
+                         memcmp(dname, "\3www\7example\3com", 17) == 0;
+}
+
+static bool is_noted(void *user)
+{
+    return ((struct noted *)user)->count > 0;
+}
+
+static void each_answer_is_noted_once(void **state)
+{
+    static struct question q;
+    struct noted noted = { .count = 0 };
+    struct forward_question nobody = {
+        .name = (const uint8_t *)"\3wWw\7example\3com",
+        .name_length = 17,
+        .type = WIRE_A,
+        .class = WIRE_IN,
+    };
+
+    (void)state;
+    add(GOOD, FORWARD_OWN);
+    add(SILENT, FORWARD_OTHER);
+    forwarder_on_answer(forwarder, on_noted, &noted);
+    ask(&q);
+    forwarder_ask(forwarder, &rule, &nobody, NULL, NULL); /* waits for the same one */
+    wait_for(&q);
+    assert_int_equal(noted.count, 1);
+    assert_true(noted.is_question);
+    noted.count = 0;
+    forwarder_ask(forwarder, &rule, &nobody, NULL, NULL);
+    run_until(is_noted, &noted);
+    assert_int_equal(noted.count, 1);
+}
+
+static void a_blackhole_is_hedged_on_its_own_times(void **state)
+{
+    static struct question q[60];
+    static char names[60][8];
+
+    (void)state;
+    struct stub *own = add(GOOD, FORWARD_OWN);
+    add(GOOD, FORWARD_OTHER);
+    rule.hedge_auto = true;
+    for (unsigned i = 0; i < 20; i++) {
+        ask(&q[0]);
+        wait_for(&q[0]);
+    }
+    own->behaviour = SILENT;
+    for (unsigned i = 0; i < 60; i++) { /* more than is saved up */
+        (void)snprintf(names[i], sizeof(names[i]), "\1%c\2%c%c", 'a' + (int)(i % 26), 'a',
+                       'a' + (int)(i / 26));
+        ask_about(&q[i], names[i], WIRE_A, false);
+    }
+    for (unsigned i = 0; i < 60; i++) {
+        if (q[i].done == 0) {
+            wait_for(&q[i]);
+        }
+        assert_int_equal(q[i].from, 1);
+        assert_true(q[i].took_ms < FORWARD_DEADLINE_MS / 2);
+    }
+    assert_true(COUNTER(hedges) >= 60);
+}
+
+static void upstreams_are_told_apart_by_more_than_their_address(void **state)
+{
+    static const uint8_t pin[1][32] = { { 1 } };
+    struct model_tls tls = { .name = "dns.example", .pins = pin, .pin_count = 1 };
+    char name[] = "dns.example";
+
+    (void)state;
+    struct stub *stub = add(GOOD, FORWARD_OWN);
+    for (unsigned i = 1; i < 4; i++) {
+        upstreams[i] = upstreams[0];
+    }
+    upstreams[1].tcp = true;
+    upstreams[2].tls = &tls;
+    tls.name = name;
+    rule.upstream_count = 3;
+    adopt();
+    name[0] = 'x'; /* the configuration goes, what is known stays */
+    assert_true(is_described("\"transport\":\"udp\",\"tls_name\":null"));
+    assert_true(is_described("\"transport\":\"tcp\",\"tls_name\":null"));
+    assert_true(is_described("\"transport\":\"tls\",\"tls_name\":\"dns.example\""));
+    assert_false(is_described("xns.example"));
+    rule.upstream_count = 1;
+    adopt();
+    assert_false(is_described("\"transport\":\"tls\"")); /* it is in force no more */
+    assert_int_equal(stub->behaviour, GOOD);
+}
+
+static void those_to_be_asked_are_explained_in_their_order(void **state)
+{
+    static struct question q;
+    struct text text = { 0 };
+    struct json_writer json;
+
+    (void)state;
+    stub_die(add(GOOD, FORWARD_OWN));
+    add(GOOD, FORWARD_OTHER);
+    rule.hedge_ms = 40;
+    ask(&q);
+    wait_for(&q);
+    json_writer_init(&json, &text);
+    json_writer_list_begin(&json, NULL);
+    forwarder_explain(forwarder, &rule, &json);
+    json_writer_list_end(&json);
+    const char *tokyo = strstr(text_string(&text), "\"region\":\"tokyo\"");
+    const char *seoul = strstr(text_string(&text), "\"region\":\"seoul\"");
+    assert_non_null(tokyo);
+    assert_non_null(seoul);
+    assert_true(tokyo < seoul);
+    assert_non_null(strstr(text_string(&text), "\"hedge_ms\":40"));
+    text_fini(&text);
+}
+
+static void probing_may_end_at_any_moment(void **state)
+{
+    uv_timer_t tick;
+
+    (void)state;
+    uv_timer_init(&loop, &tick);
+    for (unsigned turns = 0; turns < 8; turns++) {
+        if (forwarder == NULL) {
+            forwarder = forwarder_new(&loop);
+            assert_non_null(forwarder);
+            stub_count = 0;
+        }
+        add(SILENT, FORWARD_OWN);
+        stub_die(add(GOOD, FORWARD_OTHER));
+        add(GOOD, FORWARD_PUBLIC);
+        adopt();
+        uv_timer_start(&tick, on_tick, 1, 1);
+        for (unsigned i = 0; i < turns; i++) {
+            (void)uv_run(&loop, UV_RUN_ONCE);
+            if (i % 3 == 2) {
+                adopt();
+            }
+        }
+        uv_timer_stop(&tick);
+        close_all();
+    }
+    uv_close((uv_handle_t *)&tick, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1170,7 +1534,7 @@ int main(void)
         TEST(silence_is_hedged_to_another_region),
         TEST(an_answer_that_is_none_goes_on_at_once),
         TEST(a_dead_socket_goes_on_at_once_and_is_suspect),
-        TEST(a_suspect_is_back_after_one_good_answer),
+        TEST(a_suspect_is_back_after_a_few_good_answers),
         TEST(a_silent_upstream_becomes_suspect_and_answers_do_not_wait),
         TEST(one_broken_domain_makes_nobody_suspect),
         TEST(impostors_are_ignored),
@@ -1192,6 +1556,18 @@ int main(void)
         TEST(closing_is_possible_at_any_moment),
         TEST(who_is_told_may_ask_again),
         TEST(status_is_read_from_another_thread),
+        TEST(the_dead_are_known_before_the_first_question),
+        TEST(probes_alone_bring_it_back),
+        TEST(public_is_not_probed_while_others_live),
+        TEST(who_leads_back_to_us_is_not_asked),
+        TEST(above_its_budget_it_spills),
+        TEST(who_has_an_older_answer_needs_no_lesser_one),
+        TEST(private_addresses_are_refused_where_that_is_asked_for),
+        TEST(each_answer_is_noted_once),
+        TEST(a_blackhole_is_hedged_on_its_own_times),
+        TEST(upstreams_are_told_apart_by_more_than_their_address),
+        TEST(those_to_be_asked_are_explained_in_their_order),
+        TEST(probing_may_end_at_any_moment),
     };
 
     (void)signal(SIGPIPE, SIG_IGN); /* as the program does */

@@ -11,8 +11,8 @@ from lib import patience
 
 class Region:
     """
-    One leeward-region. `dns`, `http` and `tcp` are "ADDRESS:PORT" texts as a
-    configuration takes them.
+    One leeward-region. `dns`, `http`, `tcp` and, with --tls-dir, `tls` are
+    "ADDRESS:PORT" texts as a configuration takes them.
     """
 
     def __init__(self, binary, folder, name, address, index, options=()):
@@ -45,7 +45,7 @@ class Region:
         return dict(word.split("=", 1) for word in line.decode().split()[1:])
 
     def at(self, target):
-        """(address, port) of dns, http or tcp."""
+        """(address, port) of dns, http, tcp or tls."""
         return self.address, int(self.ready[target])
 
     def text_of(self, target):
@@ -63,6 +63,10 @@ class Region:
     @property
     def tcp(self):
         return self.text_of("tcp")
+
+    @property
+    def tls(self):
+        return self.text_of("tls")
 
     def do(self, command):
         """Give a command and return the reply; an error is one of the test."""
@@ -92,6 +96,19 @@ class Region:
     def asked(self, name):
         """How often its resolver was asked for a name."""
         return self.stats(name)["queries"]
+
+    def asked_over(self, name, rtype="A"):
+        """The same of one type as {"queries": 2, "udp": 1, "tcp": 1, "tls": 0}."""
+        return self.stats(f"{name} {rtype}")
+
+    def counts(self):
+        """What queries carried and what became of connections."""
+        return {key: int(value) for key, value in
+                (word.split("=") for word in self.do("counts").split())}
+
+    def used(self, trick):
+        """How often a trick was played."""
+        return int(self.do(f"used {trick}").split("=")[1])
 
     def log_text(self):
         self.log.flush()

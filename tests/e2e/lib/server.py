@@ -145,6 +145,16 @@ class Server:
             self.wait_ready()
         return self
 
+    def start_at(self, port):
+        """Start it on this port, in a network where nobody else takes it, until it answers."""
+        self.port = port
+        self.write_config(self.config)
+        self.spawn()
+        patience.until(lambda: self.is_listening() or self.has_ended(),
+                       lambda: "the server answers\n" + self.log_tail())
+        assert not self.has_ended(), "the server did not start, " + self.ending()
+        return self
+
     def restart(self):
         """The same again: port, files, state."""
         self.stop()

@@ -1,0 +1,100 @@
+#include "policy/expansion.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "policy/config_service.h"
+
+struct expansion {
+    struct model_endpoint *out;
+    size_t count;
+    size_t of_family[ADDR_FAMILIES];
+};
+
+static bool has_name(const struct model_pool *pool)
+{
+    for (size_t i = 0; i < pool->endpoint_count; i++) {
+        if (pool->endpoints[i].hostname != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add(struct expansion *e, const struct model_endpoint *written,
+                const struct addr *address)
+{
+    if (e->of_family[address->family] == CONFIG_MAX_ENDPOINTS) {
+        return;
+    }
+    for (size_t i = 0; i < e->count; i++) {
+        if (addr_same_host(&e->out[i].address, address)) {
+            return;
+        }
+    }
+    struct model_endpoint *endpoint = &e->out[e->count++];
+    *endpoint = *written;
+    endpoint->address = *address;
+    endpoint->address.port = written->address.port;
+    e->of_family[address->family]++;
+}
+
+/* Addresses first: what was written as such is never left out for a name's sake. */
+static void expand_pool(struct model *model, struct model_pool *pool, expansion_lookup *lookup,
+                        void *user)
+{
+    struct addr addresses[EXPANSION_MOST];
+    struct expansion e = { 0 };
+
+    e.out = arena_array(model->arena, CONFIG_MAX_ENDPOINTS * (size_t)ADDR_FAMILIES, sizeof(*e.out));
+    for (size_t i = 0; i < pool->endpoint_count; i++) {
+        if (pool->endpoints[i].hostname == NULL) {
+            add(&e, &pool->endpoints[i], &pool->endpoints[i].address);
+        }
+    }
+    for (size_t i = 0; i < pool->endpoint_count; i++) {
+        const struct model_endpoint *written = &pool->endpoints[i];
+        if (written->hostname == NULL) {
+            continue;
+        }
+        size_t count = lookup(user, written->hostname, written->keep_addresses, addresses);
+        for (size_t k = 0; k < count; k++) {
+            add(&e, written, &addresses[k]);
+        }
+    }
+    pool->written = pool->endpoints;
+    pool->written_count = pool->endpoint_count;
+    pool->endpoints = e.out;
+    pool->endpoint_count = e.count;
+}
+
+void expansion_apply(struct model *model, expansion_lookup *lookup, void *user)
+{
+    for (size_t i = 0; i < model->service_count; i++) {
+        struct model_service *service = &model->services[i];
+        for (size_t p = 0; p < service->pool_count; p++) {
+            if (service->pools[p].written == NULL && has_name(&service->pools[p])) {
+                expand_pool(model, &service->pools[p], lookup, user);
+            }
+        }
+    }
+}
+
+void expansion_each_name(const struct model *model, expansion_visit *visit, void *user)
+{
+    for (size_t i = 0; i < model->service_count; i++) {
+        const struct model_service *service = &model->services[i];
+        for (size_t p = 0; p < service->pool_count; p++) {
+            const struct model_pool *pool = &service->pools[p];
+            bool expanded = pool->written != NULL;
+            size_t count = expanded ? pool->written_count : pool->endpoint_count;
+            for (size_t e = 0; e < count; e++) {
+                const struct model_endpoint *one =
+                    expanded ? &pool->written[e] : &pool->endpoints[e];
+                if (one->hostname != NULL) {
+                    visit(user, one, i, p);
+                }
+            }
+        }
+    }
+}
