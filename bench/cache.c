@@ -23,9 +23,10 @@
 #define REQUESTS     2000000u
 #define BURST        1000000u
 #define BURSTS       3u
-#define MIXED_IN     4u /* such names for one of the others, while a burst is mixed in */
-#define DRIFTS       8u /* times that the popular names are others */
-#define WARM_UP      5u /* one part in so many is not counted */
+#define MIXED_IN     4u      /* such names for one of the others, while a burst is mixed in */
+#define DRIFTS       8u      /* sets of popular names, in turn */
+#define DRIFT_EVERY  250000u /* requests */
+#define WARM_UP      5u      /* one part in so many is not counted */
 #define NEVER        UINT32_MAX
 #define ENTRY_WEIGHT 200u
 
@@ -90,8 +91,7 @@ static bool ours_ask(struct policy *policy, uint32_t name)
 
     if (entry != NULL) {
         uint8_t visits = atomic_load(&entry->visits);
-        atomic_store(&entry->visits,
-                     (uint8_t)(visits < CACHE_VISITS_MOST ? visits + 1 : visits));
+        atomic_store(&entry->visits, (uint8_t)(visits < CACHE_VISITS_MOST ? visits + 1 : visits));
         return true;
     }
     while (ours->bytes + ENTRY_WEIGHT > ours->capacity_bytes) {
@@ -296,7 +296,13 @@ static uint32_t draw(const double *sums, uint64_t *state)
     return low;
 }
 
-enum kind { KIND_PLAIN, KIND_SCANS, KIND_MIXED, KIND_DRIFT, KINDS };
+enum kind {
+    KIND_PLAIN,
+    KIND_SCANS,
+    KIND_MIXED,
+    KIND_DRIFT,
+    KINDS
+};
 
 static const char *const kind_names[KINDS] = { "plain", "scans", "mixed", "drift" };
 
@@ -326,7 +332,7 @@ static struct trace make_trace(double exponent, enum kind kind, size_t requests)
         if (i == requests / WARM_UP) {
             trace.counted_from = trace.length;
         }
-        size_t drift = kind == KIND_DRIFT ? i * DRIFTS / requests * (NAMES / DRIFTS) : 0;
+        size_t drift = kind == KIND_DRIFT ? i / DRIFT_EVERY * (NAMES / DRIFTS) : 0;
         trace.names[trace.length++] = (uint32_t)((draw(sums, &state) + drift) % NAMES);
     }
     free(sums);
@@ -335,9 +341,9 @@ static struct trace make_trace(double exponent, enum kind kind, size_t requests)
 
 static void compare(const struct trace *trace, double exponent, enum kind kind)
 {
-    static const struct policy_kind *const kinds[] = { &policy_ours, &policy_lru, &policy_sieve,
-                                                       &policy_s3fifo, &policy_arc,
-                                                       &policy_tinylfu };
+    static const struct policy_kind *const kinds[] = {
+        &policy_ours, &policy_lru, &policy_sieve, &policy_s3fifo, &policy_arc, &policy_tinylfu
+    };
     static const unsigned shares[] = { 10, 100 };
     uint32_t *next = next_uses(trace);
 

@@ -7,7 +7,13 @@
 
 #define NOBODY UINT32_MAX
 
-enum { NOWHERE, FIRST, SECOND, THIRD, FOURTH };
+enum {
+    NOWHERE,
+    FIRST,
+    SECOND,
+    THIRD,
+    FOURTH
+};
 
 struct list {
     uint32_t newest, oldest;

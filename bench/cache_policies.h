@@ -20,5 +20,4 @@ struct policy_kind {
     void (*end)(struct policy *policy);
 };
 
-extern const struct policy_kind policy_lru, policy_sieve, policy_s3fifo, policy_arc,
-    policy_tinylfu;
+extern const struct policy_kind policy_lru, policy_sieve, policy_s3fifo, policy_arc, policy_tinylfu;

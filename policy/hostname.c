@@ -345,6 +345,7 @@ void hostname_prove(struct hostname *hostname, const struct addr *address,
         return;
     }
     a->proof = proof;
+    a->looked_ms = now_ms;
     if (proof == HOSTNAME_PROVEN) {
         a->proven_ms = now_ms;
     }

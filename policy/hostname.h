@@ -75,6 +75,7 @@ struct hostname_address {
     uint64_t missing_ms; /* left out of the answers since; 0: in the newest */
     uint64_t kept_ms;    /* in the set against what resolvers say since; 0: with them */
     uint64_t proven_ms;  /* last */
+    uint64_t looked_ms;  /* when `proof` was told */
 };
 
 /* An answer that was not believed. */

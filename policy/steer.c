@@ -437,6 +437,38 @@ void steer_choose(const struct steer_service *service, unsigned family, struct s
     choose_slowly(service, family, choice, NULL);
 }
 
+/* Is `a` of a better rung, or of the same and a pool before that of `b`? */
+static bool leads(const struct steer_choice *a, const struct steer_choice *b)
+{
+    if (a->result != STEER_ADDRESSES || a->several) {
+        return false;
+    }
+    return b->result != STEER_ADDRESSES || b->several || a->rung < b->rung ||
+           (a->rung == b->rung && a->pool < b->pool);
+}
+
+const uint8_t *steer_cname(const struct steer_service *service, unsigned family,
+                           struct steer_choice *choice)
+{
+    struct steer_choice other;
+
+    steer_choose(service, family, choice);
+    steer_choose(service, family == ADDR_V4 ? ADDR_V6 : ADDR_V4, &other);
+    bool is_other = leads(&other, choice);
+    const struct steer_choice *lead = is_other ? &other : choice;
+    if (lead->result != STEER_ADDRESSES || lead->several ||
+        service->cnames[lead->pool] == NULL) {
+        return NULL;
+    }
+    if (is_other) {
+        /* another pool's addresses do not stand behind this one's name */
+        choice->result = STEER_NODATA;
+        choice->short_ttl = lead->short_ttl;
+        choice->rung = lead->rung;
+    }
+    return service->cnames[lead->pool];
+}
+
 void steer_explain(const struct steer_service *service, unsigned family,
                    struct steer_choice *choice, struct text *trace)
 {

@@ -53,7 +53,8 @@ struct steer_service {
     uint32_t ttl_normal_s;
     uint32_t ttl_suspect_s;
     uint32_t max_addresses;
-    bool has_family[ADDR_FAMILIES]; /* any endpoint of it configured */
+    bool has_family[ADDR_FAMILIES]; /* any endpoint of it configured, or one that has a name */
+    bool direct[ADDR_FAMILIES];     /* the same, and never answered as CNAME: see steer_cname */
     uint8_t fallback_counts[ADDR_FAMILIES];
     enum model_all_down on_all_down;
     const uint8_t *fallback[ADDR_FAMILIES]; /* compiled records */
@@ -61,6 +62,7 @@ struct steer_service {
     const char *name;
     const uint8_t *dname;
     uint32_t index; /* in the model */
+    const uint8_t *const *cnames; /* by pool: the dname it is answered as, or NULL; NULL: none is */
 };
 
 enum steer_result {
@@ -93,6 +95,16 @@ void steer_record_put(uint8_t *out, const struct addr *address, uint32_t ttl_s);
 /* Choose for `family`. No lock, no allocation; cannot fail. */
 void steer_choose(const struct steer_service *service, unsigned family,
                   struct steer_choice *choice);
+
+/*
+ * Choose as CNAME: of the choices of both families the one on the better rung,
+ * or of the pool preferred, says which pool it is, for every type of question
+ * alike. Returns the pool's name and in `choice` its addresses of `family`, of
+ * which there may be none; NULL when it is not answered as CNAME, and `choice`
+ * is what steer_choose says. Only for a service with `cnames`.
+ */
+const uint8_t *steer_cname(const struct steer_service *service, unsigned family,
+                           struct steer_choice *choice);
 
 /* The same, and write every step that led to it as lines for people. */
 void steer_explain(const struct steer_service *service, unsigned family,

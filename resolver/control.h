@@ -13,6 +13,7 @@
 #include "resolver/snapshot.h"
 
 struct control;
+struct hostnames;
 struct server;
 struct json_writer;
 
@@ -33,6 +34,7 @@ int control_run(const struct control_options *options);
 const struct snapshot *control_snapshot(const struct control *control);
 struct health *control_health(const struct control *control);
 struct server *control_server(const struct control *control);
+const struct hostnames *control_hostnames(const struct control *control);
 
 /* The path of the config in use, and why it is not the user's file ("" when it is). */
 const char *control_config_path(const struct control *control);

@@ -22,9 +22,8 @@ struct snapshot;
 struct text;
 
 /*
- * `changed` is called when the addresses are no longer what was taken last by
- * hostnames_expand, never from within a call of this module. NULL when memory
- * is out.
+ * `changed` is called when addresses are others than those of the model in
+ * force, never from within a call of this module. NULL when memory is out.
  */
 struct hostnames *hostnames_new(uv_loop_t *loop, void (*changed)(void *user), void *user);
 
@@ -34,8 +33,13 @@ void hostnames_serve(struct hostnames *hostnames, struct server *server);
 /* Names of this model are wanted too: those that are new are asked at once. */
 void hostnames_want(struct hostnames *hostnames, const struct model *model);
 
-/* This model is in force: names it does not have are forgotten, unanswered ones asked at once. */
-void hostnames_adopt(struct hostnames *hostnames, const struct model *model);
+/*
+ * This model is in force: names it does not have are forgotten, unanswered ones
+ * asked at once. `taken`: it is the one that was expanded last, so that the
+ * addresses of then are no news any more; else what was expanded since came to
+ * nothing.
+ */
+void hostnames_adopt(struct hostnames *hostnames, const struct model *model, bool taken);
 
 /* Names of which nothing was heard yet, be it that nobody answers. */
 size_t hostnames_pending(const struct hostnames *hostnames);
@@ -43,7 +47,7 @@ size_t hostnames_pending(const struct hostnames *hostnames);
 /* Put the addresses as they are into the model; see expansion.h. */
 void hostnames_expand(struct hostnames *hostnames, struct model *model);
 
-/* Have addresses changed since hostnames_expand was called last? */
+/* Are addresses others than those of the model in force? */
 bool hostnames_are_news(const struct hostnames *hostnames);
 
 /* Verdicts may have changed: see what checks say of the addresses of this snapshot, in force. */

@@ -72,10 +72,17 @@ void movements_adopt(struct movements *movements, const struct snapshot *old,
     m->count = count;
 }
 
-/* The family that speaks for the service: IPv4 where it has any. */
+/* The family that speaks for the service: IPv4 where it has any, or none at all yet. */
 static unsigned main_family(const struct steer_service *service)
 {
-    return service->has_family[ADDR_V4] ? ADDR_V4 : ADDR_V6;
+    unsigned count[ADDR_FAMILIES] = { service->fallback_counts[ADDR_V4],
+                                      service->fallback_counts[ADDR_V6] };
+
+    for (uint32_t i = 0; i < service->pool_count; i++) {
+        count[ADDR_V4] += service->pools[i].counts[ADDR_V4];
+        count[ADDR_V6] += service->pools[i].counts[ADDR_V6];
+    }
+    return count[ADDR_V4] == 0 && count[ADDR_V6] > 0 ? ADDR_V6 : ADDR_V4;
 }
 
 static struct place where(struct movements *m, const struct steer_service *service)

@@ -16,8 +16,8 @@ struct publication_retired;
 
 struct publication {
     _Atomic(struct snapshot *) current;
-    struct reclaimer *reclaimer; /* NULL: not started, or stopped */
-    pthread_mutex_t lock;        /* of what follows */
+    struct reclaimer *reclaimer;        /* NULL: not started, or stopped */
+    pthread_mutex_t lock;               /* of what follows */
     struct publication_retired *unread; /* by anyone */
     void (*wake)(void *user);
     void *user;

@@ -7,6 +7,7 @@
 #include "resolver/edns.h"
 
 #define TTL_AT           6  /* of a record whose owner is a pointer */
+#define CNAME_FIXED      12 /* bytes of such a record before its data */
 #define PREFETCH_ASKED   3  /* times: it is worth asking for before it expires */
 #define PREFETCH_PERCENT 10 /* of its life left */
 
@@ -155,33 +156,100 @@ static bool put_negative(const struct query_thread *t, struct response *r, const
     return true;
 }
 
-/* Steered addresses of `node`'s service, with their owner at message offset `owner`. */
-static inline bool put_service(struct query_thread *t, struct response *r, const struct node *node,
-                               unsigned family, uint16_t owner)
+/* What was chosen of `node`'s service, owned by the name at message offset `owner`. */
+static inline bool put_choice(struct query_thread *t, struct response *r, const struct node *node,
+                              unsigned family, uint16_t owner, const struct steer_choice *choice)
 {
     const struct steer_service *service = node->service;
-    struct steer_choice choice;
     size_t length;
     bool cut = false;
 
-    if (!service->has_family[family]) {
-        return put_negative(t, r, node->zone, owner == WIRE_QUESTION, UINT32_MAX);
-    }
-    steer_choose(service, family, &choice);
-    if (choice.result == STEER_SERVFAIL) {
+    if (choice->result == STEER_SERVFAIL) {
         r->rcode = WIRE_SERVFAIL;
         r->flags = 0;
         r->at = t->query.question_end; /* aliases that led here go too */
         r->answers = 0;
         return true;
     }
-    if (choice.result == STEER_NODATA) {
+    if (choice->result == STEER_NODATA) {
         return put_negative(t, r, node->zone, owner == WIRE_QUESTION, service->ttl_suspect_s);
     }
-    r->answers += steer_put(service, family, &choice, owner, turn_of(&t->query), r->message + r->at,
+    r->answers += steer_put(service, family, choice, owner, turn_of(&t->query), r->message + r->at,
                             r->limit - r->at, &length, &cut);
     r->at += length;
     return !cut;
+}
+
+/* The CNAME of a service, owned by the name at message offset `owner`. False: no room. */
+static bool put_cname(struct response *r, const uint8_t *target, uint16_t owner, uint32_t ttl_s)
+{
+    size_t length = name_length(target);
+    uint8_t *out = r->message + r->at;
+
+    if (r->limit - r->at < CNAME_FIXED + length) {
+        return false;
+    }
+    wire_put16(out, (uint16_t)(0xc000u | owner));
+    wire_put16(out + 2, WIRE_CNAME);
+    wire_put16(out + 4, WIRE_IN);
+    wire_put32(out + TTL_AT, ttl_s);
+    wire_put16(out + 10, (uint16_t)length);
+    memcpy(out + CNAME_FIXED, target, length);
+    r->at += CNAME_FIXED + length;
+    r->answers++;
+    return true;
+}
+
+/*
+ * The CNAME of the chosen pool, and behind it the addresses known of it where
+ * they are asked for, so that a stub is served.
+ */
+static bool put_named(struct query_thread *t, struct response *r, const struct node *node,
+                      uint16_t owner, const uint8_t *target, const struct steer_choice *choice)
+{
+    const struct steer_service *service = node->service;
+    uint16_t type = t->query.type;
+    uint16_t behind = (uint16_t)(r->at + CNAME_FIXED);
+    uint32_t ttl_s = choice->short_ttl ? service->ttl_suspect_s : service->ttl_normal_s;
+
+    if (!put_cname(r, target, owner, ttl_s)) {
+        return false;
+    }
+    if ((type != WIRE_A && type != WIRE_AAAA) || choice->result != STEER_ADDRESSES) {
+        return true; /* whoever asked goes on from there */
+    }
+    return put_choice(t, r, node, type == WIRE_AAAA ? ADDR_V6 : ADDR_V4, behind, choice);
+}
+
+/* No endpoint of the family, or one with a CNAME. */
+static bool put_indirect(struct query_thread *t, struct response *r, const struct node *node,
+                         unsigned family, uint16_t owner)
+{
+    const struct steer_service *service = node->service;
+    struct steer_choice choice;
+
+    if (service->cnames == NULL || !service->has_family[family]) {
+        return put_negative(t, r, node->zone, owner == WIRE_QUESTION, UINT32_MAX);
+    }
+    const uint8_t *target = steer_cname(service, family, &choice);
+    if (target == NULL) {
+        return put_choice(t, r, node, family, owner, &choice);
+    }
+    return put_named(t, r, node, owner, target, &choice);
+}
+
+/* Steered addresses of `node`'s service, with their owner at message offset `owner`. */
+static inline bool put_service(struct query_thread *t, struct response *r, const struct node *node,
+                               unsigned family, uint16_t owner)
+{
+    const struct steer_service *service = node->service;
+    struct steer_choice choice;
+
+    if (!service->direct[family]) {
+        return put_indirect(t, r, node, family, owner);
+    }
+    steer_choose(service, family, &choice);
+    return put_choice(t, r, node, family, owner, &choice);
 }
 
 /* Requests that are not questions to data, or to another world than IN. */
@@ -229,6 +297,24 @@ static enum query_source put_static(struct query_thread *t, struct response *r,
     return source;
 }
 
+/* Another type than addresses of a service's name. */
+static enum query_source put_beside(struct query_thread *t, struct response *r,
+                                    const struct snapshot *snapshot, const struct node *node)
+{
+    const struct steer_service *service = node->service;
+    struct steer_choice choice;
+
+    const uint8_t *target =
+        service->cnames == NULL ? NULL : steer_cname(service, ADDR_V4, &choice);
+    if (target == NULL) {
+        return put_static(t, r, snapshot, node);
+    }
+    if (!put_named(t, r, node, WIRE_QUESTION, target, &choice)) {
+        cut_short(t, r);
+    }
+    return QUERY_SERVICE;
+}
+
 /* A name that exists. */
 static inline enum query_source put_node(struct query_thread *t, struct response *r,
                                          const struct snapshot *snapshot, const struct node *node)
@@ -237,8 +323,11 @@ static inline enum query_source put_node(struct query_thread *t, struct response
     bool is_address = q->type == WIRE_A || q->type == WIRE_AAAA;
 
     r->flags = WIRE_AA;
-    if (!is_address || node->service == NULL) {
+    if (node->service == NULL) {
         return put_static(t, r, snapshot, node);
+    }
+    if (!is_address) {
+        return put_beside(t, r, snapshot, node);
     }
     unsigned family = q->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
     if (!put_service(t, r, node, family, WIRE_QUESTION)) {

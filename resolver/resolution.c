@@ -42,6 +42,7 @@ struct resolution {
     void (*closed)(void *user);
     void *closed_user;
     uint8_t message[MESSAGE_MOST]; /* the one being made from an entry */
+    uint8_t answer[MESSAGE_MOST];  /* the same, while those who wait for it are told */
 };
 
 /* Somebody waits for a name of which something expired is at hand. */
@@ -97,10 +98,10 @@ static bool is_servable(const struct resolution *r, const struct cache_entry *en
 }
 
 /* The entry as the message an upstream would have sent for `question`. */
-static void make_reply(struct resolution *r, const struct forward_question *question,
-                       const struct cache_entry *entry, int64_t now, struct forward_reply *out)
+static void make_reply(const struct resolution *r, const struct forward_question *question,
+                       const struct cache_entry *entry, int64_t now, uint8_t *message,
+                       struct forward_reply *out)
 {
-    uint8_t *message = r->message;
     unsigned flags = WIRE_QR | WIRE_RD | WIRE_RA | (entry->authentic ? WIRE_AD : 0) | entry->rcode;
     size_t at = WIRE_QUESTION + question->name_length;
 
@@ -136,7 +137,7 @@ static void tell_cached(struct resolution *r, const struct forward_question *que
     };
 
     if (entry->kind != CACHE_FAILURE) {
-        make_reply(r, question, entry, now_ms(), &reply);
+        make_reply(r, question, entry, now_ms(), r->message, &reply);
     }
     count(&r->counters.hits);
     done(user, &reply);
@@ -151,7 +152,7 @@ static void tell_stale(struct resolution *r, const struct forward_question *ques
     char remark[REMARK_BYTES];
     struct forward_reply reply;
 
-    make_reply(r, question, entry, now, &reply);
+    make_reply(r, question, entry, now, r->message, &reply);
     (void)snprintf(remark, sizeof(remark), "expired %llds ago; %s", (long long)expired_ms / 1000,
                    why);
     reply.ede_code =
@@ -235,8 +236,22 @@ static bool is_worse(const struct resolution *r, const struct cache_key *key,
     return entry != NULL && entry->kind == CACHE_POSITIVE && is_servable(r, entry, now);
 }
 
+/* Those who wait get what is kept, with the TTLs that it is kept for. */
+static void tell_kept(struct resolution *r, const struct forward_question *question,
+                      const struct cache_key *key, int64_t now, struct forward_reply *reply)
+{
+    const struct cache_entry *entry = find(r, key);
+    struct forward_reply kept;
+
+    if (entry != NULL && entry->kind != CACHE_FAILURE) {
+        make_reply(r, question, entry, now, r->answer, &kept);
+        reply->message = kept.message;
+        reply->length = kept.length;
+    }
+}
+
 static void on_answered(void *user, const struct forward_question *question, const uint8_t *dname,
-                        const struct forward_reply *reply)
+                        struct forward_reply *reply)
 {
     struct resolution *r = user;
     const struct cache_key key = key_of(question, dname);
@@ -257,7 +272,9 @@ static void on_answered(void *user, const struct forward_question *question, con
             .origin = reply->lesser && !reply->positive ? FORWARD_PUBLIC : reply->origin,
             .stored_ms = now,
         };
-        (void)cache_store(r->host.cache, &key, &answer);
+        if (cache_store(r->host.cache, &key, &answer)) {
+            tell_kept(r, question, &key, now, reply);
+        }
     }
 }
 

@@ -21,6 +21,42 @@ struct build {
 
 /* ---- services ---- */
 
+/* The endpoints of a pool as they were written. */
+static const struct model_endpoint *written_of(const struct model_pool *pool, size_t *out_count)
+{
+    *out_count = pool->written != NULL ? pool->written_count : pool->endpoint_count;
+    return pool->written != NULL ? pool->written : pool->endpoints;
+}
+
+/*
+ * Names among the endpoints: those that are answered as CNAME, by pool; and
+ * that there is one at all, for then there may be addresses of both families.
+ */
+static void compile_names(struct build *b, const struct model_service *service,
+                          struct steer_service *out)
+{
+    const uint8_t **cnames = NULL;
+
+    for (size_t p = 0; p < service->pool_count; p++) {
+        size_t count;
+        const struct model_endpoint *written = written_of(&service->pools[p], &count);
+        for (size_t i = 0; i < count; i++) {
+            if (written[i].hostname == NULL) {
+                continue;
+            }
+            out->has_family[ADDR_V4] = true;
+            out->has_family[ADDR_V6] = true;
+            if (written[i].as_cname) {
+                cnames = cnames != NULL
+                             ? cnames
+                             : arena_array(b->arena, service->pool_count, sizeof(*cnames));
+                cnames[p] = written[i].hostname;
+            }
+        }
+    }
+    out->cnames = cnames;
+}
+
 /* One region's endpoints; their records go to `*room` and behind. */
 static void compile_pool(struct build *b, const struct model_service *service, size_t index,
                          struct steer_pool *out, uint8_t **room)
@@ -106,8 +142,10 @@ static void compile_service(struct build *b, const struct model_service *service
             out->has_family[f] = out->has_family[f] || pools[i].counts[f] > 0;
         }
     }
+    compile_names(b, service, out);
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
         out->has_family[f] = out->has_family[f] || out->fallback_counts[f] > 0;
+        out->direct[f] = out->has_family[f] && out->cnames == NULL;
     }
 }
 

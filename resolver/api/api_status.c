@@ -6,6 +6,7 @@
 #include "base/json_writer.h"
 #include "resolver/cache/cache.h"
 #include "resolver/control.h"
+#include "resolver/hostnames.h"
 #include "resolver/query.h"
 #include "resolver/resolution.h"
 #include "resolver/server.h"
@@ -197,6 +198,29 @@ static const char *endpoint_reason(const struct health_endpoint_view *view)
     return "";
 }
 
+/* The name it was found by, and since when it is kept though resolvers say otherwise. */
+static void put_name(const struct status *status, const struct model_endpoint *endpoint)
+{
+    struct json_writer *json = status->json;
+    const struct hostnames *hostnames = control_hostnames(status->control);
+    char shown[NAME_TEXT_MAX];
+
+    if (endpoint->hostname == NULL) {
+        return;
+    }
+    (void)name_format(endpoint->hostname, shown, sizeof(shown));
+    json_writer_string(json, "hostname", shown);
+    const struct hostname *state = hostnames_find(
+        hostnames, endpoint->hostname, endpoint->keep_addresses, endpoint->address.family);
+    const struct hostname_address *known =
+        state == NULL ? NULL : hostname_find(state, &endpoint->address);
+    if (known == NULL || known->kept_ms == 0) {
+        json_writer_null(json, "kept_ms_ago");
+    } else {
+        put_since(status, "kept_ms_ago", known->kept_ms);
+    }
+}
+
 static void put_endpoint(const struct status *status, size_t service, size_t pool, size_t endpoint,
                          bool with_checks)
 {
@@ -215,6 +239,8 @@ static void put_endpoint(const struct status *status, size_t service, size_t poo
     json_writer_string(json, "state", view.state);
     put_since(status, "since_ms_ago", view.since_ms);
     json_writer_string(json, "reason", endpoint_reason(&view));
+    put_name(status,
+             &status->snapshot->model->services[service].pools[pool].endpoints[endpoint]);
     if (with_checks) {
         put_probes(status, view.probes, view.probe_count);
     }
@@ -241,6 +267,24 @@ static void put_pools(const struct status *status, const struct steer_service *s
         json_writer_object_end(json);
     }
     json_writer_list_end(json);
+}
+
+/* Endpoints given as host names: what is known of each. */
+static void put_hostnames(const struct status *status, size_t service)
+{
+    const struct model *model = status->snapshot->model;
+
+    json_writer_list_begin(status->json, "hostnames");
+    for (size_t p = 0; p < model->services[service].pool_count; p++) {
+        const struct model_pool *pool = &model->services[service].pools[p];
+        for (size_t i = 0; i < pool->written_count; i++) {
+            if (pool->written[i].hostname != NULL) {
+                hostnames_describe(control_hostnames(status->control), &pool->written[i],
+                                   model->regions[pool->region].name, status->json);
+            }
+        }
+    }
+    json_writer_list_end(status->json);
 }
 
 static void put_answer(const struct status *status, const struct steer_service *service,
@@ -272,6 +316,7 @@ static void put_service(const struct status *status, size_t index, bool with_che
     json_writer_uint(json, "ttl_s", service->ttl_normal_s);
     json_writer_uint(json, "ttl_suspect_s", service->ttl_suspect_s);
     put_pools(status, service, with_checks);
+    put_hostnames(status, index);
     json_writer_object_end(json);
 }
 

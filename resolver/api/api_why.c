@@ -9,6 +9,7 @@
 #include "resolver/api/api_cache.h"
 #include "resolver/api/api_status.h"
 #include "resolver/control.h"
+#include "resolver/hostnames.h"
 #include "resolver/query.h"
 #include "resolver/record_text.h"
 #include "resolver/resolution.h"
@@ -41,6 +42,7 @@ struct why {
     const struct outcome *outcome;
     struct json_writer *json;
     struct text steps; /* a line per step */
+    const struct hostnames *hostnames;
     uint32_t ttl_s;    /* the lowest of the answer */
     bool has_ttl;
 };
@@ -197,6 +199,37 @@ static void explain_zone_of(struct why *why, const struct zone *zone)
     }
 }
 
+/* What is known of its endpoints that are given as host names. */
+static void explain_names(struct why *why, const struct steer_service *service)
+{
+    const struct model *model = why->snapshot->model;
+
+    for (uint32_t p = 0; p < service->pool_count; p++) {
+        const struct model_pool *pool = &model->services[service->index].pools[p];
+        for (size_t i = 0; i < pool->written_count; i++) {
+            if (pool->written[i].hostname != NULL) {
+                hostnames_explain(why->hostnames, &pool->written[i],
+                                  service->pools[p].region_name, &why->steps);
+            }
+        }
+    }
+}
+
+/* Is it answered as CNAME now? */
+static void explain_cname(struct why *why, const struct steer_service *service, unsigned family,
+                          struct steer_choice *choice)
+{
+    const uint8_t *target =
+        service->cnames == NULL ? NULL : steer_cname(service, family, choice);
+    char shown[NAME_TEXT_MAX];
+
+    if (target != NULL) {
+        (void)name_format(target, shown, sizeof(shown));
+        step(why, "answered as CNAME to %s (answer: cname), with the addresses known behind it",
+             shown);
+    }
+}
+
 /* The service's own steps; true when it has endpoints of the family at all. */
 static bool explain_service(struct why *why, const struct steer_service *service,
                             struct steer_choice *choice)
@@ -204,12 +237,14 @@ static bool explain_service(struct why *why, const struct steer_service *service
     unsigned family = why->question->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
 
     step(why, "%s is a service", service->name);
+    explain_names(why, service);
     if (!service->has_family[family]) {
         step(why, "no endpoint of it has an %s address: NODATA",
              family == ADDR_V4 ? "IPv4" : "IPv6");
         return false;
     }
     steer_explain(service, family, choice, &why->steps);
+    explain_cname(why, service, family, choice);
     unsigned chosen = 0;
     for (uint32_t i = 0; choice->several && i < service->pool_count; i++) {
         chosen += (unsigned)__builtin_popcountll(choice->bits_of[i]);
@@ -564,6 +599,7 @@ void api_why_put(struct control *control, const char *name, const char *type, co
     struct json_writer json;
     struct why why = {
         .snapshot = control_snapshot(control),
+        .hostnames = control_hostnames(control),
         .question = &question,
         .outcome = &outcome,
         .json = &json,

@@ -24,8 +24,8 @@ struct cache {
     struct cache_counters counters;
     struct cache_memory memory;
     struct cache_queue queue;
-    struct model_cache settings;   /* the service loop's */
-    _Atomic uint32_t stale_ttl_s;  /* of them, for readers */
+    struct model_cache settings;  /* the service loop's */
+    _Atomic uint32_t stale_ttl_s; /* of them, for readers */
     struct reclaimer *reclaimer;
     uint64_t sweep_cursor;
 };

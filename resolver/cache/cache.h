@@ -20,8 +20,8 @@
 #include <stdint.h>
 
 #include "policy/model.h"
-#include "resolver/snapshot.h"
 #include "resolver/reclaimer.h"
+#include "resolver/snapshot.h"
 
 struct cache;
 
@@ -93,7 +93,7 @@ const uint8_t *cache_entry_body(const struct cache_entry *entry);
 /* Counters: written by the service loop (`bytes` by the reclaimer too), read by any. */
 struct cache_counters {
     _Atomic uint64_t entries;
-    _Atomic uint64_t bytes;   /* all that is charged, what waits to be freed included */
+    _Atomic uint64_t bytes; /* all that is charged, what waits to be freed included */
     _Atomic uint64_t stored;
     _Atomic uint64_t evicted; /* for want of room */
     _Atomic uint64_t expired; /* too old even to be served stale */

@@ -8,7 +8,11 @@
 #define TTL_TOP_BIT     0x80000000u
 #define SOA_RDATA_LEAST 22u /* two roots and five numbers, RFC 1035, section 3.3.13 */
 
-enum section { ANSWER, AUTHORITY, ADDITIONAL };
+enum section {
+    ANSWER,
+    AUTHORITY,
+    ADDITIONAL
+};
 
 /* A message on the way to be an entry. */
 struct reading {
@@ -143,8 +147,8 @@ static bool read_records(struct reading *r, struct cache_entry *entry)
 }
 
 /* An entry with room for so much; the key is filled in, the rest is zero. */
-static struct cache_entry *new_entry(const struct cache_key *key, uint64_t hash,
-                                     unsigned ttl_count, size_t body_length)
+static struct cache_entry *new_entry(const struct cache_key *key, uint64_t hash, unsigned ttl_count,
+                                     size_t body_length)
 {
     size_t size = offsetof(struct cache_entry, bytes) + key->length + 2u * ttl_count + body_length;
     struct cache_entry *entry = malloc(size < sizeof(*entry) ? sizeof(*entry) : size);
@@ -194,8 +198,7 @@ struct cache_entry *cache_entry_new(const struct cache_key *key, uint64_t hash,
     entry->rcode = (uint8_t)(flags & WIRE_RCODE);
     entry->authentic = (flags & WIRE_AD) != 0;
     memcpy(entry->records, r.records, sizeof(entry->records));
-    memcpy(entry->bytes + key->length + 2u * r.ttl_count, answer->message + r.body_at,
-           body_length);
+    memcpy(entry->bytes + key->length + 2u * r.ttl_count, answer->message + r.body_at, body_length);
     r.reader.at = r.body_at;
     (void)read_records(&r, entry); /* it has been read before */
     return entry;

@@ -47,8 +47,7 @@ size_t cache_ghost_need(const struct cache_ghost *ghost, uint64_t names)
 {
     size_t sets = sets_for(ghost, names);
 
-    return sets == ghost->set_count ? 0
-                                    : cache_memory_estimate(sets * SET * sizeof(*ghost->marks));
+    return sets == ghost->set_count ? 0 : cache_memory_estimate(sets * SET * sizeof(*ghost->marks));
 }
 
 static void put(struct cache_ghost *ghost, uint32_t mark)

@@ -1,6 +1,9 @@
 #include "resolver/cache/cache_queue.h"
 
-enum { PROBATION, PROVEN };
+enum {
+    PROBATION,
+    PROVEN
+};
 
 #define PROBATION_SHARE 32u /* one part in so many of all bytes */
 

@@ -299,14 +299,12 @@ static void install(struct cache_directory *directory, uint64_t hash, struct seg
 }
 
 /* The same directory with twice the places. */
-static struct cache_directory *doubled(struct cache_table *table,
-                                       const struct cache_directory *old)
+static struct cache_directory *doubled(struct cache_table *table, const struct cache_directory *old)
 {
     struct cache_directory *fresh = new_directory(table, old->depth + 1);
 
     for (size_t i = 0; fresh != NULL && i < (size_t)2 << old->depth; i++) {
-        struct segment *segment =
-            atomic_load_explicit(&old->segments[i / 2], memory_order_relaxed);
+        struct segment *segment = atomic_load_explicit(&old->segments[i / 2], memory_order_relaxed);
         atomic_init(&fresh->segments[i], segment);
     }
     return fresh;
@@ -478,8 +476,7 @@ static struct segment *next_segment(const struct cache_directory *directory, siz
     if (*at >> directory->depth != 0) {
         return NULL;
     }
-    struct segment *segment =
-        atomic_load_explicit(&directory->segments[*at], memory_order_relaxed);
+    struct segment *segment = atomic_load_explicit(&directory->segments[*at], memory_order_relaxed);
     *at += (size_t)1 << (directory->depth - segment->depth);
     return segment;
 }

@@ -2,9 +2,9 @@
 /*
  * budget - how much may be asked beyond need, and how much of one upstream
  *
- * Two token buckets. A share is filled by questions: each earns a twentieth of
- * an extra packet, so that over time no more than 5% are extra, yet a sudden
- * fault finds some saved up. A rate is filled by time: packets a minute, for
+ * Two token buckets. A share is filled by questions: each earns a 25th of an
+ * extra packet, so that with what was saved up, and with probes, no more than 5%
+ * are extra before long, yet a sudden fault finds some at hand. A rate is filled by time: packets a minute, for
  * providers that drop what is above their limit.
  *
  * Decides only; the time is an argument, in monotonic milliseconds. One thread.
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BUDGET_EARNED_PERMILLE 50 /* of an extra packet, by each question */
+#define BUDGET_EARNED_PERMILLE 40 /* of an extra packet, by each question */
 #define BUDGET_LEAST           20 /* extra packets that can be saved up: at least */
 #define BUDGET_BURST_LEAST     10 /* of a rate */
 #define BUDGET_BURST_SHARE     6  /* of a minute's packets: those of ten seconds */

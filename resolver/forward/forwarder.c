@@ -297,6 +297,7 @@ static void on_finished(struct lookup *lookup, const struct forward_reply *reply
     struct forwarder *forwarder = lookup->context->user;
     struct lookup **at = bucket_of(forwarder, lookup->hash);
     struct waiter *waiters = lookup->waiters;
+    struct forward_reply told = *reply;
 
     while (*at != lookup) {
         at = &(*at)->next;
@@ -307,9 +308,9 @@ static void on_finished(struct lookup *lookup, const struct forward_reply *reply
         forwarder->waiting--;
     }
     if (forwarder->answered != NULL && !forwarder->closing && !lookup->question.second_opinion) {
-        forwarder->answered(forwarder->answered_user, &lookup->question, lookup->dname, reply);
+        forwarder->answered(forwarder->answered_user, &lookup->question, lookup->dname, &told);
     }
-    tell(forwarder, waiters, reply);
+    tell(forwarder, waiters, &told);
 }
 
 static void join(struct forwarder *forwarder, struct lookup *lookup, struct waiter *waiter)

@@ -80,10 +80,11 @@ struct forwarder *forwarder_new(uv_loop_t *loop);
 
 /*
  * Have `answered` called once for each question that was really asked, before
- * those who wait are told; dname is the question's name in lower case.
+ * those who wait are told; dname is the question's name in lower case. It may
+ * put another message into the reply, which must stay until they were told.
  */
 typedef void forward_answered(void *user, const struct forward_question *question,
-                              const uint8_t *dname, const struct forward_reply *reply);
+                              const uint8_t *dname, struct forward_reply *reply);
 void forwarder_on_answer(struct forwarder *forwarder, forward_answered *answered, void *user);
 
 /*

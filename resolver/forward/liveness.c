@@ -11,7 +11,7 @@
 #define LOOP_LABEL  "leeward-loop-"
 #define LOOP_DIGITS 16
 #define LABEL_BYTES (sizeof(LOOP_LABEL) - 1 + LOOP_DIGITS)
-#define LOOP_DOMAIN "\4test" /* RFC 6761: nobody else's */
+#define LOOP_DOMAIN "\10internal" /* reserved for private use; nobody answers it by default */
 
 /* One upstream that is probed. */
 struct watch {

@@ -10,6 +10,7 @@
 #include "resolver/forward/rebinding.h"
 #include "resolver/forward/scrub.h"
 #include "resolver/forward/special.h"
+#include "resolver/forward/tries.h"
 #include "zones/name.h"
 
 #define TOLD_MAX 3  /* upstreams named when nobody answered */
@@ -49,70 +50,14 @@ static const char *fault_of(int code)
     }
 }
 
-/* ---- tries ---- */
-
-static void link_attempt(struct attempt **list, struct attempt *attempt)
-{
-    attempt->next = *list;
-    attempt->link = list;
-    if (*list != NULL) {
-        (*list)->link = &attempt->next;
-    }
-    *list = attempt;
-}
-
-static void unlink_attempt(struct attempt *attempt)
-{
-    *attempt->link = attempt->next;
-    if (attempt->next != NULL) {
-        attempt->next->link = attempt->link;
-    }
-}
-
-static void drop(struct attempt *attempt)
-{
-    unlink_attempt(attempt);
-    attempt_close(attempt);
-}
-
 static void drop_candidate(struct lookup *lookup, uint32_t candidate)
 {
-    for (struct attempt *attempt = lookup->attempts, *next; attempt != NULL; attempt = next) {
-        next = attempt->next;
-        if (attempt->candidate == candidate) {
-            drop(attempt);
-        }
-    }
-}
-
-/* How many tries this one stands for: those that were not listened to count with it. */
-static uint32_t weight_of(const struct attempt *attempt)
-{
-    return attempt->owner == NULL ? attempt->candidate : 1;
-}
-
-/* Listen to it for a moment longer when that may show something. */
-static void watch_or_drop(struct attempt *attempt)
-{
-    uint32_t weight = attempt->spent || attempt->silent
-                          ? 0
-                          : upstream_watch(attempt->upstream, now_ms(context_of(attempt)));
-
-    if (weight == 0) {
-        drop(attempt);
-        return;
-    }
-    unlink_attempt(attempt);
-    attempt->owner = NULL;
-    attempt->candidate = weight; /* it is nobody's candidate any more */
-    link_attempt(&context_of(attempt)->watched, attempt);
+    tries_drop_candidate(lookup->attempts, candidate);
 }
 
 void lookup_context_close(struct lookup_context *context)
 {
-    while (context->watched != NULL) {
-        drop(context->watched);
-    }
+    tries_drop_all(&context->watched);
 }
 
 /* ---- the end ---- */
@@ -165,9 +110,9 @@ static void finish(struct lookup *lookup, const struct forward_reply *reply)
     for (struct attempt *attempt = lookup->attempts, *next; attempt != NULL; attempt = next) {
         next = attempt->next;
         if (reply->message != NULL) {
-            watch_or_drop(attempt);
+            tries_listen(&lookup->context->watched, attempt, now_ms(lookup->context));
         } else {
-            drop(attempt);
+            tries_drop(attempt);
         }
     }
     uv_close((uv_handle_t *)&lookup->timer, on_closed);
@@ -295,14 +240,14 @@ static int open_attempt(struct lookup *lookup, uint32_t candidate, bool stream)
         while (oldest->next != NULL) {
             oldest = oldest->next;
         }
-        drop(oldest);
+        tries_drop(oldest);
         code = attempt_open(pool, upstream, stream, &lookup->question, &attempt);
     }
     if (code == 0) {
         attempt->owner = lookup;
         attempt->candidate = candidate;
         attempt->question = lookup->hash;
-        link_attempt(&lookup->attempts, attempt);
+        tries_add(&lookup->attempts, attempt);
     }
     return code;
 }
@@ -400,9 +345,12 @@ static void look_around(struct lookup *lookup, uint64_t now)
 /* May a packet go out that is perhaps for nothing? It is free where an upstream fails. */
 static bool may_be_extra(struct lookup *lookup)
 {
+    uint64_t now = now_ms(lookup->context);
+
     for (uint32_t i = 0; i < lookup->choice.count; i++) {
         const struct choice_candidate *c = &lookup->choice.candidates[i];
-        if (c->state == CHOICE_ASKED && !c->probe && (c->dying || c->suspect)) {
+        bool fails = c->dying || c->suspect || upstream_is_ailing(c->upstream, now);
+        if (c->state == CHOICE_ASKED && !c->probe && fails) {
             return true;
         }
     }
@@ -518,7 +466,7 @@ static void on_truncated(struct attempt *attempt)
 
     upstream_heard(attempt->upstream, now_ms(context)); /* whether it is good, TCP will show */
     if (lookup == NULL) {
-        drop(attempt);
+        tries_drop(attempt);
         return;
     }
     drop_candidate(lookup, candidate);
@@ -534,7 +482,7 @@ static void note_good(const struct attempt *attempt, uint64_t now)
     uint64_t took_us = now_us > attempt->sent_us ? now_us - attempt->sent_us : 0;
 
     if (attempt->silent) {
-        upstream_late(attempt->upstream, took_us, weight_of(attempt), now);
+        upstream_late(attempt->upstream, took_us, tries_weight(attempt), now);
     } else {
         directory_good(context_of(attempt)->directory, attempt->upstream, took_us, now);
     }
@@ -565,7 +513,7 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
     if (verdict != SCRUB_FAILED) {
         note_good(attempt, now);
         if (lookup == NULL) {
-            drop(attempt);
+            tries_drop(attempt);
         } else {
             on_good(lookup, attempt->candidate, verdict == SCRUB_POSITIVE, answer_length);
         }
@@ -574,7 +522,7 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
     upstream_spoke(upstream, now);
     if (lookup == NULL) {
         directory_bad(context->directory, upstream, attempt->question, fault, now);
-        drop(attempt);
+        tries_drop(attempt);
     } else {
         fail_candidate(lookup, attempt->candidate, true, fault);
         advance(lookup);
@@ -598,7 +546,7 @@ static void on_error(struct attempt *attempt, int code)
         directory_bad(context->directory, attempt->upstream, attempt->question, fault,
                       now_ms(context));
     }
-    drop(attempt);
+    tries_drop(attempt);
 }
 
 static void on_silent(struct attempt *attempt)
@@ -607,7 +555,7 @@ static void on_silent(struct attempt *attempt)
 
     if (!attempt->stream || attempt->upstream->stream_only) {
         directory_silent(context->directory, attempt->upstream, attempt->sent_ms,
-                         weight_of(attempt), now_ms(context));
+                         tries_weight(attempt), now_ms(context));
     } else if (attempt->owner == NULL) {
         directory_bad(context->directory, attempt->upstream, attempt->question, silent_stream,
                       now_ms(context));
@@ -617,7 +565,7 @@ static void on_silent(struct attempt *attempt)
 static void on_spent(struct attempt *attempt)
 {
     if (attempt->owner == NULL) {
-        drop(attempt);
+        tries_drop(attempt);
     }
 }
 

@@ -7,7 +7,6 @@
 #define VARIATION_WEIGHT 4 /* its deviation one quarter */
 #define SORT_EVERY_MS    100
 #define SORT_ALL         16 /* the first samples each count */
-#define LOSSY_SHARE      5  /* one in so many */
 
 /* ---- round trips ---- */
 
@@ -179,12 +178,13 @@ uint32_t measure_recent_loss_permille(const struct measure *measure, uint32_t mo
     return permille(all.lost, &all);
 }
 
-bool measure_is_lossy(const struct measure *measure, uint32_t least, uint32_t most, uint64_t now_ms)
+bool measure_is_lossy(const struct measure *measure, uint32_t least, uint32_t most, uint32_t share,
+                      uint64_t now_ms)
 {
     struct measure_slot all = sum(measure, most, now_ms);
     uint64_t whole = (uint64_t)all.answered + all.lost + all.failed;
 
-    return all.lost >= least && (uint64_t)all.lost * LOSSY_SHARE >= whole;
+    return all.lost >= least && (uint64_t)all.lost * share >= whole;
 }
 
 void measure_forget_losses(struct measure *measure)

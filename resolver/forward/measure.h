@@ -76,10 +76,10 @@ uint32_t measure_recent_loss_permille(const struct measure *measure, uint32_t mo
 
 /*
  * Among the last questions, as many as hold at least `most` of them but none
- * older than five seconds: were `least` lost, and one in five?
+ * older than five seconds: were `least` lost, and one in `share`?
  */
 bool measure_is_lossy(const struct measure *measure, uint32_t least, uint32_t most,
-                      uint64_t now_ms);
+                      uint32_t share, uint64_t now_ms);
 
 /* Forget who was lost: what comes from now on is another time. */
 void measure_forget_losses(struct measure *measure);

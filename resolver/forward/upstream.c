@@ -148,8 +148,9 @@ bool upstream_silent(struct upstream *upstream, uint64_t sent_ms, uint32_t weigh
     measure_lost(&upstream->measure, weight, now_ms);
     publish(upstream, now_ms);
     upstream->proofs = 0;
-    if (measure_is_lossy(&upstream->measure, UPSTREAM_LOST_COUNT, UPSTREAM_LOST_OF, now_ms) &&
-        upstream->heard_ms > sent_ms) {
+    if (upstream->heard_ms > sent_ms &&
+        measure_is_lossy(&upstream->measure, UPSTREAM_LOST_COUNT, UPSTREAM_LOST_OF,
+                         UPSTREAM_LOST_SHARE, now_ms)) {
         *out_cause = UPSTREAM_LOSSY;
         return !upstream->suspect;
     }
@@ -180,6 +181,12 @@ bool upstream_is_dying(const struct upstream *upstream, uint64_t now_ms)
 {
     return upstream->overdue >= UPSTREAM_DYING_COUNT &&
            now_ms >= upstream->overdue_first_ms + read32(&upstream->p95_us) / 1000;
+}
+
+bool upstream_is_ailing(const struct upstream *upstream, uint64_t now_ms)
+{
+    return measure_is_lossy(&upstream->measure, UPSTREAM_AILING_COUNT, UPSTREAM_AILING_OF,
+                            UPSTREAM_AILING_SHARE, now_ms);
 }
 
 /* ---- failures ---- */
@@ -232,9 +239,10 @@ bool upstream_is_down(const struct upstream *upstream, uint64_t now_ms)
     if (upstream->loop || !upstream->suspect) {
         return upstream->loop;
     }
+    /* through a lossy line a few proofs in a row may be lost, and it is there all the same */
+    uint64_t silence_ms = UPSTREAM_DOWN_MS * (upstream->cause == UPSTREAM_LOSSY ? 3 : 1);
     return upstream->cause == UPSTREAM_REFUSED ||
-           (now_ms >= upstream->since_ms + UPSTREAM_DOWN_MS &&
-            now_ms >= proved_ms + UPSTREAM_DOWN_MS);
+           (now_ms >= upstream->since_ms + silence_ms && now_ms >= proved_ms + silence_ms);
 }
 
 const char *upstream_state(const struct upstream *upstream, uint64_t now_ms)

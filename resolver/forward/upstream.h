@@ -37,7 +37,11 @@
 #define UPSTREAM_SILENT_COUNT 3    /* silent ones in a row make suspect */
 #define UPSTREAM_SILENT_SPAN  100  /* ms between the first and the last: no burst of loss */
 #define UPSTREAM_LOST_COUNT   8    /* lost ones make suspect, */
-#define UPSTREAM_LOST_OF      40   /* when they are a fifth of as many */
+#define UPSTREAM_LOST_OF      40   /* among so many, */
+#define UPSTREAM_LOST_SHARE   5    /* one in so many */
+#define UPSTREAM_AILING_COUNT 3    /* losses that make nobody suspect yet, */
+#define UPSTREAM_AILING_OF    20   /* among so many, */
+#define UPSTREAM_AILING_SHARE 8    /* one in so many */
 #define UPSTREAM_BAD_COUNT    3    /* distinct questions failed that others could answer */
 #define UPSTREAM_DOWN_MS      1300 /* suspect, and nothing good for as long as this: down */
 #define UPSTREAM_PROOFS       3    /* good answers in a row end a suspicion, */
@@ -173,6 +177,9 @@ void upstream_overdue(struct upstream *upstream, uint64_t sent_ms);
  * the first of them, longer than it usually takes?
  */
 bool upstream_is_dying(const struct upstream *upstream, uint64_t now_ms);
+
+/* Does it lose so much that who asks it does well to ask another too? */
+bool upstream_is_ailing(const struct upstream *upstream, uint64_t now_ms);
 
 /* Store a verdict. The directory's lock is held. `cause` counts when it is suspect. */
 void upstream_set(struct upstream *upstream, bool suspect, enum upstream_cause cause,

@@ -56,6 +56,12 @@ struct server *control_server(const struct control *control)
     return NULL;
 }
 
+const struct hostnames *control_hostnames(const struct control *control)
+{
+    (void)control;
+    return NULL; /* no endpoint here has a host name */
+}
+
 const char *control_config_path(const struct control *control)
 {
     (void)control;

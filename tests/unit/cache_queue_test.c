@@ -215,8 +215,7 @@ int main(void)
         cmocka_unit_test(what_is_replaced_keeps_place_and_visits),
         cmocka_unit_test(any_entry_can_be_removed),
         cmocka_unit_test(its_memory_grows_with_the_entries_and_is_told),
-        cmocka_unit_test(
-            a_ghost_forgets_the_oldest_first_and_keeps_the_rest_when_it_grows),
+        cmocka_unit_test(a_ghost_forgets_the_oldest_first_and_keeps_the_rest_when_it_grows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

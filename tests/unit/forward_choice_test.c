@@ -290,7 +290,7 @@ static void a_negative_answer_of_a_lesser_class_waits(void **state)
         { "the best class fails", "o1 t2", "a150s b5-", "a0 b100 a105", "b-150" },
         { "it failed before", "o1 t2", "a20s b5-", "a0 b20", "b-25" },
         { "it stays silent", "o1 t2", "b5-", "a0 b100 a105", "b-200" },
-        { "another of the silent region is not waited for", "o1 o1 t2", "c5-", "a0 c100 a105", "c-200" },
+        { "not for another of a silent region", "o1 o1 t2", "c5-", "a0 c100 a105", "c-200" },
         { "another of a failed one is", "o1 o1 t2", "a105s b9+ c2-", "a0 c100 a102 b105", "b+114" },
         { "TCP is waited for", "o1 t2", "a50~ a240+ b5-", "a0 b100", "a+240" },
         { "but not until the end", "o1 t2", "a50~ b5-", "a0 b100", "b-250" },

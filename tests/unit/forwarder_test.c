@@ -1374,7 +1374,7 @@ struct noted {
 };
 
 static void on_noted(void *user, const struct forward_question *question, const uint8_t *dname,
-                     const struct forward_reply *reply)
+                     struct forward_reply *reply)
 {
     struct noted *noted = user;
 

@@ -15,7 +15,7 @@ static void nothing_is_known_at_first(void **state)
     assert_int_equal(measure_smoothed_us(&m), 0);
     assert_int_equal(measure_p95_us(&m, 1000), 0);
     assert_int_equal(measure_loss_permille(&m, 1000), 0);
-    assert_false(measure_is_lossy(&m, 1, 40, 1000));
+    assert_false(measure_is_lossy(&m, 1, 40, 5, 1000));
 }
 
 static void few_answers_give_smoothed_and_four_variations(void **state)
@@ -115,19 +115,19 @@ static void lossy_is_a_fifth_of_the_last_few(void **state)
         measure_answered(&m, 1000, 10000 + i); /* long ago, and well */
     }
     measure_lost(&m, 7, 12000);
-    assert_false(measure_is_lossy(&m, 8, 40, 12000));
+    assert_false(measure_is_lossy(&m, 8, 40, 5, 12000));
     measure_lost(&m, 1, 12100);
     for (unsigned i = 0; i < 30; i++) {
         measure_answered(&m, 1000, 12100);
     }
-    assert_false(measure_is_lossy(&m, 8, 40, 12100)); /* the second before counts too */
+    assert_false(measure_is_lossy(&m, 8, 40, 5, 12100)); /* the second before counts too */
     measure_lost(&m, 4, 12400);
     for (unsigned i = 0; i < 36; i++) {
         measure_answered(&m, 1000, 12400);
     }
-    assert_false(measure_is_lossy(&m, 8, 40, 12400));
+    assert_false(measure_is_lossy(&m, 8, 40, 5, 12400));
     measure_lost(&m, 8, 12400);
-    assert_true(measure_is_lossy(&m, 8, 40, 12400));
+    assert_true(measure_is_lossy(&m, 8, 40, 5, 12400));
 }
 
 /* Any mixture: the percentile lies between the least and the most, and above most. */

@@ -104,6 +104,7 @@ static struct {
     unsigned rcode;
     unsigned answers;
     uint32_t ttl_s;
+    uint32_t soa_ttl_s;
     uint8_t last; /* byte of the address */
     uint16_t ede;
     bool has_message;
@@ -170,6 +171,7 @@ static void on_told(void *user, const struct forward_reply *reply)
         told.rcode = wire_get16(reply->message + 2) & WIRE_RCODE;
         told.answers = wire_get16(reply->message + 6);
         told.last = reply->message[reply->length - 1];
+        told.soa_ttl_s = told.answers > 0 ? 0 : wire_get32(reply->message + reply->length - 28);
         told.ttl_s = told.answers > 0 ? wire_get32(reply->message + reply->length - 10) : 0;
     }
 }
@@ -225,7 +227,7 @@ static void answer(unsigned index, unsigned rcode, uint8_t last, bool lesser)
 {
     const struct asked asked = fake.asked[index];
     uint8_t message[1024];
-    const struct forward_reply reply = {
+    struct forward_reply reply = {
         .message = message,
         .length = make(&asked.question, rcode, last, 60, message),
         .ede_text = "",
@@ -245,7 +247,7 @@ static void answer(unsigned index, unsigned rcode, uint8_t last, bool lesser)
 static void fail_question(unsigned index)
 {
     const struct asked asked = fake.asked[index];
-    const struct forward_reply reply = {
+    struct forward_reply reply = {
         .ede_code = EDNS_NO_REACHABLE_AUTHORITY, .ede_text = "nobody", .upstream = ""
     };
 
@@ -288,6 +290,15 @@ static void what_was_answered_is_known(void **state)
     assert_int_equal(told.count, 2);
     assert_int_equal(told.last, 7);
     assert_in_range(told.ttl_s, 50, 60);
+}
+
+static void the_first_to_ask_gets_the_ttls_that_are_kept(void **state)
+{
+    (void)state;
+    ask("nx.example.com");
+    answer(0, WIRE_NXDOMAIN, 0, true); /* of one who is not the first to be asked */
+    assert_int_equal(told.rcode, WIRE_NXDOMAIN);
+    assert_int_equal(told.soa_ttl_s, 30);
 }
 
 static void upstreams_that_live_are_waited_for_a_while(void **state)
@@ -508,6 +519,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_was_answered_is_known),
+        TEST(the_first_to_ask_gets_the_ttls_that_are_kept),
         TEST(upstreams_that_live_are_waited_for_a_while),
         TEST(an_answer_in_time_is_given),
         TEST(upstreams_that_are_down_are_not_waited_for),

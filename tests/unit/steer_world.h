@@ -65,6 +65,7 @@ static inline void set_pool(struct world *w, unsigned pool, unsigned v4, unsigne
         p->records[f] = w->records[pool][f];
         add_records(w->records[pool][f], pool, f, p->counts[f]);
         w->service.has_family[f] = w->service.has_family[f] || p->counts[f] > 0;
+        w->service.direct[f] = w->service.has_family[f];
     }
     w->groups[pool].minimum = minimum;
 }

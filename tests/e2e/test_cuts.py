@@ -1,0 +1,138 @@
+"""Every way to lose the own region's resolver while clients ask: none of them notices."""
+
+import os
+import signal
+import time
+
+from lib import dns, patience
+from lib.forwarding import Stage, index_of, state_of
+from lib.load import Load
+from lib.world import tsan
+
+ROUNDS = 2
+BROKEN_S = 1.2  # how long it stays broken: longer than it takes to be believed down
+
+# Generous: that a lookup takes 100 ms at most is for the benchmark to say.
+SLOWEST_S = 1.0
+
+
+def is_used_again(stage, load):
+    """The preferred region answers all of the load, and status calls it up."""
+    patience.until(lambda: load.last_index() == stage.seoul.index
+                   and state_of(stage.server, stage.seoul)["state"] == "up",
+                   lambda: f"Seoul is used again: {stage.server.status()['upstreams']}",
+                   pause_s=0.02)
+
+
+def is_left(stage, load):
+    patience.until(lambda: load.last_index() == stage.tokyo.index,
+                   lambda: f"Tokyo answers: {stage.server.status()['upstreams']}", pause_s=0.02)
+
+
+def survives(w, cut, cure, leaves=True):
+    """Cut and cured while clients ask for names nobody has kept; no lookup fails, none is slow."""
+    stage = Stage(w)
+    with Load(stage.server.at) as load:
+        is_used_again(stage, load)
+        for _ in range(ROUNDS):
+            cut(stage.seoul)
+            if leaves:
+                is_left(stage, load)
+            time.sleep(BROKEN_S)
+            cure(stage.seoul)
+            is_used_again(stage, load)
+    assert load.slowest() < patience.seconds(SLOWEST_S), f"{load.slowest():.3f} s"
+    return stage
+
+
+def survives_fault(w, fault, **options):
+    return survives(w, lambda region: region.do(f"dns {fault}"),
+                    lambda region: region.heal("dns"), **options)
+
+
+@tsan
+def test_a_resolver_that_dies_is_not_missed(w):
+    survives_fault(w, "die")
+
+
+@tsan
+def test_a_resolver_that_falls_silent_is_not_missed(w):
+    survives_fault(w, "blackhole")
+
+
+@tsan
+def test_a_resolver_that_is_slow_is_not_missed(w):
+    survives_fault(w, "slow 2000")
+
+
+@tsan
+def test_a_resolver_that_answers_servfail_is_not_missed(w):
+    survives_fault(w, "servfail")
+
+
+@tsan
+def test_a_resolver_that_loses_a_third_costs_no_lookup(w):
+    survives_fault(w, "lossy 30", leaves=False)
+
+
+def test_a_resolver_that_lies_costs_no_lookup(w):
+    survives_fault(w, "garbage")
+
+
+def test_a_resolver_that_flaps_costs_no_lookup(w):
+    survives_fault(w, "flap 200", leaves=False)
+
+
+@tsan
+def test_a_process_that_is_stopped_is_not_missed(w):
+    """What the kernel has taken for it meanwhile is answered late, to nobody."""
+    def stop(region):
+        os.kill(region.process.pid, signal.SIGSTOP)
+
+    def go_on(region):
+        os.kill(region.process.pid, signal.SIGCONT)
+
+    stage = survives(w, stop, go_on)
+    assert stage.right(stage.ask()) == 1
+
+
+@tsan
+def test_both_regions_cut_in_turn_cost_no_lookup(w):
+    stage = Stage(w)
+    with Load(stage.server.at) as load:
+        is_used_again(stage, load)
+        for fault in ("blackhole", "die"):
+            stage.seoul.do(f"dns {fault}")
+            is_left(stage, load)
+            stage.seoul.heal("dns")
+            is_used_again(stage, load)
+            stage.tokyo.do(f"dns {fault}")
+            patience.holds(lambda: load.last_index() == 1, "Seoul goes on", 0.3)
+            stage.tokyo.heal("dns")
+    assert load.slowest() < patience.seconds(SLOWEST_S), f"{load.slowest():.3f} s"
+
+
+@tsan
+def test_after_everything_was_cut_nothing_needs_a_restart(w):
+    stage = Stage(w)
+    known = stage.name()
+    stage.ask(known)
+    for fault in ("blackhole", "die", "servfail", "hang"):
+        stage.outage(fault) if fault != "servfail" else [
+            region.do("dns servfail") for region in stage.regions]
+        answer = stage.server.ask(stage.name())
+        assert answer.rcode == dns.SERVFAIL and answer.ede is not None, f"{fault}: {answer}"
+        assert index_of(stage.ask(known)) == 1, "what is kept is answered"
+        stage.cure()
+        stage.trusts(stage.seoul)
+
+
+def test_other_regions_are_not_troubled_while_all_is_well(w):
+    """A hedge now and then is all that Tokyo sees: what status counts, and at most a twentieth."""
+    stage = Stage(w)
+    before = stage.tokyo.stats()["dns_queries"]
+    with Load(stage.server.at, clients=2, per_second=100) as load:
+        patience.until(lambda: len(load.seen) >= 300, "they ask")
+    extra = stage.tokyo.stats()["dns_queries"] - before
+    # what a saved-up budget allows at once, and probes
+    assert extra <= 0.05 * len(load.seen) + 25, f"{extra} of {len(load.seen)}"
