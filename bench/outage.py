@@ -8,6 +8,7 @@ that asks for a name that is in the cache. Each fault meets processes that have
 just begun. See bench/README.md.
 """
 import argparse
+import os
 import socket
 import sys
 import tempfile
@@ -26,6 +27,7 @@ BACK_LIMIT_S = 2      # the near region is used again after its cure
 STALE_LIMIT_MS = 5    # an expired answer while every resolver is dead, after the first
 STEADY_S, SETTLE_S = 15, 1
 DISTURBED_MS = 40     # the floor's worst lookup: it should take 10
+STALE_WAITED_MS = 20  # in line for a core: then the machine took the time
 STALE_NAMES, STALE_TTL_S, STALE_FIRST_S, STALE_FOR_S = 200, 1, 3, 5
 BACK_WINDOW_S, BACK_SHARE = 0.5, 0.9
 FAULTS = [
@@ -211,18 +213,25 @@ def run_deaths(options, folder, problems):
     kinds = [kind for kind in options.kinds if kind in scene.STALE_KINDS]
     result = {}
     for name, command in DEATHS[:1] if options.quick else DEATHS:
-        lab.progress(f"every resolver {name}")
-        stage = scene.Scene(options, folder, kinds, problems, ttl_s=STALE_TTL_S, stale=True)
-        try:
-            for line in stage.lines:
-                for number in range(STALE_NAMES):
-                    ask_once(line, number, 2)
-            time.sleep(STALE_TTL_S + 1)
-            result[name] = {line.name: die_and_ask(line, command) for line in stage.lines}
-        finally:
-            stage.close()
+        for _ in range(options.retries + 1):
+            lab.progress(f"every resolver {name}")
+            result[name] = run_death(options, folder, problems, kinds, command)
+            if result[name].get("leeward", {}).get("waited", 0) <= STALE_WAITED_MS:
+                break
         lab.progress("")
     return result
+
+
+def run_death(options, folder, problems, kinds, command):
+    stage = scene.Scene(options, folder, kinds, problems, ttl_s=STALE_TTL_S, stale=True)
+    try:
+        for line in stage.lines:
+            for number in range(STALE_NAMES):
+                ask_once(line, number, 2)
+        time.sleep(STALE_TTL_S + 1)
+        return {line.name: die_and_ask(line, command) for line in stage.lines}
+    finally:
+        stage.close()
 
 
 def die_and_ask(line, command):
@@ -230,7 +239,7 @@ def die_and_ask(line, command):
     line.break_all(command)
     first = ask_once(line, 0, STALE_FIRST_S)
     end = time.monotonic() + STALE_FOR_S
-    others = []
+    others, waited = [], waited_ms(line)
     for number in range(1, STALE_NAMES):
         if time.monotonic() > end:
             break
@@ -238,7 +247,12 @@ def die_and_ask(line, command):
     good = [ms for ms in others if ms is not None]
     return {"first": first, "asked": len(others), "failed": len(others) - len(good),
             "p50": percentile(good, 0.5), "p99": percentile(good, 0.99),
-            "max": max(good, default=float("nan"))}
+            "max": max(good, default=float("nan")), "waited": waited_ms(line) - waited}
+
+
+def waited_ms(line):
+    """How long the server and this client have stood in line for a core so far."""
+    return sum(lab.times_ms(pid)[1] for pid in (line.server.process.pid, os.getpid()))
 
 
 def ask_once(line, number, limit_s):
@@ -332,11 +346,12 @@ def print_deaths(deaths):
     for death, rows in deaths.items():
         print(f"\nevery resolver {death}; {STALE_NAMES} names asked for before, expired, one "
               "after the other, ms")
-        print(f"{'':15}{'first':>8}{'asked':>7}{'failed':>8}{'p50':>8}{'p99':>8}{'max':>8}")
+        print(f"{'':15}{'first':>8}{'asked':>7}{'failed':>8}{'p50':>8}{'p99':>8}{'max':>8}"
+              f"{'waited':>8}")
         for line, row in rows.items():
             print(f"{line:15}{number_text(row['first'], 8, '.1f')}{row['asked']:7}"
                   f"{row['failed']:8}" + "".join(number_text(row[key], 8, ".2f")
-                                                 for key in ("p50", "p99", "max")))
+                                                 for key in ("p50", "p99", "max", "waited")))
 
 
 def print_notes(options, faults, problems):

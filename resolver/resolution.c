@@ -441,12 +441,12 @@ static size_t answer_locally(struct resolution *r, const struct snapshot *snapsh
 {
     size_t length = hosts_answer(snapshot->hosts, question, dname, r->message);
 
-    if (length == 0) {
-        /* a question of our own that came back: see forwarder_is_loop */
-        (void)forwarder_is_loop(r->forwarder, dname);
-        length = local_answer(question, dname, rule->dname, r->message);
+    if (length == 0 && forwarder_is_loop(r->forwarder, dname)) {
+        /* a question of our own that came back: it must not go round again */
+        return wire_query_build(r->message, 0, WIRE_QR | WIRE_RD | WIRE_RA | WIRE_REFUSED,
+                                question->name, question->type, question->class, 0, false);
     }
-    return length;
+    return length > 0 ? length : local_answer(question, dname, rule->dname, r->message);
 }
 
 static void tell_message(struct resolution *r, size_t length, forward_done *done, void *user)

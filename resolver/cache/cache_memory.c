@@ -11,12 +11,12 @@ size_t cache_memory_size(void *pointer)
     return malloc_usable_size(pointer) + OVERHEAD;
 }
 
-/* Large blocks are mapped, in whole pages. */
+/* A remainder too small for a block is given on top; large blocks are mapped, in whole pages. */
 size_t cache_memory_estimate(size_t size)
 {
-    size_t grain = size < 16u * PAGE ? 2 * GRAIN : PAGE;
+    size_t grain = size < 16u * PAGE ? GRAIN : PAGE;
 
-    return (size + 2 * OVERHEAD + grain) / grain * grain;
+    return ((size + 2 * OVERHEAD - 1) / grain + 2) * grain;
 }
 
 void cache_memory_add(struct cache_memory *memory, size_t size)

@@ -3,9 +3,10 @@
  * budget - how much may be asked beyond need, and how much of one upstream
  *
  * Two token buckets. A share is filled by questions: each earns a 25th of an
- * extra packet, so that with what was saved up, and with probes, no more than 5%
- * are extra before long, yet a sudden fault finds some at hand. A rate is filled by time: packets a minute, for
- * providers that drop what is above their limit.
+ * extra packet, so that with what was saved up, and with probes, no more than
+ * 5% are extra before long, yet a sudden fault finds some at hand. A rate is
+ * filled by time: packets a minute, for providers that drop what is above
+ * their limit.
  *
  * Decides only; the time is an argument, in monotonic milliseconds. One thread.
  */

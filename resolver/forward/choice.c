@@ -1,9 +1,10 @@
 #include "resolver/forward/choice.h"
 
-#define CLASSES        3    /* of enum forward_class */
-#define NEARER_PERCENT 80   /* a region goes first that is so much nearer */
-#define NEARER_US      2000 /* and nearer by this */
-#define QUICK_PATIENCE 4    /* hedge delays for one that shows signs of death */
+#define CLASSES         3                     /* of enum forward_class */
+#define NEARER_PERCENT  80                    /* a region goes first that is so much nearer */
+#define NEARER_US       2000                  /* and nearer by this */
+#define QUICK_PATIENCE  4                     /* hedge delays for one that shows signs of death */
+#define AILING_PATIENCE (CHOICE_CONFIRMS + 2) /* for one that loses many */
 
 void choice_init(struct choice *choice, uint32_t hedge_ms, uint64_t deadline_ms)
 {
@@ -86,6 +87,9 @@ static uint32_t patience_ms(const struct choice *choice, const struct choice_can
 
     if (c->dying && QUICK_PATIENCE * hedge_of(choice, c) < patience) {
         return hedge_of(choice, c);
+    }
+    if (c->ailing && AILING_PATIENCE * hedge_of(choice, c) < patience) {
+        return AILING_PATIENCE * hedge_of(choice, c);
     }
     return at_least(patience, 3 * c->usual_ms);
 }

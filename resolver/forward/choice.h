@@ -57,6 +57,7 @@ struct choice_candidate {
     bool suspect; /* it failed of late */
     bool down;    /* a suspect for so long that it will not answer either */
     bool spent;   /* it may not be asked more often now */
+    bool ailing;  /* it loses many; may be set at any time */
     bool dying;   /* it has not said a word to several questions; may be set at any time */
 
     /* choice's own */

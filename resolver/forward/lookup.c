@@ -339,17 +339,16 @@ static void look_around(struct lookup *lookup, uint64_t now)
             upstream_overdue(c->upstream, c->asked_ms);
         }
         c->dying = upstream_is_dying(c->upstream, now);
+        c->ailing = upstream_is_ailing(c->upstream, now);
     }
 }
 
 /* May a packet go out that is perhaps for nothing? It is free where an upstream fails. */
 static bool may_be_extra(struct lookup *lookup)
 {
-    uint64_t now = now_ms(lookup->context);
-
     for (uint32_t i = 0; i < lookup->choice.count; i++) {
         const struct choice_candidate *c = &lookup->choice.candidates[i];
-        bool fails = c->dying || c->suspect || upstream_is_ailing(c->upstream, now);
+        bool fails = c->dying || c->ailing || c->suspect;
         if (c->state == CHOICE_ASKED && !c->probe && fails) {
             return true;
         }

@@ -41,7 +41,7 @@
 #define UPSTREAM_LOST_SHARE   5    /* one in so many */
 #define UPSTREAM_AILING_COUNT 3    /* losses that make nobody suspect yet, */
 #define UPSTREAM_AILING_OF    20   /* among so many, */
-#define UPSTREAM_AILING_SHARE 8    /* one in so many */
+#define UPSTREAM_AILING_SHARE 10   /* one in so many */
 #define UPSTREAM_BAD_COUNT    3    /* distinct questions failed that others could answer */
 #define UPSTREAM_DOWN_MS      1300 /* suspect, and nothing good for as long as this: down */
 #define UPSTREAM_PROOFS       3    /* good answers in a row end a suspicion, */
