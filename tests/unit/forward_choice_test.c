@@ -523,6 +523,27 @@ static void a_lost_answer_is_asked_for_again_while_a_lesser_one_waits(void **sta
     assert_int_equal(choice_next(&choice, CHOICE_PATIENCE_MS).action, CHOICE_TAKE_KEPT);
 }
 
+static void one_that_loses_many_is_confirmed_and_then_given_up(void **state)
+{
+    struct choice choice;
+    struct choice_candidate own = candidate_of(FORWARD_OWN, 1);
+    struct choice_candidate other = candidate_of(FORWARD_OTHER, 2);
+
+    (void)state;
+    own.hedge_ms = 10;
+    own.ailing = true;
+    choice_init(&choice, HEDGE_MS, DEADLINE_MS);
+    assert_true(choice_add(&choice, &own) && choice_add(&choice, &other));
+    choice_start(&choice);
+    choice_asked(&choice, 0, false, 0);
+    choice_asked(&choice, 1, false, 10);
+    assert_int_equal(choice_answered(&choice, 1, false), CHOICE_KEEP);
+    assert_int_equal(choice_next(&choice, 21).action, CHOICE_RESEND);
+    choice_asked(&choice, 0, false, 21);
+    assert_int_equal(choice_next(&choice, 59).action, CHOICE_RESEND);
+    assert_int_equal(choice_next(&choice, 60).action, CHOICE_TAKE_KEPT);
+}
+
 /* In which order regions stand whose distances are these; 0: unknown. */
 static void check_distances(uint32_t b, uint32_t c, uint32_t d, const char *order)
 {
@@ -811,6 +832,7 @@ int main(void)
         cmocka_unit_test(nothing_is_extra_after_a_failure),
         cmocka_unit_test(a_dying_one_is_not_waited_for),
         cmocka_unit_test(a_lost_answer_is_asked_for_again_while_a_lesser_one_waits),
+        cmocka_unit_test(one_that_loses_many_is_confirmed_and_then_given_up),
         cmocka_unit_test(other_regions_stand_by_their_distance),
         cmocka_unit_test(the_written_order_decides_who_wins),
         cmocka_unit_test(nobody_better_is_overheard_before_his_time),
