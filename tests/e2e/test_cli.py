@@ -178,7 +178,7 @@ def test_status_shows_regions_services_upstreams(w):
     regions = w.three_regions()
     seoul, tokyo, _ = regions
     server = w.start(config(regions, forward=forwarding([(r.name, r.dns) for r in regions])))
-    server.ask("www.elsewhere.test")
+    server.ask("www.elsewhere.example")
     done = server.run_cli("status")
     assert done.returncode == 0, done
     for word in ("seoul", "tokyo", "singapore", SERVICE, seoul.dns):
@@ -204,7 +204,7 @@ def test_why_tells_the_answer_and_the_steps(w):
     assert tokyo.address in done.stdout and "gated" in done.stdout, done.stdout
     why = json.loads(server.run_cli("why", "--json", SERVICE, "A").stdout)
     assert why["choice"]["addresses"] == [tokyo.address] and why["steps"], why
-    other = server.run_cli("why", "www.elsewhere.test")
+    other = server.run_cli("why", "www.elsewhere.example")
     assert other.returncode == 0 and "forward" in other.stdout, other
     wrong = server.run_cli("why", SERVICE, "NONSENSE")
     assert wrong.returncode in (1, 2) and "NONSENSE" in wrong.stderr, wrong
@@ -271,7 +271,7 @@ def test_counters_in_status_grow_with_the_queries(w):
     before = server.status()["queries"]
     for _ in range(25):
         server.ask(SERVICE)
-    server.ask("www.elsewhere.test")
+    server.ask("www.elsewhere.example")
     after = server.status()["queries"]
     assert after["total"] - before["total"] == 26, (before, after)
     assert after["by_source"]["service"] - before["by_source"]["service"] == 25

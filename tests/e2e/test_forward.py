@@ -1,5 +1,6 @@
 """Other names: which region's resolver is asked, and what never reaches a client."""
 
+import itertools
 import threading
 import time
 
@@ -7,7 +8,8 @@ from lib import dns, patience
 from lib.dns import AAAA, SOA, TXT
 from lib.world import config, dns_check, forwarding, timing, tsan
 
-NAME = "www.elsewhere.test"
+NAME = "www.elsewhere.example"
+FRESH = itertools.count()
 
 
 def start(w, regions, *, gates=False, node=None, rules=None, **rule):
@@ -25,9 +27,9 @@ def index_of(answer):
     return int(next(iter(answer.addresses)).split(".")[1])
 
 
-def asks(server, region, name=NAME):
-    """Wait until questions are answered by this region."""
-    patience.until(lambda: index_of(server.ask(name)) == region.index,
+def asks(server, region, domain="elsewhere.example"):
+    """Wait until questions nobody asked before are answered by this region."""
+    patience.until(lambda: index_of(server.ask(f"t{next(FRESH)}.{domain}")) == region.index,
                    lambda: f"{region.name} answers; {server.status()['upstreams']}", pause_s=0.05)
 
 
@@ -47,24 +49,24 @@ def test_the_own_region_comes_first(w):
     server = start(w, [seoul, tokyo, singapore], node={"region": "tokyo"}, hedge="off")
     assert index_of(server.ask(NAME)) == tokyo.index
     tokyo.do("dns servfail")
-    assert index_of(server.ask("other.elsewhere.test")) == seoul.index
+    assert index_of(server.ask("other.elsewhere.example")) == seoul.index
 
 
 def test_the_longest_rule_decides(w):
     seoul, tokyo, _ = w.three_regions()
     rules = {".": {"upstreams": [seoul.dns]},
-             "corp.test": {"upstreams": [tokyo.dns]}}
+             "corp.example": {"upstreams": [tokyo.dns]}}
     server = start(w, [seoul, tokyo], rules=rules)
     assert index_of(server.ask("www.example.net")) == seoul.index
-    assert index_of(server.ask("a.b.corp.test")) == tokyo.index
-    assert index_of(server.ask("corp.test")) == tokyo.index
-    assert index_of(server.ask("notcorp.test")) == seoul.index
+    assert index_of(server.ask("a.b.corp.example")) == tokyo.index
+    assert index_of(server.ask("corp.example")) == tokyo.index
+    assert index_of(server.ask("notcorp.example")) == seoul.index
 
 
 def test_no_rule_for_a_name_is_refused(w):
     seoul, tokyo, _ = w.three_regions()
-    server = start(w, [seoul, tokyo], rules={"corp.test": {"upstreams": [tokyo.dns]}})
-    assert server.ask("www.corp.test").rcode == dns.NOERROR
+    server = start(w, [seoul, tokyo], rules={"corp.example": {"upstreams": [tokyo.dns]}})
+    assert server.ask("www.corp.example").rcode == dns.NOERROR
     assert server.ask("www.example.net").rcode == dns.REFUSED
 
 
@@ -75,12 +77,12 @@ def test_a_blackholed_resolver_is_hedged_to_the_next_region(w):
     seoul.do("dns blackhole")
     for i in range(10):
         begin = time.monotonic()
-        answer = server.ask(f"h{i}.elsewhere.test")
+        answer = server.ask(f"h{i}.elsewhere.example")
         spent = time.monotonic() - begin
         assert index_of(answer) in (tokyo.index, singapore.index), answer
         # 100 ms and a little; the limit is for a busy machine
         assert spent < patience.seconds(1), f"{spent:.3f} s"
-    assert seoul.asked("h0.elsewhere.test") >= 1, "the first region was asked first"
+    assert seoul.asked("h0.elsewhere.example") >= 1, "the first region was asked first"
     seoul.heal()
     asks(server, seoul)
 
@@ -91,7 +93,7 @@ def goes_on_at_once(w, fault):
     seoul.do(f"dns {fault}")
     for i in range(5):
         begin = time.monotonic()
-        answer = server.ask(f"n{i}.elsewhere.test")
+        answer = server.ask(f"n{i}.elsewhere.example")
         assert index_of(answer) == tokyo.index, answer
         assert time.monotonic() - begin < patience.seconds(1)
     seoul.heal()
@@ -117,7 +119,7 @@ def test_a_slow_resolver_is_overtaken(w):
     seoul.do("dns slow 2000")
     for i in range(5):
         begin = time.monotonic()
-        assert index_of(server.ask(f"s{i}.elsewhere.test")) == tokyo.index
+        assert index_of(server.ask(f"s{i}.elsewhere.example")) == tokyo.index
         assert time.monotonic() - begin < patience.seconds(1)
     seoul.heal()
     asks(server, seoul)
@@ -136,10 +138,10 @@ def is_never_accepted(w, lie):
     server = start(w, [seoul, tokyo])
     seoul.do(f"dns {lie}")
     for i in range(3):
-        answer = server.ask(f"l{i}.elsewhere.test")
+        answer = server.ask(f"l{i}.elsewhere.example")
         assert index_of(answer) == tokyo.index, answer
     tokyo.do("dns die")
-    alone = server.ask("alone.elsewhere.test")
+    alone = server.ask("alone.elsewhere.example")
     assert alone.rcode == dns.SERVFAIL and not alone.records, alone
     tokyo.heal()
     asks(server, tokyo)
@@ -162,7 +164,7 @@ def test_records_nobody_asked_for_are_left_behind(w):
     seoul, tokyo, _ = w.three_regions()
     server = start(w, [seoul, tokyo])
     seoul.do("dns poison")
-    for name in (NAME, "nx.elsewhere.test", "nodata.elsewhere.test"):
+    for name in (NAME, "nx.elsewhere.example", "nodata.elsewhere.example"):
         answer = server.ask(name)
         assert answer.rcode == (dns.NXDOMAIN if name.startswith("nx") else dns.NOERROR), answer
         for record in answer.records:
@@ -185,28 +187,28 @@ def test_truncation_leads_to_tcp(w):
 def test_a_large_answer_is_truncated_for_udp_and_whole_over_tcp(w):
     seoul, tokyo, _ = w.three_regions()
     server = start(w, [seoul, tokyo])
-    short = server.ask("big.elsewhere.test", TXT)
+    short = server.ask("big.elsewhere.example", TXT)
     assert short.has(dns.TC) and len(short.wire) <= 1232, short
-    whole = server.ask("big.elsewhere.test", TXT, tcp=True)
+    whole = server.ask("big.elsewhere.example", TXT, tcp=True)
     assert not whole.has(dns.TC) and len(whole.data(TXT)) == 13, whole
 
 
 def test_negative_answers_come_with_their_soa(w):
     seoul, tokyo, _ = w.three_regions()
     server = start(w, [seoul, tokyo], hedge="off")
-    missing = server.ask("nx.elsewhere.test")
+    missing = server.ask("nx.elsewhere.example")
     assert missing.rcode == dns.NXDOMAIN and missing.soa, missing
-    empty = server.ask("nodata.elsewhere.test")
+    empty = server.ask("nodata.elsewhere.example")
     assert empty.rcode == dns.NOERROR and not empty.answer and empty.soa, empty
-    assert tokyo.asked("nx.elsewhere.test") == 0, "the best region's no is a no"
+    assert tokyo.asked("nx.elsewhere.example") == 0, "the best region's no is a no"
 
 
 def test_aliases_are_followed_by_the_upstream_and_kept(w):
     seoul, tokyo, _ = w.three_regions()
-    seoul.do("record alias.elsewhere.test CNAME www.elsewhere.test")
+    seoul.do("record alias.elsewhere.example CNAME www.elsewhere.example")
     server = start(w, [seoul, tokyo], hedge="off")
-    answer = server.ask("alias.elsewhere.test")
-    assert answer.data(dns.CNAME) == ["www.elsewhere.test"] and len(answer.addresses) == 1, answer
+    answer = server.ask("alias.elsewhere.example")
+    assert answer.data(dns.CNAME) == ["www.elsewhere.example"] and len(answer.addresses) == 1, answer
 
 
 def test_other_types_pass_through(w):
@@ -214,14 +216,14 @@ def test_other_types_pass_through(w):
     server = start(w, [seoul, tokyo], hedge="off")
     assert server.ask(NAME, TXT).data(TXT) == [["seoul"]]
     assert server.ask(NAME, AAAA).addresses
-    assert server.ask("elsewhere.test", SOA).data(SOA)
+    assert server.ask("elsewhere.example", SOA).data(SOA)
     assert server.ask(NAME, 65).rcode == dns.NOERROR
 
 
 def test_the_letter_case_of_a_forwarded_question_is_kept(w):
     server = start(w, w.three_regions())
-    answer = server.ask("WwW.ElseWhere.TEST")
-    assert answer.answer[0].name == "WwW.ElseWhere.TEST", answer
+    answer = server.ask("WwW.ElseWhere.EXAMPLE")
+    assert answer.answer[0].name == "WwW.ElseWhere.EXAMPLE", answer
 
 
 def test_forwarding_over_tcp_and_without_edns(w):
@@ -231,8 +233,7 @@ def test_forwarding_over_tcp_and_without_edns(w):
     assert server.ask(NAME, do=True).opt.do
 
 
-# Names of .test are nobody's business outside the company, see special-use names.
-PUBLIC_NAME = "www.elsewhere.org"
+PUBLIC = "elsewhere.org"
 
 
 def public_world(w, **options):
@@ -248,18 +249,18 @@ def test_public_is_asked_last(w):
         assert index_of(server.ask(f"a{i}.elsewhere.org")) in (seoul.index, tokyo.index)
     seoul.do("dns servfail")
     assert index_of(server.ask("b.elsewhere.org")) == tokyo.index
-    assert public.stats()["dns_queries"] == 0, "public was asked while a region lived"
+    assert public.asked("b.elsewhere.org") == 0, "public was asked while a region lived"
     tokyo.do("dns die")
     assert index_of(server.ask("c.elsewhere.org")) == public.index
     seoul.heal()
-    asks(server, seoul, PUBLIC_NAME)
+    asks(server, seoul, PUBLIC)
 
 
 def test_private_names_never_go_to_public(w):
     server, seoul, tokyo, public = public_world(w)
     seoul.do("dns servfail")
     tokyo.do("dns servfail")
-    asks(server, public, PUBLIC_NAME)
+    asks(server, public, PUBLIC)
     for name in ("printer", "printer.local", "router.home.arpa", "1.0.168.192.in-addr.arpa",
                  "x.internal"):
         answer = server.ask(name)
@@ -271,12 +272,12 @@ def test_private_names_never_go_to_public(w):
 def test_equal_questions_in_flight_are_asked_once(w):
     seoul, tokyo, _ = w.three_regions()
     server = start(w, [seoul, tokyo], hedge="off")
-    assert index_of(server.ask("warm.elsewhere.test")) == seoul.index
+    assert index_of(server.ask("warm.elsewhere.example")) == seoul.index
     seoul.do(f"dns slow {min(1200, round(patience.seconds(400)))}")
     answers = []
 
     def client(number):
-        name = "MANY.elsewhere.test" if number % 2 else "many.elsewhere.test"
+        name = "MANY.elsewhere.example" if number % 2 else "many.elsewhere.example"
         answers.append(server.ask(name))
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(20)]
@@ -285,7 +286,7 @@ def test_equal_questions_in_flight_are_asked_once(w):
     for thread in threads:
         thread.join()
     assert len(answers) == 20 and all(answer.addresses for answer in answers), answers
-    assert seoul.asked("many.elsewhere.test") <= 3, seoul.stats("many.elsewhere.test")
+    assert seoul.asked("many.elsewhere.example") <= 3, seoul.stats("many.elsewhere.example")
 
 
 def test_a_stranger_is_refused_recursion_but_not_our_names(w):
@@ -326,14 +327,14 @@ def test_all_dead_is_servfail_with_a_reason_and_recovers_by_itself(w):
         for region in regions:
             region.do(f"dns {fault}")
         begin = time.monotonic()
-        answer = server.ask(f"{fault}.elsewhere.test")
+        answer = server.ask(f"{fault}.elsewhere.example")
         spent = time.monotonic() - begin
         assert answer.rcode == dns.SERVFAIL and not answer.records, answer
         assert answer.ede is not None, f"no Extended DNS Error: {answer}"
         assert spent < 2.5 * patience.factor(), f"{spent:.3f} s with {fault}"
         for region in regions:
             region.heal()
-        patience.until(lambda: server.ask("again.elsewhere.test").rcode == dns.NOERROR,
+        patience.until(lambda: server.ask("again.elsewhere.example").rcode == dns.NOERROR,
                        "it recovers without a restart", pause_s=0.1)
     asks(server, regions[0])
 
@@ -348,7 +349,7 @@ def test_many_at_once_while_all_are_silent(w):
     answers = []
 
     def client(number):
-        answers.append(server.ask(f"m{number}.elsewhere.test").rcode)
+        answers.append(server.ask(f"m{number}.elsewhere.example").rcode)
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(100)]
     for thread in threads:
@@ -384,7 +385,7 @@ def test_a_dead_resolver_with_a_check_does_not_slow_lookups(w):
     seoul.do("dns blackhole")
     patience.until(lambda: server.status_of_region("seoul")["state"] == "gated", "seoul is gated")
     for i in range(20):
-        assert index_of(server.ask(f"q{i}.elsewhere.test")) == tokyo.index
+        assert index_of(server.ask(f"q{i}.elsewhere.example")) == tokyo.index
 
 
 def test_loss_on_the_way_to_the_resolvers_loses_no_lookup(w):
@@ -393,7 +394,7 @@ def test_loss_on_the_way_to_the_resolvers_loses_no_lookup(w):
     for region in regions:
         region.do("dns lossy 30")
     for i in range(60):
-        answer = server.ask(f"p{i}.elsewhere.test")
+        answer = server.ask(f"p{i}.elsewhere.example")
         assert answer.rcode == dns.NOERROR and answer.addresses, answer
 
 
@@ -403,5 +404,5 @@ def test_status_tells_the_state_of_the_upstreams(w):
     seoul.do("dns die")
     server.ask(NAME)
     upstreams = {u["address"]: u for u in server.status()["upstreams"]}
-    assert upstreams[seoul.dns]["state"] == "suspect" and upstreams[seoul.dns]["reason"], upstreams
+    assert upstreams[seoul.dns]["state"] == "down" and upstreams[seoul.dns]["reason"], upstreams
     assert upstreams[tokyo.dns]["state"] == "up", upstreams

@@ -169,7 +169,7 @@ def test_junk_to_a_forwarder(w):
             if number % 50 == 0:
                 alive(server, regions)
     alive(server, regions)
-    patience.until(lambda: server.ask("after.elsewhere.test").rcode == dns.NOERROR,
+    patience.until(lambda: server.ask("after.elsewhere.example").rcode == dns.NOERROR,
                    "it forwards still", pause_s=0.1)
 
 
@@ -199,7 +199,7 @@ def test_pipelined_questions_for_upstreams_are_answered_as_they_come(w):
     server = w.start(config(regions, gates=False,
                             forward=forwarding([(r.name, r.dns) for r in regions])))
     with dns.Stream(server.at) as stream:
-        wires = {number: dns.make_query(f"t{number}.elsewhere.test", qid=number)
+        wires = {number: dns.make_query(f"t{number}.elsewhere.example", qid=number)
                  for number in range(1, 101)}
         stream.send(*wires.values())
         while wires:
@@ -337,8 +337,8 @@ def test_the_answer_comes_from_the_address_that_was_asked(w):
         # ask() uses a connected socket, which takes datagrams of this address only
         assert dns.ask(at, SERVICE).addresses == {regions[0].address}
         assert dns.ask(at, SERVICE, tcp=True).addresses == {regions[0].address}
-        assert dns.ask(at, "www.elsewhere.test").rcode == dns.NOERROR, "loopback may recurse"
-        over_tcp = dns.ask(at, "www.elsewhere.test", tcp=True)
+        assert dns.ask(at, "www.elsewhere.example").rcode == dns.NOERROR, "loopback may recurse"
+        over_tcp = dns.ask(at, "www.elsewhere.example", tcp=True)
         assert over_tcp.rcode == dns.NOERROR, f"loopback may recurse over TCP too: {over_tcp}"
 
 

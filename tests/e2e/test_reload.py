@@ -257,15 +257,15 @@ def test_a_reload_changes_who_may_recurse_and_whom_is_asked(w):
     seoul, tokyo, _ = regions
     whole = config(regions, gates=False)
     server = w.start(dict(whole, forward=forwarding([("seoul", seoul.dns)])))
-    assert server.ask("www.elsewhere.test").addresses
+    assert server.ask("www.elsewhere.example").addresses
     server.reload_with(dict(whole, forward=forwarding([("tokyo", tokyo.dns)])))
-    answer = server.ask("www2.elsewhere.test")
+    answer = server.ask("www2.elsewhere.example")
     assert next(iter(answer.addresses)).startswith("10.2."), answer
     server.reload_with(dict(whole, access={"recursion": ["127.0.0.9/32"]},
                             forward=forwarding([("tokyo", tokyo.dns)])))
-    assert server.ask("www.elsewhere.test").rcode == dns.REFUSED
+    assert server.ask("www.elsewhere.example").rcode == dns.REFUSED
     server.reload_with(whole)
-    assert server.ask("www.elsewhere.test").rcode == dns.REFUSED
+    assert server.ask("www.elsewhere.example").rcode == dns.REFUSED
 
 
 @tsan

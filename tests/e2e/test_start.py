@@ -47,9 +47,9 @@ def test_upstreams_that_are_dead_do_not_keep_it_from_starting(w):
     regions, whole = slow_world(w, 500)
     whole["forward"] = forwarding([(r.name, r.dns) for r in regions])
     server = w.start(whole)
-    assert server.ask("www.elsewhere.test").rcode == dns.SERVFAIL
+    assert server.ask("www.elsewhere.example").rcode == dns.SERVFAIL
     regions[0].heal()
-    patience.until(lambda: server.ask("www.elsewhere.test").rcode == dns.NOERROR, "it recovers",
+    patience.until(lambda: server.ask("www.elsewhere.example").rcode == dns.NOERROR, "it recovers",
                    pause_s=0.1)
 
 
@@ -69,7 +69,7 @@ def test_sigterm_and_sigint_end_it_quickly_with_zero(w):
         stream = dns.Stream(server.at)  # an open connection does not hold it up
         regions[0].do("dns blackhole")
         sock = dns.udp_socket(server.at)
-        sock.send(dns.make_query("inflight.elsewhere.test"))
+        sock.send(dns.make_query("inflight.elsewhere.example"))
         begin = time.monotonic()
         server.stop(number)  # demands 0
         spent = time.monotonic() - begin

@@ -14,6 +14,15 @@ LOSSY, SLOW = "30% loss", f"slow {SLOW_S} s"
 LINK, INTERFACE = "link cut", "interface down"
 WAYS = (STOPPED, KILLED, DROPPED, LOSSY, SLOW, LINK, INTERFACE)
 
+# What they need of the kernel beyond lib/stage.py's.
+PROBE = """
+nft add chain inet probe loss '{ type filter hook input priority 0; }'
+nft add rule inet probe loss numgen random mod 100 '<' 30 drop
+nft add table ip delay
+nft add chain ip delay way '{ type nat hook prerouting priority -100; }'
+nft add rule ip delay way udp dport 53 redirect to :5399
+"""
+
 
 class Cut:
     """One of them, for one server and the network it is in."""

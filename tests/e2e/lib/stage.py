@@ -55,14 +55,14 @@ def spot(*used):
     return min(fit, key=lambda folder: len(os.listdir(folder)), default=None)
 
 
-def find_way(folder):
+def find_way(folder, probe):
     """The command that makes the namespaces, or None and why there is none."""
     ways = [[]] if os.geteuid() == 0 else []
     ways.append(["--user", "--map-root-user"])
     reasons = []
     for way in ways:
         command = namespaces(*way)
-        done = subprocess.run([*command, "sh", "-euc", PROBE, "sh", folder], text=True,
+        done = subprocess.run([*command, "sh", "-euc", PROBE + probe, "sh", folder], text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False, timeout=60)
         if done.returncode == 0:
@@ -72,7 +72,7 @@ def find_way(folder):
     return None, "namespaces are not permitted here; " + "; ".join(reasons)
 
 
-def find(build, tools):
+def find(build, tools, probe):
     """(command, folder, why not)"""
     tools = [*TOOLS, *tools]
     missing = [tool for tool in tools if shutil.which(tool) is None]
@@ -85,7 +85,7 @@ def find(build, tools):
     folder = spot(*used)
     if folder is None:
         return None, None, "/media, /mnt, /srv and /opt are missing or in use"
-    command, reason = find_way(folder)
+    command, reason = find_way(folder, probe)
     return command, folder, reason
 
 
@@ -104,17 +104,18 @@ def use_whole_path():
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
 
-def play(script, build, arguments, *, tools, limit_s, must=False):
+def play(script, build, arguments, *, tools, limit_s, probe="", must=False):
     """
     Run `script --inside FOLDER ARGUMENTS BUILD` on a stage, and return the exit code.
-    Where there can be none it is skipped, or, when it must be played, fails.
+    Where there can be none it is skipped, or, when it must be played, fails; `probe` are
+    lines of shell that it needs to succeed there, too.
     """
     name = os.path.basename(script)[:-len(".py")]
     if not os.access(os.path.join(build, "leeward"), os.X_OK):
         print(f"{build} has no leeward: build first")
         count(0, 1, 0)
         return 2
-    command, folder, reason = find(build, tools)
+    command, folder, reason = find(build, tools, probe)
     if command is None:
         print(f"SKIP {name}: {reason}")
         count(0, 0, 1)
