@@ -9,7 +9,8 @@
 #define TTL_AT           6  /* of a record whose owner is a pointer */
 #define CNAME_FIXED      12 /* bytes of such a record before its data */
 #define PREFETCH_ASKED   3  /* times: it is worth asking for before it expires */
-#define PREFETCH_PERCENT 10 /* of its life left */
+#define PREFETCH_PERCENT 10 /* of its life left, at least a second */
+#define PREFETCH_LEAST_S 5  /* of life; what is shorter would be asked for all the time */
 
 /* An answer under construction behind the question of the client's message. */
 struct response {
@@ -252,6 +253,23 @@ static inline bool put_service(struct query_thread *t, struct response *r, const
     return put_choice(t, r, node, family, owner, &choice);
 }
 
+/* The end of a chain of aliases that is a service. */
+static bool put_tail(struct query_thread *t, struct response *r, const struct answer *answer)
+{
+    const struct node *node = answer->tail;
+    const struct steer_service *service = node->service;
+    uint16_t type = t->query.type;
+    struct steer_choice choice;
+
+    if (type == WIRE_A || type == WIRE_AAAA) {
+        unsigned family = type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
+        return put_service(t, r, node, family, answer->tail_offset);
+    }
+    const uint8_t *target = service->cnames == NULL ? NULL : steer_cname(service, ADDR_V4, &choice);
+    return target == NULL ? put_negative(t, r, node->zone, false, UINT32_MAX)
+                          : put_named(t, r, node, answer->tail_offset, target, &choice);
+}
+
 /* Requests that are not questions to data, or to another world than IN. */
 static bool is_unserved(const struct wire_query *q)
 {
@@ -286,9 +304,8 @@ static enum query_source put_static(struct query_thread *t, struct response *r,
         r->rcode = answer->rcode;
         fits = put_compiled(r, answer);
         if (fits && answer->tail != NULL) {
-            unsigned family = type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
             source = QUERY_SERVICE;
-            fits = put_service(t, r, answer->tail, family, answer->tail_offset);
+            fits = put_tail(t, r, answer);
         }
     }
     if (!fits) {
@@ -297,15 +314,21 @@ static enum query_source put_static(struct query_thread *t, struct response *r,
     return source;
 }
 
-/* Another type than addresses of a service's name. */
+/*
+ * Another type than addresses of a service's name: what stands written there,
+ * or the CNAME.
+ */
 static enum query_source put_beside(struct query_thread *t, struct response *r,
                                     const struct snapshot *snapshot, const struct node *node)
 {
     const struct steer_service *service = node->service;
+    const struct answer *own = namespace_answer(node, t->query.type);
+    bool is_written = own != NULL && own != &namespace_any;
     struct steer_choice choice;
 
-    const uint8_t *target =
-        service->cnames == NULL ? NULL : steer_cname(service, ADDR_V4, &choice);
+    const uint8_t *target = service->cnames == NULL || is_written
+                                ? NULL
+                                : steer_cname(service, ADDR_V4, &choice);
     if (target == NULL) {
         return put_static(t, r, snapshot, node);
     }
@@ -342,7 +365,10 @@ static inline enum query_source put_node(struct query_thread *t, struct response
 static inline void consider_refresh(struct query_thread *t, struct cache_entry *entry,
                                     uint32_t left_s)
 {
-    if (left_s > entry->ttl_s / (100 / PREFETCH_PERCENT) ||
+    uint32_t late_s = entry->ttl_s / (100 / PREFETCH_PERCENT);
+
+    late_s = late_s == 0 && entry->ttl_s >= PREFETCH_LEAST_S ? 1 : late_s;
+    if (left_s > late_s ||
         atomic_load_explicit(&entry->asked, memory_order_relaxed) < PREFETCH_ASKED ||
         atomic_load_explicit(&entry->refreshing, memory_order_relaxed)) {
         return;

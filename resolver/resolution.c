@@ -532,13 +532,19 @@ static void forget_hosts(struct resolution *r, const struct hosts *hosts)
     }
 }
 
+static void forget(struct resolution *r, const uint8_t *tree)
+{
+    (void)cache_flush(r->host.cache, tree, true);
+    forwarder_forget(r->forwarder, tree);
+}
+
 /* What was cached under rules that are new, gone or changed may be wrong now. */
 static void forget_changed(struct resolution *r, const struct outlook *outlooks,
                            const struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->forward_count; i++) {
         if (outlook_of(r, outlooks[i].digest) == NULL) {
-            (void)cache_flush(r->host.cache, snapshot->forwards[i].dname, true);
+            forget(r, snapshot->forwards[i].dname);
         }
     }
     for (size_t i = 0; i < r->outlook_count; i++) {
@@ -547,7 +553,7 @@ static void forget_changed(struct resolution *r, const struct outlook *outlooks,
             kept = outlooks[k].digest == r->outlooks[i].digest;
         }
         if (!kept) {
-            (void)cache_flush(r->host.cache, r->names[i], true);
+            forget(r, r->names[i]);
         }
     }
 }

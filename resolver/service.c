@@ -28,6 +28,7 @@ enum order_kind {
     ORDER_REMOVE_RING,
     ORDER_ADD_TCP,
     ORDER_REMOVE_TCP,
+    ORDER_ADOPT,
     ORDER_JOB,
     ORDER_STOP,
 };
@@ -404,6 +405,8 @@ static void obey(struct service *s)
     case ORDER_REMOVE_TCP:
         stream_set_unlisten(s->streams, order->fd);
         break;
+    case ORDER_ADOPT: /* on_wake has done it */
+        break;
     case ORDER_JOB:
         awake(s);
         order->job(order->user, s->resolution, s->setup.cache);
@@ -511,7 +514,7 @@ void service_remove_tcp(struct service *service, int fd)
 
 void service_adopt(struct service *service)
 {
-    service_wake(service);
+    (void)give_order(service, (struct order){ .kind = ORDER_ADOPT });
 }
 
 void service_do(struct service *service, service_job *job, void *user)

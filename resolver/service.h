@@ -28,7 +28,7 @@ struct service_setup {
 /* Start the loop. -errno, explained. */
 int service_start(const struct service_setup *setup, struct service **out, struct error *err);
 
-/* A new snapshot was published. Control thread. */
+/* A new snapshot was published; returns when the loop goes by it. Control thread. */
 void service_adopt(struct service *service);
 
 /*

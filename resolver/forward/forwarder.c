@@ -274,7 +274,7 @@ static bool is_same(const struct lookup *lookup, const struct forward_question *
 {
     const struct forward_question *other = &lookup->question;
 
-    return !other->second_opinion && other->type == question->type &&
+    return !other->second_opinion && !lookup->forgotten && other->type == question->type &&
            other->class == question->class && other->dnssec_ok == question->dnssec_ok &&
            other->checking_disabled == question->checking_disabled &&
            other->name_length == question->name_length &&
@@ -307,7 +307,8 @@ static void on_finished(struct lookup *lookup, const struct forward_reply *reply
     for (const struct waiter *waiter = waiters; waiter != NULL; waiter = waiter->next) {
         forwarder->waiting--;
     }
-    if (forwarder->answered != NULL && !forwarder->closing && !lookup->question.second_opinion) {
+    if (forwarder->answered != NULL && !forwarder->closing && !lookup->question.second_opinion &&
+        !lookup->forgotten) {
         forwarder->answered(forwarder->answered_user, &lookup->question, lookup->dname, &told);
     }
     tell(forwarder, waiters, &told);
@@ -384,6 +385,15 @@ static bool are_down(struct forwarder *forwarder, const struct forward_rule *rul
         any = true;
     }
     return any;
+}
+
+void forwarder_forget(struct forwarder *forwarder, const uint8_t *tree)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct lookup *l = forwarder->buckets[i]; l != NULL; l = l->next) {
+            l->forgotten = l->forgotten || name_is_within(l->dname, tree);
+        }
+    }
 }
 
 bool forwarder_is_down(struct forwarder *forwarder, const struct forward_rule *rule)

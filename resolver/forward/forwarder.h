@@ -94,6 +94,13 @@ void forwarder_on_answer(struct forwarder *forwarder, forward_answered *answered
 void forwarder_adopt(struct forwarder *forwarder, const struct snapshot *snapshot);
 
 /*
+ * What was asked of names at and below `tree` was asked under a rule that no
+ * longer holds: those who wait are told, but it is not noted (see
+ * forwarder_on_answer), and nobody else is told the same.
+ */
+void forwarder_forget(struct forwarder *forwarder, const uint8_t *tree);
+
+/*
  * Is every upstream of this rule that is not public down, so that waiting for
  * them is of no use?
  */

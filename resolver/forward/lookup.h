@@ -55,6 +55,7 @@ struct lookup {
     struct waiter *waiters;
     struct waiter **waiters_end;
     uint64_t hash; /* of the question */
+    bool forgotten; /* asked under a rule that no longer holds */
 
     /* lookup's own, to be read */
     struct lookup_context *context;

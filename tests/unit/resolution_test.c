@@ -26,6 +26,7 @@ struct forwarder {
     struct asked asked[QUESTIONS_MAX];
     unsigned count;
     unsigned waiting;
+    unsigned forgotten; /* trees */
     bool down;
     forward_answered *answered;
     void *answered_user;
@@ -50,6 +51,12 @@ void forwarder_adopt(struct forwarder *forwarder, const struct snapshot *snapsho
 {
     (void)forwarder;
     (void)snapshot;
+}
+
+void forwarder_forget(struct forwarder *forwarder, const uint8_t *tree)
+{
+    (void)tree;
+    forwarder->forgotten++;
 }
 
 bool forwarder_is_down(struct forwarder *forwarder, const struct forward_rule *rule)
@@ -507,6 +514,7 @@ static void a_changed_rule_forgets_its_names(void **state)
     resolution_adopt(resolution, &changed);
     ask("www.example.com");
     assert_int_equal(told.last, 9);
+    assert_int_equal(fake.forgotten, 1 + 1); /* the new rule and the old one */
     ask("db.corp.example");
     assert_int_equal(fake.count, 1);
     resolution_adopt(resolution, world.snapshot);
