@@ -115,6 +115,7 @@ static void see(struct hostname *h, const struct addr *address, uint64_t now_ms)
         h->version++;
     }
     a->seen_ms = now_ms;
+    a->seen_turn = h->turn;
     a->missing_ms = 0;
     a->kept_ms = 0;
 }
@@ -231,7 +232,7 @@ static void keep_rest(struct hostname *h)
 {
     for (size_t i = 0; i < h->address_count; i++) {
         struct hostname_address *a = &h->addresses[i];
-        if (a->in_set && a->kept_ms == 0 && a->missing_ms == 0 && a->seen_ms < h->heard_ms) {
+        if (a->in_set && a->kept_ms == 0 && a->missing_ms == 0 && a->seen_turn != h->turn) {
             a->kept_ms = later(h->doubt.since_ms, a->seen_ms);
         }
     }
@@ -297,6 +298,7 @@ static enum hostname_wish hear_first(struct hostname *h, const struct hostname_a
                                      uint64_t now_ms)
 {
     h->silent_count = 0;
+    h->turn++;
     h->heard_ms = now_ms;
     h->last = answer->kind;
     h->ttl_s = clamp_ttl(answer->expired ? 0 : answer->ttl_s, HOSTNAME_TTL_MOST_S);
@@ -306,6 +308,9 @@ static enum hostname_wish hear_first(struct hostname *h, const struct hostname_a
         h->ask_ms = now_ms + h->ttl_s * UINT64_C(1000);
         open_doubt(h, answer, now_ms);
         return HOSTNAME_WANTS_SECOND;
+    }
+    if (answer->kind == HOSTNAME_NXDOMAIN) {
+        h->ttl_s = clamp_ttl(answer->ttl_s, HOSTNAME_ABSENT_MOST_S);
     }
     h->ask_ms = now_ms + h->ttl_s * UINT64_C(1000);
     h->doubt.open = false;
@@ -337,15 +342,15 @@ enum hostname_wish hostname_hear(struct hostname *hostname, const struct hostnam
 /* ---- proofs and time ---- */
 
 void hostname_prove(struct hostname *hostname, const struct addr *address,
-                    enum hostname_proof proof, uint64_t now_ms)
+                    enum hostname_proof proof, uint64_t look, uint64_t now_ms)
 {
     struct hostname_address *a = find(hostname, address);
 
-    if (a == NULL) {
+    if (a == NULL || (a->look == look && proof < a->proof)) {
         return;
     }
     a->proof = proof;
-    a->looked_ms = now_ms;
+    a->look = look;
     if (proof == HOSTNAME_PROVEN) {
         a->proven_ms = now_ms;
     }
@@ -390,6 +395,9 @@ void hostname_tick(struct hostname *hostname, uint64_t now_ms)
         h->doubt.open = false; /* what was said is believed now */
         h->largest[0] = h->doubt.count;
         h->largest[1] = 0;
+        if (!hostname_has_any(h) && h->ask_ms > now_ms + AGAIN_MS) {
+            h->ask_ms = now_ms + AGAIN_MS; /* nothing is left: see soon whether it is back */
+        }
     }
 }
 

@@ -27,7 +27,7 @@ struct text;
 
 #define HOSTNAME_MOST         32 /* addresses in the set; more of an answer are not used */
 #define HOSTNAME_REMEMBERED   64 /* those of the last ten minutes with them */
-#define HOSTNAME_SOURCE_BYTES 80
+#define HOSTNAME_SOURCE_BYTES 128
 #define HOSTNAME_KEPT_MS      3600000 /* without a proof */
 #define HOSTNAME_UNION_MS     600000
 #define HOSTNAME_LEFT_OUT_MS  60000  /* an address left out stays for so long at least */
@@ -35,6 +35,7 @@ struct text;
 #define HOSTNAME_TTL_LEAST_S  5
 #define HOSTNAME_TTL_MOST_S   300
 #define HOSTNAME_DOUBT_MOST_S 30 /* until it is asked again while in doubt */
+#define HOSTNAME_ABSENT_MOST_S 10 /* the same while there is no such name */
 
 /* What came of a question. */
 enum hostname_kind {
@@ -45,11 +46,11 @@ enum hostname_kind {
     HOSTNAME_SILENT, /* SERVFAIL, no answer, nobody to ask */
 };
 
-/* What checks say of an address: is it whose it was? */
+/* What checks say of an address: is it whose it was? The one that counts most last. */
 enum hostname_proof {
-    HOSTNAME_UNPROVEN,  /* no check of the kind, or no result yet */
-    HOSTNAME_PROVEN,
+    HOSTNAME_UNPROVEN, /* no check of the kind, or no result yet */
     HOSTNAME_DISPROVEN,
+    HOSTNAME_PROVEN,
 };
 
 enum hostname_wish {
@@ -72,10 +73,11 @@ struct hostname_address {
     bool in_set;
     enum hostname_proof proof;
     uint64_t seen_ms;    /* last in an answer */
+    uint64_t seen_turn;  /* the turn of that */
     uint64_t missing_ms; /* left out of the answers since; 0: in the newest */
     uint64_t kept_ms;    /* in the set against what resolvers say since; 0: with them */
     uint64_t proven_ms;  /* last */
-    uint64_t looked_ms;  /* when `proof` was told */
+    uint64_t look;       /* at which `proof` was told */
 };
 
 /* An answer that was not believed. */
@@ -100,6 +102,7 @@ struct hostname {
     unsigned silent_count; /* in a row */
     enum hostname_kind last; /* answer of the first asked, silence left out */
     uint64_t silent_ms;      /* when silence began */
+    uint64_t turn;           /* counts first answers; a second one belongs to the turn */
     uint64_t heard_ms;       /* when the newest answer came that was not silence; 0: none did */
     uint32_t ttl_s;          /* its own, as it is used */
     char source[HOSTNAME_SOURCE_BYTES];
@@ -118,9 +121,13 @@ void hostname_init(struct hostname *hostname, bool keep, uint64_t now_ms);
 enum hostname_wish hostname_hear(struct hostname *hostname, const struct hostname_answer *answer,
                                  uint64_t now_ms);
 
-/* What checks say of an address of the set now. */
+/*
+ * What checks say of an address of the set now. Several services may use it,
+ * each with checks of its own: of what is told in one `look`, a number that
+ * grows, what counts most is taken.
+ */
 void hostname_prove(struct hostname *hostname, const struct addr *address,
-                    enum hostname_proof proof, uint64_t now_ms);
+                    enum hostname_proof proof, uint64_t look, uint64_t now_ms);
 
 /* Let time act: take out what has had its time. */
 void hostname_tick(struct hostname *hostname, uint64_t now_ms);

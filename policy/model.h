@@ -113,7 +113,7 @@ struct model_pool {
     uint32_t region; /* index into model.regions */
     const struct model_endpoint *endpoints;
     size_t endpoint_count;
-    /* As written, where names among them were replaced by addresses (see expansion.h); else NULL. */
+    /* as written, where names among them became addresses (see expansion.h); else NULL */
     const struct model_endpoint *written;
     size_t written_count;
 };

@@ -1,7 +1,10 @@
 #include "resolver/hostnames.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <uthash.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -27,34 +30,49 @@ struct side {
 };
 
 struct name {
-    struct name *next;
+    UT_hash_handle hh;
     bool keep;
     bool wanted; /* scratch, see hostnames_adopt */
     struct side sides[ADDR_FAMILIES];
-    uint8_t dname[NAME_MAX_BYTES];
+    uint8_t dname[NAME_MAX_BYTES + 1]; /* behind it `keep`: together the key */
 };
 
 struct hostnames {
-    struct name *names;
+    struct name *names; /* a hash, walked in the order added */
     struct inquiry_desk *desk;
     struct server *server; /* NULL: nobody to ask yet */
     uv_timer_t timer;
+    uint64_t due_ms; /* when the timer fires; UINT64_MAX: it does not run */
+    uint64_t looks;  /* at what checks say */
     bool announced; /* `changed` was called for the news there are */
     bool closing;
     void (*changed)(void *user);
     void *user;
 };
 
-static void plan(struct hostnames *h);
+static struct name *next_of(const struct name *name)
+{
+    return name->hh.next;
+}
+
+/* Write the key of a name; returns its length. */
+static size_t put_key(uint8_t out[NAME_MAX_BYTES + 1], const uint8_t *dname, bool keep)
+{
+    size_t length = name_length(dname);
+
+    memcpy(out, dname, length);
+    out[length] = keep;
+    return length + 1;
+}
 
 static struct name *find(const struct hostnames *h, const uint8_t *dname, bool keep)
 {
-    for (struct name *name = h->names; name != NULL; name = name->next) {
-        if (name->keep == keep && name_equal(name->dname, dname)) {
-            return name;
-        }
-    }
-    return NULL;
+    uint8_t key[NAME_MAX_BYTES + 1];
+    struct name *name;
+
+    size_t length = put_key(key, dname, keep);
+    HASH_FIND(hh, h->names, key, length, name);
+    return name;
 }
 
 /* ---- what changed, in the log ---- */
@@ -124,9 +142,39 @@ static void put(struct hostnames *h, struct name *name, unsigned family, const c
     inquiry->anew = hostname_has_any(&side->state) || side->state.last != HOSTNAME_UNASKED;
     inquiry->second = apart_from != NULL;
     if (apart_from != NULL) {
-        (void)memcpy(inquiry->apart_from, apart_from, strnlen(apart_from, HOSTNAME_SOURCE_BYTES - 1));
+        (void)snprintf(inquiry->apart_from, sizeof(inquiry->apart_from), "%s", apart_from);
     }
     (void)inquiry_send(inquiry, h->server);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void wake_at(struct hostnames *h, uint64_t due_ms)
+{
+    uint64_t now = clock_now_ms();
+
+    h->due_ms = due_ms;
+    uv_update_time(h->timer.loop);
+    (void)uv_timer_start(&h->timer, on_timer, due_ms > now ? due_ms - now : 0, 0);
+}
+
+static uint64_t next_ms(const struct side *side)
+{
+    uint64_t ask = side->asked_ms == 0 ? side->state.ask_ms : side->asked_ms + LOST_MS;
+    uint64_t tick = hostname_tick_ms(&side->state);
+
+    return ask < tick ? ask : tick;
+}
+
+/* One side has changed: the others need not be looked at. */
+static void plan_side(struct hostnames *h, const struct side *side)
+{
+    bool is_news = !h->announced && side->state.version != side->told_version;
+    uint64_t due = is_news ? clock_now_ms() : next_ms(side);
+
+    if (due < h->due_ms) {
+        wake_at(h, due);
+    }
 }
 
 static void on_answer(void *user, const struct inquiry *inquiry)
@@ -146,18 +194,10 @@ static void on_answer(void *user, const struct inquiry *inquiry)
     } else {
         look_at(h, name, inquiry->family, before);
     }
-    plan(h);
+    plan_side(h, side);
 }
 
 /* ---- time ---- */
-
-static uint64_t next_ms(const struct side *side)
-{
-    uint64_t ask = side->asked_ms == 0 ? side->state.ask_ms : side->asked_ms + LOST_MS;
-    uint64_t tick = hostname_tick_ms(&side->state);
-
-    return ask < tick ? ask : tick;
-}
 
 static void act(struct hostnames *h, struct name *name, unsigned family, uint64_t now_ms)
 {
@@ -176,12 +216,37 @@ static void act(struct hostnames *h, struct name *name, unsigned family, uint64_
     }
 }
 
+/* Come back when the next of all is due, at once when there is news to tell. */
+static void plan(struct hostnames *h)
+{
+    uint64_t first = UINT64_MAX;
+
+    if (h->closing || h->server == NULL) {
+        return;
+    }
+    for (const struct name *name = h->names; name != NULL; name = next_of(name)) {
+        for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+            uint64_t next = next_ms(&name->sides[f]);
+            first = next < first ? next : first;
+        }
+    }
+    if (!h->announced && hostnames_are_news(h)) {
+        first = 0;
+    }
+    if (first == UINT64_MAX) {
+        h->due_ms = UINT64_MAX;
+        uv_timer_stop(&h->timer);
+    } else {
+        wake_at(h, first);
+    }
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct hostnames *h = timer->data;
     uint64_t now = clock_now_ms();
 
-    for (struct name *name = h->names; name != NULL; name = name->next) {
+    for (struct name *name = h->names; name != NULL; name = next_of(name)) {
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
             act(h, name, f, now);
         }
@@ -191,31 +256,6 @@ static void on_timer(uv_timer_t *timer)
         h->changed(h->user);
     }
     plan(h);
-}
-
-/* Come back when the next of all is due, at once when there is news to tell. */
-static void plan(struct hostnames *h)
-{
-    uint64_t now = clock_now_ms();
-    uint64_t first = UINT64_MAX;
-
-    if (h->closing || h->server == NULL) {
-        return;
-    }
-    for (const struct name *name = h->names; name != NULL; name = name->next) {
-        for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-            uint64_t next = next_ms(&name->sides[f]);
-            first = next < first ? next : first;
-        }
-    }
-    if (!h->announced && hostnames_are_news(h)) {
-        first = now;
-    }
-    uv_timer_stop(&h->timer);
-    if (first != UINT64_MAX) {
-        uv_update_time(h->timer.loop);
-        (void)uv_timer_start(&h->timer, on_timer, first > now ? first - now : 0, 0);
-    }
 }
 
 /* ---- which names there are ---- */
@@ -231,13 +271,12 @@ static void want(void *user, const struct model_endpoint *endpoint, size_t servi
         uint64_t now = clock_now_ms();
         name = calloc(1, sizeof(*name));
         REQUIRE(name != NULL); /* of the control plane, as the model itself */
-        memcpy(name->dname, endpoint->hostname, name_length(endpoint->hostname));
         name->keep = endpoint->keep_addresses;
+        size_t length = put_key(name->dname, endpoint->hostname, name->keep);
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
             hostname_init(&name->sides[f].state, name->keep, now);
         }
-        name->next = h->names;
-        h->names = name;
+        HASH_ADD(hh, h->names, dname, length, name);
     }
     name->wanted = true;
 }
@@ -253,27 +292,26 @@ void hostnames_adopt(struct hostnames *hostnames, const struct model *model, boo
     struct hostnames *h = hostnames;
     uint64_t now = clock_now_ms();
 
-    for (struct name *name = h->names; name != NULL; name = name->next) {
+    for (struct name *name = h->names; name != NULL; name = next_of(name)) {
         name->wanted = false;
     }
     expansion_each_name(model, want, h);
-    for (struct name **link = &h->names; *link != NULL;) {
-        struct name *name = *link;
+    for (struct name *name = h->names, *next; name != NULL; name = next) {
+        next = next_of(name);
         if (!name->wanted) {
-            *link = name->next;
+            HASH_DEL(h->names, name);
             free(name);
             continue;
         }
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-            struct hostname *state = &name->sides[f].state;
-            if (state->last == HOSTNAME_UNASKED) {
-                state->ask_ms = now; /* there may be another rule for it now */
+            struct side *side = &name->sides[f];
+            if (side->state.last == HOSTNAME_UNASKED) {
+                side->state.ask_ms = now; /* there may be another rule for it now */
             }
             if (taken) {
-                name->sides[f].told_version = name->sides[f].put_version;
+                side->told_version = side->put_version;
             }
         }
-        link = &name->next;
     }
     h->announced = false;
     plan(h);
@@ -283,7 +321,7 @@ size_t hostnames_pending(const struct hostnames *hostnames)
 {
     size_t pending = 0;
 
-    for (const struct name *name = hostnames->names; name != NULL; name = name->next) {
+    for (const struct name *name = hostnames->names; name != NULL; name = next_of(name)) {
         pending += !name->sides[ADDR_V4].heard || !name->sides[ADDR_V6].heard;
     }
     return pending;
@@ -305,7 +343,7 @@ static size_t look_up(void *user, const uint8_t *dname, bool keep, struct addr o
 void hostnames_expand(struct hostnames *hostnames, struct model *model)
 {
     expansion_apply(model, look_up, hostnames);
-    for (struct name *name = hostnames->names; name != NULL; name = name->next) {
+    for (struct name *name = hostnames->names; name != NULL; name = next_of(name)) {
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
             name->sides[f].put_version = name->sides[f].state.version;
         }
@@ -314,7 +352,7 @@ void hostnames_expand(struct hostnames *hostnames, struct model *model)
 
 bool hostnames_are_news(const struct hostnames *hostnames)
 {
-    for (const struct name *name = hostnames->names; name != NULL; name = name->next) {
+    for (const struct name *name = hostnames->names; name != NULL; name = next_of(name)) {
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
             if (name->sides[f].state.version != name->sides[f].told_version) {
                 return true;
@@ -349,24 +387,14 @@ static enum hostname_proof proof_of(const struct health_endpoint_view *view)
     return any ? HOSTNAME_PROVEN : HOSTNAME_UNPROVEN;
 }
 
-/* One service's proof is enough for all that use the name. */
 static void look_at_endpoint(struct hostnames *h, const struct model_endpoint *endpoint,
                              const struct health_endpoint_view *view, uint64_t now_ms)
 {
     struct name *name = find(h, endpoint->hostname, endpoint->keep_addresses);
 
-    if (name == NULL) {
-        return;
-    }
-    struct hostname *state = &name->sides[endpoint->address.family].state;
-    const struct hostname_address *known = hostname_find(state, &endpoint->address);
-    if (known == NULL) {
-        return;
-    }
-    enum hostname_proof proof = proof_of(view);
-    bool fresh = known->looked_ms != now_ms;
-    if (fresh || proof == HOSTNAME_PROVEN || known->proof == HOSTNAME_UNPROVEN) {
-        hostname_prove(state, &endpoint->address, proof, now_ms);
+    if (name != NULL) {
+        hostname_prove(&name->sides[endpoint->address.family].state, &endpoint->address,
+                       proof_of(view), h->looks, now_ms);
     }
 }
 
@@ -378,6 +406,7 @@ void hostnames_look(struct hostnames *hostnames, const struct snapshot *snapshot
     if (hostnames->names == NULL) {
         return;
     }
+    hostnames->looks++;
     for (size_t i = 0; i < model->service_count; i++) {
         for (size_t p = 0; p < model->services[i].pool_count; p++) {
             const struct model_pool *pool = &model->services[i].pools[p];
@@ -502,6 +531,7 @@ struct hostnames *hostnames_new(uv_loop_t *loop, void (*changed)(void *user), vo
     }
     (void)uv_timer_init(loop, &h->timer);
     h->timer.data = h;
+    h->due_ms = UINT64_MAX;
     h->changed = changed;
     h->user = user;
     return h;
@@ -517,10 +547,10 @@ static void on_closed(uv_handle_t *handle)
 {
     struct hostnames *h = handle->data;
 
-    while (h->names != NULL) {
-        struct name *next = h->names->next;
-        free(h->names);
-        h->names = next;
+    for (struct name *name = h->names, *next; name != NULL; name = next) {
+        next = next_of(name);
+        HASH_DEL(h->names, name);
+        free(name);
     }
     free(h);
 }

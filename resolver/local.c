@@ -38,7 +38,8 @@ static const struct tree trees[] = {
     { "\003100\00251\003198\7in-addr\4arpa", EMPTY },
     { "\003113\0010\003203\7in-addr\4arpa", EMPTY },
     { "\003255\003255\003255\003255\7in-addr\4arpa", EMPTY },
-    { REVERSE6("\0011\0010\0010\0010\0010\0010\0010\0010" ZEROS8 ZEROS8 ZEROS8), LOOPBACK6 }, /* 4.3 */
+    { REVERSE6("\0011\0010\0010\0010\0010\0010\0010\0010" ZEROS8 ZEROS8 ZEROS8), /* 4.3 */
+      LOOPBACK6 },
     { REVERSE6(ZEROS8 ZEROS8 ZEROS8 ZEROS8), EMPTY },
     { "\0018\1e\1f\3ip6\4arpa", EMPTY },              /* 4.5: link-local */
     { "\0019\1e\1f\3ip6\4arpa", EMPTY },

@@ -376,16 +376,6 @@ static inline void consider_refresh(struct query_thread *t, struct cache_entry *
     t->refresh = entry;
 }
 
-/* It is served once more; the line stays shared when there is nothing to add. */
-static inline void note_served(struct cache_entry *entry)
-{
-    uint8_t asked = atomic_load_explicit(&entry->asked, memory_order_relaxed);
-
-    if (asked < PREFETCH_ASKED) {
-        atomic_store_explicit(&entry->asked, (uint8_t)(asked + 1), memory_order_relaxed);
-    }
-}
-
 static inline void put_entry(const struct query_thread *t, struct response *r,
                              const struct cache_entry *entry)
 {
@@ -437,7 +427,6 @@ static inline enum query_source put_cached(struct query_thread *t, struct respon
         put_entry(t, r, entry);
         return QUERY_STALE;
     }
-    note_served(entry);
     consider_refresh(t, entry, left_s);
     put_entry(t, r, entry);
     return QUERY_CACHE;

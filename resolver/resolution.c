@@ -436,17 +436,16 @@ static void ask_expired(struct resolution *r, const struct forward_rule *rule,
 
 /* Names that nobody is to be asked for. Returns the length of the answer in `message`. */
 static size_t answer_locally(struct resolution *r, const struct snapshot *snapshot,
-                             const struct forward_rule *rule,
                              const struct forward_question *question, const uint8_t *dname)
 {
-    size_t length = hosts_answer(snapshot->hosts, question, dname, r->message);
+    size_t length = resolution_local(snapshot, question, r->message);
 
     if (length == 0 && forwarder_is_loop(r->forwarder, dname)) {
         /* a question of our own that came back: it must not go round again */
         return wire_query_build(r->message, 0, WIRE_QR | WIRE_RD | WIRE_RA | WIRE_REFUSED,
                                 question->name, question->type, question->class, 0, false);
     }
-    return length > 0 ? length : local_answer(question, dname, rule->dname, r->message);
+    return length;
 }
 
 static void tell_message(struct resolution *r, size_t length, forward_done *done, void *user)
@@ -484,7 +483,7 @@ void resolution_ask(struct resolution *resolution, const struct snapshot *snapsh
     name_fold(question->name, question->name_length, dname);
     rule = snapshot_forward(snapshot, dname);
     REQUIRE(rule != NULL);
-    size_t length = answer_locally(r, snapshot, rule, question, dname);
+    size_t length = answer_locally(r, snapshot, question, dname);
     if (length > 0) {
         tell_message(r, length, done, user);
         return;
@@ -502,6 +501,17 @@ void resolution_ask(struct resolution *resolution, const struct snapshot *snapsh
         count(&r->counters.misses);
         forwarder_ask(r->forwarder, rule, question, done, user);
     }
+}
+
+size_t resolution_local(const struct snapshot *snapshot, const struct forward_question *question,
+                        uint8_t *out)
+{
+    uint8_t dname[NAME_MAX_BYTES];
+
+    name_fold(question->name, question->name_length, dname);
+    const struct forward_rule *rule = snapshot_forward(snapshot, dname);
+    size_t length = hosts_answer(snapshot->hosts, question, dname, out);
+    return length > 0 || rule == NULL ? length : local_answer(question, dname, rule->dname, out);
 }
 
 void resolution_refresh(struct resolution *resolution, const struct snapshot *snapshot,

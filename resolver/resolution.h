@@ -55,6 +55,14 @@ void resolution_ask(struct resolution *resolution, const struct snapshot *snapsh
 /* The snapshot in force, for who was called by the loop while it is online. */
 const struct snapshot *resolution_snapshot(const struct resolution *resolution);
 
+/*
+ * What would be answered without asking anyone (hosts file, special-use names):
+ * the length of the message written to `out`, which holds WIRE_MESSAGE_MAX
+ * bytes, or 0.
+ */
+size_t resolution_local(const struct snapshot *snapshot, const struct forward_question *question,
+                        uint8_t *out);
+
 /* Ask for it anew, nobody waits: it is asked often and will expire soon. */
 void resolution_refresh(struct resolution *resolution, const struct snapshot *snapshot,
                         const struct forward_question *question);

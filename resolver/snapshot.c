@@ -149,6 +149,20 @@ static void compile_service(struct build *b, const struct model_service *service
     }
 }
 
+/* RFC 1034, section 3.6.2: where a CNAME is there is nothing else. */
+static int refuse_neighbours(struct build *b, const struct steer_service *service)
+{
+    const struct node *node =
+        namespace_find(b->snapshot->ns, service->dname, name_length(service->dname));
+
+    bool is_made_up = node->zone != NULL && node->zone->file == NULL; /* the apex of that */
+    if (node->rrsets != NULL && !is_made_up) {
+        return error_set(b->err, -EINVAL,
+                         "answered as cname, but its zone has records at that name");
+    }
+    return 0;
+}
+
 static int compile_services(struct build *b, const struct snapshot *old)
 {
     const struct model *model = b->model;
@@ -166,6 +180,9 @@ static int compile_services(struct build *b, const struct snapshot *old)
         }
         int rc = namespace_add_service(b->snapshot->ns, services[i].dname, &services[i],
                                        NEGATIVE_TTL_S, b->err);
+        if (rc == 0 && services[i].cnames != NULL) {
+            rc = refuse_neighbours(b, &services[i]);
+        }
         if (rc < 0) {
             const struct model_place *place = &model->services[i].place;
             struct error inner = *b->err;

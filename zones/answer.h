@@ -24,8 +24,8 @@ struct answer {
     const uint8_t *wire;
     /*
      * Where a CNAME chain leaves our data for a service (a node with a
-     * service), whose addresses are put behind this answer, owner
-     * `tail_offset`; NULL otherwise. Only for A and AAAA.
+     * service), whose answer is put behind this one, owner `tail_offset`; NULL
+     * otherwise. For other types than A and AAAA that is mostly NODATA.
      */
     const struct node *tail;
     /*

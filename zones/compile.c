@@ -272,7 +272,10 @@ static int compile_rest(struct compiler *c, const struct chain *chain)
     if (put_chain(c, chain, 0) < 0) {
         return c->err->code;
     }
-    if (chain->zone != NULL) {
+    if (chain->end != NULL && chain->end->service != NULL) {
+        c->draft.tail = chain->end; /* whether it is itself a CNAME is the service's to say */
+        c->draft.tail_offset = (uint16_t)c->sections.target;
+    } else if (chain->zone != NULL) {
         const struct rrset *soa = soa_of(c->ns, chain->zone);
         if (!sections_put(&c->sections, chain->zone->dname, soa, negative_ttl(soa))) {
             return too_large(c, chain->links[0], soa);

@@ -287,17 +287,45 @@ static void put_hostnames(const struct status *status, size_t service)
     json_writer_list_end(status->json);
 }
 
+/* Addresses that it may answer with, be they up or not. */
+static unsigned count_addresses(const struct steer_service *service, unsigned family)
+{
+    unsigned count = service->fallback_counts[family];
+
+    for (uint32_t i = 0; i < service->pool_count; i++) {
+        count += service->pools[i].counts[family];
+    }
+    return count;
+}
+
+/* Has it none of the family, though it has of the other? */
+static bool is_foreign(const struct steer_service *service, unsigned family)
+{
+    return !service->has_family[family] ||
+           (count_addresses(service, family) == 0 && count_addresses(service, 1 - family) > 0);
+}
+
 static void put_answer(const struct status *status, const struct steer_service *service,
                        unsigned family)
 {
     struct steer_choice choice;
 
-    if (!service->has_family[family]) {
+    if (is_foreign(service, family)) {
         json_writer_null(status->json, family == ADDR_V4 ? "A" : "AAAA");
         return;
     }
-    steer_choose(service, family, &choice);
+    const uint8_t *target = NULL;
+    if (service->cnames != NULL) {
+        target = steer_cname(service, family, &choice);
+    } else {
+        steer_choose(service, family, &choice);
+    }
     json_writer_object_begin(status->json, family == ADDR_V4 ? "A" : "AAAA");
+    if (target != NULL) {
+        char shown[NAME_TEXT_MAX];
+        (void)name_format(target, shown, sizeof(shown));
+        json_writer_string(status->json, "cname", shown);
+    }
     api_status_put_choice(service, family, &choice, status->json);
     json_writer_object_end(status->json);
 }

@@ -428,7 +428,8 @@ static void explain_forward(struct why *why, const struct node *node)
         return;
     }
     explain_cached(why);
-    step(why, "forward rule '%s', upstreams as written (below: as they would be asked now):", rule->name);
+    step(why, "forward rule '%s', upstreams as written (below: as they would be asked now):",
+         rule->name);
     for (uint32_t i = 0; i < rule->upstream_count; i++) {
         explain_upstream(why, i + 1, &rule->upstreams[i]);
     }

@@ -3,7 +3,7 @@
  * cache - answers of others, kept: one table for all threads
  *
  * Readers find entries under RCU, without a lock and without waiting; a hit
- * writes at most one relaxed byte. One thread, the service loop, stores,
+ * writes at most two relaxed bytes. One thread, the service loop, stores,
  * evicts and flushes. Entries are immutable but for a few hints. An expired
  * entry stays, as something to serve while nobody can be asked (RFC 8767),
  * until it is too old or its place is needed.

@@ -45,6 +45,7 @@ static enum cli_paint paint_of(const char *state)
     } paints[] = {
         { "in", CLI_PAINT_GOOD },         { "up", CLI_PAINT_GOOD },
         { "held", CLI_PAINT_DOUBT },      { "suspect", CLI_PAINT_DOUBT },
+        { "kept", CLI_PAINT_DOUBT },      { "doubted", CLI_PAINT_DOUBT },
         { "unknown", CLI_PAINT_DOUBT },   { "drained", CLI_PAINT_DOUBT },
         { "unchecked", CLI_PAINT_PLAIN },
     };
@@ -326,6 +327,48 @@ static unsigned put_endpoints(struct cli_table *table, const json_t *service, bo
     return count;
 }
 
+static bool is_bare(const json_t *name)
+{
+    return json_array_size(json_object_get(name, "addresses")) == 0;
+}
+
+static void put_hostname(struct cli_table *table, const json_t *name, bool lost)
+{
+    bool kept = json_is_integer(json_object_get(name, "kept_ms_ago"));
+    const char *state = kept ? "kept" : lost ? "unresolved" : "doubted";
+    const char *reason = string(name, "reason");
+
+    cli_table_add(table, CLI_PAINT_PLAIN, "  %s %s", string(name, "region"), string(name, "name"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(name, "type"));
+    cli_table_add(table, paint_of(state), "%s", state);
+    put_age(table, name, kept ? "kept_ms_ago" : "last_answer_ms_ago");
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s",
+                  reason[0] != '\0' ? reason : string(name, "last_answer"));
+}
+
+/* Its host names of which resolvers say something odd, or nothing; counts as above. */
+static unsigned put_hostnames(struct cli_table *table, const json_t *service)
+{
+    const json_t *names = json_object_get(service, "hostnames"); /* A and AAAA side by side */
+    unsigned count = 0;
+
+    for (size_t i = 0; i + 1 < json_array_size(names); i += 2) {
+        bool lost = is_bare(json_array_get(names, i)) && is_bare(json_array_get(names, i + 1));
+        for (size_t k = 0; k < 2; k++) {
+            const json_t *name = json_array_get(names, i + k);
+            if (!lost && string(name, "reason")[0] == '\0') {
+                continue;
+            }
+            count++;
+            if (table != NULL) {
+                put_hostname(table, name, lost);
+            }
+        }
+    }
+    return count;
+}
+
 /* Is it answered by something else than its first region, or is an endpoint not up? */
 static bool needs_look(const json_t *service)
 {
@@ -344,7 +387,7 @@ static bool needs_look(const json_t *service)
             return true;
         }
     }
-    return put_endpoints(NULL, service, false) > 0;
+    return put_endpoints(NULL, service, false) + put_hostnames(NULL, service) > 0;
 }
 
 static void put_service(struct cli_table *table, const json_t *service, bool all)
@@ -361,6 +404,7 @@ static void put_service(struct cli_table *table, const json_t *service, bool all
         }
     }
     (void)put_endpoints(table, service, all);
+    (void)put_hostnames(table, service);
 }
 
 static void put_services(const json_t *status, const struct cli_status_view *view, struct text *out)
@@ -492,8 +536,9 @@ static void put_upstream(struct cli_table *table, const json_t *upstream)
 static void put_upstreams(const json_t *status, const struct cli_status_view *view,
                           struct text *out)
 {
-    static const char *const heads[] = { "UPSTREAM", "REGION", "CLASS", "VIA",  "STATE",  "SINCE",
-                                         "RTT",      "P95",    "LOSS",  "SENT", "FAILED", "REASON" };
+    static const char *const heads[] = { "UPSTREAM", "REGION", "CLASS", "VIA",
+                                         "STATE",    "SINCE",  "RTT",   "P95",
+                                         "LOSS",     "SENT",   "FAILED", "REASON" };
     const json_t *upstreams = json_object_get(status, "upstreams");
     struct cli_table table;
 

@@ -7,15 +7,15 @@
 
 void budget_share_init(struct budget_share *share)
 {
-    *share = (struct budget_share){ .saved = (uint64_t)BUDGET_LEAST * PACKET };
+    *share = (struct budget_share){ .saved = (int64_t)BUDGET_LEAST * PACKET };
 }
 
 /* Half a second of the questions there are: as long as a dead upstream may go unseen. */
-static uint64_t most_saved(const struct budget_share *share)
+static int64_t most_saved(const struct budget_share *share)
 {
     uint64_t rate = share->count > share->last_rate ? share->count : share->last_rate;
 
-    return (rate / 2 > BUDGET_LEAST ? rate / 2 : BUDGET_LEAST) * PACKET;
+    return (int64_t)(rate / 2 > BUDGET_LEAST ? rate / 2 : BUDGET_LEAST) * PACKET;
 }
 
 void budget_share_earn(struct budget_share *share, uint64_t now_ms)
@@ -28,7 +28,7 @@ void budget_share_earn(struct budget_share *share, uint64_t now_ms)
         share->count = 0;
     }
     share->count++;
-    uint64_t most = most_saved(share);
+    int64_t most = most_saved(share);
     share->saved += BUDGET_EARNED_PERMILLE;
     share->saved = share->saved > most ? most : share->saved;
 }
@@ -36,6 +36,15 @@ void budget_share_earn(struct budget_share *share, uint64_t now_ms)
 bool budget_share_spend(struct budget_share *share)
 {
     if (share->saved < PACKET) {
+        return false;
+    }
+    share->saved -= PACKET;
+    return true;
+}
+
+bool budget_share_owe(struct budget_share *share)
+{
+    if (share->saved < PACKET - BUDGET_OWED_MOST * PACKET) {
         return false;
     }
     share->saved -= PACKET;

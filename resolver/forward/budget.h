@@ -15,11 +15,12 @@
 
 #define BUDGET_EARNED_PERMILLE 40 /* of an extra packet, by each question */
 #define BUDGET_LEAST           20 /* extra packets that can be saved up: at least */
+#define BUDGET_OWED_MOST       4
 #define BUDGET_BURST_LEAST     10 /* of a rate */
 #define BUDGET_BURST_SHARE     6  /* of a minute's packets: those of ten seconds */
 
 struct budget_share {
-    uint64_t saved; /* thousandths of a packet */
+    int64_t saved; /* thousandths of a packet; below 0: owed */
     uint64_t second;
     uint32_t count;     /* questions of that second */
     uint32_t last_rate; /* of the one before */
@@ -33,6 +34,12 @@ void budget_share_earn(struct budget_share *share, uint64_t now_ms);
 
 /* Take one packet out. False when there is not that much. */
 bool budget_share_spend(struct budget_share *share);
+
+/*
+ * The same for one that must not wait, such as to see whether an upstream is
+ * there: up to BUDGET_OWED_MOST may be owed.
+ */
+bool budget_share_owe(struct budget_share *share);
 
 struct budget_rate {
     uint32_t per_minute; /* 0: no limit */

@@ -3,8 +3,7 @@
 #define CLASSES         3                     /* of enum forward_class */
 #define NEARER_PERCENT  80                    /* a region goes first that is so much nearer */
 #define NEARER_US       2000                  /* and nearer by this */
-#define QUICK_PATIENCE  4                     /* hedge delays for one that shows signs of death */
-#define AILING_PATIENCE (CHOICE_CONFIRMS + 2) /* for one that loses many */
+#define AILING_PATIENCE (CHOICE_CONFIRMS + 2) /* hedge delays for one that loses many */
 
 void choice_init(struct choice *choice, uint32_t hedge_ms, uint64_t deadline_ms)
 {
@@ -83,13 +82,18 @@ static uint32_t hedge_of(const struct choice *choice, const struct choice_candid
 /* Silence after which its answer is not expected before others'. */
 static uint32_t patience_ms(const struct choice *choice, const struct choice_candidate *c)
 {
-    uint32_t patience = at_least(2 * hedge_of(choice, c), CHOICE_PATIENCE_MS);
+    uint32_t hedge = hedge_of(choice, c);
+    uint32_t patience = at_least(2 * hedge, CHOICE_PATIENCE_MS);
 
-    if (c->dying && QUICK_PATIENCE * hedge_of(choice, c) < patience) {
-        return hedge_of(choice, c);
+    if (c->dying) {
+        return hedge < CHOICE_DOUBT_MS ? hedge : CHOICE_DOUBT_MS;
     }
-    if (c->ailing && AILING_PATIENCE * hedge_of(choice, c) < patience) {
-        return AILING_PATIENCE * hedge_of(choice, c);
+    if (c->doubtful) {
+        return AILING_PATIENCE * hedge < CHOICE_DOUBT_MS ? AILING_PATIENCE * hedge
+                                                         : CHOICE_DOUBT_MS;
+    }
+    if (c->ailing && AILING_PATIENCE * hedge < patience) {
+        return AILING_PATIENCE * hedge;
     }
     return at_least(patience, 3 * c->usual_ms);
 }

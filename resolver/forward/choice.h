@@ -31,6 +31,7 @@
 #define CHOICE_RESEND_LEAST 40 /* and at least: four times what it usually takes, then doubled */
 #define CHOICE_CONFIRMS    4   /* quick ones, while a lesser answer is at hand */
 #define CHOICE_PATIENCE_MS 200 /* silence after which a better answer is not expected: at least */
+#define CHOICE_DOUBT_MS    80  /* the same, of one that is dying or doubtful: at most */
 #define CHOICE_PUBLIC_MS   300 /* silence that counts as failed before public is asked: at least */
 #define CHOICE_UNHEDGED_MS 500 /* instead of hedge_ms when that is 0 */
 #define CHOICE_LAST_MS     100 /* before the deadline: the time to take what there is */
@@ -59,6 +60,7 @@ struct choice_candidate {
     bool spent;   /* it may not be asked more often now */
     bool ailing;  /* it loses many; may be set at any time */
     bool dying;   /* it has not said a word to several questions; may be set at any time */
+    bool doubtful; /* it owes an answer, and one to a probe, too; may be set at any time */
 
     /* choice's own */
     enum choice_state state;

@@ -302,12 +302,50 @@ static void restore(struct directory *directory, struct upstream *upstream, uint
     tell_change(directory);
 }
 
+void directory_doubt(struct directory *directory, struct upstream *upstream)
+{
+    upstream->probing.wanted = true;
+    tell_change(directory);
+}
+
+static unsigned to_ms(uint64_t us)
+{
+    return (unsigned)((us + 999) / 1000);
+}
+
+/* How long its answers take has changed: it may be too slow now. */
+static void look_at_times(struct directory *directory, struct upstream *upstream, uint64_t now_ms)
+{
+    char reason[sizeof(upstream->reason)];
+    bool is_worse = upstream->suspect && upstream->cause != UPSTREAM_SILENT &&
+                    upstream->cause != UPSTREAM_REFUSED;
+
+    if (!is_worse && upstream_is_slow(upstream)) {
+        const struct upstream *rival = upstream->rival;
+        (void)snprintf(reason, sizeof(reason), "slow: %u ms to a probe, %.40s takes %u ms",
+                       to_ms(upstream->probing.took_us),
+                       rival->region[0] != '\0' ? rival->region : rival->label,
+                       to_ms(rival->near_us));
+        suspect(directory, upstream, UPSTREAM_SLOW, reason, now_ms);
+    } else if (upstream_slow_due(upstream, now_ms)) {
+        directory_doubt(directory, upstream);
+    }
+}
+
 void directory_good(struct directory *directory, struct upstream *upstream, uint64_t took_us,
                     uint64_t now_ms)
 {
     if (upstream_good(upstream, took_us, now_ms)) {
         restore(directory, upstream, now_ms);
     }
+    look_at_times(directory, upstream, now_ms);
+}
+
+void directory_late(struct directory *directory, struct upstream *upstream, uint64_t took_us,
+                    uint32_t weight, uint64_t now_ms)
+{
+    upstream_late(upstream, took_us, weight, now_ms);
+    look_at_times(directory, upstream, now_ms);
 }
 
 void directory_probe_answered(struct directory *directory, struct upstream *upstream, bool good,
@@ -316,6 +354,7 @@ void directory_probe_answered(struct directory *directory, struct upstream *upst
     if (upstream_probe_answered(upstream, good, took_us, now_ms)) {
         restore(directory, upstream, now_ms);
     }
+    look_at_times(directory, upstream, now_ms);
 }
 
 void directory_silent(struct directory *directory, struct upstream *upstream, uint64_t sent_ms,

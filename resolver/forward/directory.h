@@ -63,6 +63,13 @@ void directory_refused(struct directory *directory, struct upstream *upstream, c
 void directory_bad(struct directory *directory, struct upstream *upstream, uint64_t question,
                    const char *what, uint64_t now_ms);
 
+/* See upstream_late. */
+void directory_late(struct directory *directory, struct upstream *upstream, uint64_t took_us,
+                    uint32_t weight, uint64_t now_ms);
+
+/* A probe shall show, now, how this upstream is. */
+void directory_doubt(struct directory *directory, struct upstream *upstream);
+
 /* A question with this loop_id came to us: mark whom it was put to. False: no such id is known. */
 bool directory_loop(struct directory *directory, uint64_t loop_id, uint64_t now_ms);
 

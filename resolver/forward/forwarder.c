@@ -14,8 +14,8 @@
 #include "resolver/forward/upstream.h"
 #include "zones/name.h"
 
-#define BUCKETS        4096  /* a power of two; chains stay short up to WAITERS_MAX */
-#define WAITERS_MAX    10000 /* questions in flight, coalesced ones counted each */
+#define BUCKETS        4096  /* a power of two; chains stay short up to WAITERS_MOST */
+#define WAITERS_MOST   10000 /* questions in flight, coalesced ones counted each, before rules say so */
 #define SOCKETS_MOST   20000
 #define SOCKETS_LEAST  64
 #define KEY_TAIL_BYTES 5 /* type, class, flags */
@@ -33,6 +33,7 @@ struct forwarder {
     struct hash_key key;
     struct lookup *buckets[BUCKETS];
     unsigned waiting;
+    unsigned waiting_most;
     struct waiter *shed; /* to be told at the next turn that there was no room */
     uv_timer_t timer;    /* for that */
     bool timer_open;
@@ -173,6 +174,7 @@ static bool set_up(struct forwarder *forwarder, uv_loop_t *loop)
     context->user = forwarder;
     budget_share_init(&context->share);
     forwarder->key = hash_key_random();
+    forwarder->waiting_most = WAITERS_MOST;
     forwarder->liveness = liveness_new(&context->pool, context->directory);
     return context->pool.buffer != NULL && context->directory != NULL && context->answer != NULL &&
            forwarder->liveness != NULL && attempt_pool_open(&context->pool) == 0;
@@ -329,7 +331,7 @@ void forwarder_ask(struct forwarder *forwarder, const struct forward_rule *rule,
 
     REQUIRE(!uv_is_closing((uv_handle_t *)&forwarder->timer));
     count(&forwarder->counters.questions);
-    if (forwarder->waiting >= WAITERS_MAX || forwarder->closing) {
+    if (forwarder->waiting >= forwarder->waiting_most || forwarder->closing) {
         shed(forwarder, waiter);
         return;
     }
@@ -364,6 +366,7 @@ void forwarder_on_answer(struct forwarder *forwarder, forward_answered *answered
 
 void forwarder_adopt(struct forwarder *forwarder, const struct snapshot *snapshot)
 {
+    forwarder->waiting_most = snapshot->model->in_flight;
     liveness_adopt(forwarder->liveness, snapshot->forwards, snapshot->forward_count);
 }
 

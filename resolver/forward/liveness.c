@@ -12,6 +12,7 @@
 #define LOOP_DIGITS 16
 #define LABEL_BYTES (sizeof(LOOP_LABEL) - 1 + LOOP_DIGITS)
 #define LOOP_DOMAIN "\10internal" /* reserved for private use; nobody answers it by default */
+#define SLOW_FAILED 2 /* a slow suspect is asked as one that failed so many probes */
 
 /* One upstream that is probed. */
 struct watch {
@@ -117,6 +118,39 @@ static uint32_t pause_of(const struct upstream *upstream)
     return pause < LIVENESS_MOST_MS ? pause : LIVENESS_MOST_MS;
 }
 
+/* Is any upstream measured against the others? */
+static bool is_race_on(const struct liveness *liveness)
+{
+    for (size_t i = 0; i < liveness->count; i++) {
+        if (liveness->watches[i].upstream->probing.slow > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* When a living one is to be probed that is not public. */
+static uint64_t due_alive_ms(const struct watch *watch)
+{
+    const struct upstream *upstream = watch->upstream;
+    const struct upstream_probing *probing = &upstream->probing;
+
+    if (probing->sent_ms == 0 || probing->wanted) {
+        return 0;
+    }
+    if (probing->slow > 0) {
+        return probing->sent_ms + LIVENESS_PROOF_MS;
+    }
+    if (probing->failed > 0) {
+        return probing->sent_ms + LIVENESS_FIRST_MS;
+    }
+    if (is_race_on(watch->liveness)) {
+        return probing->sent_ms + LIVENESS_MOST_MS;
+    }
+    return (upstream->heard_ms > probing->sent_ms ? upstream->heard_ms : probing->sent_ms) +
+           LIVENESS_IDLE_MS;
+}
+
 /* When it is to be probed next; UINT64_MAX: not at all. */
 static uint64_t due_ms(const struct watch *watch, bool company_lives)
 {
@@ -132,14 +166,7 @@ static uint64_t due_ms(const struct watch *watch, bool company_lives)
     if (upstream->suspect) {
         return probing->sent_ms + pause_of(upstream);
     }
-    if (probing->sent_ms == 0) {
-        return 0;
-    }
-    if (probing->failed > 0) {
-        return probing->sent_ms + LIVENESS_FIRST_MS;
-    }
-    return (upstream->heard_ms > probing->sent_ms ? upstream->heard_ms : probing->sent_ms) +
-           LIVENESS_IDLE_MS;
+    return due_alive_ms(watch);
 }
 
 /* ---- asking ---- */
@@ -193,6 +220,7 @@ static void probe(struct watch *watch)
 
     end_attempt(&watch->probe);
     probing->sent_ms = now_ms(watch->liveness);
+    probing->wanted = false;
     watch->is_lost = false;
     watch->probe = put(watch, watch->name, watch->name_length, WIRE_SOA);
     if (watch->probe == NULL) {
@@ -300,7 +328,7 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
         return; /* what there is to learn of a loop comes another way */
     }
     if (watch->is_lost) {
-        upstream_late(upstream, took_us, 1, now_ms(liveness));
+        directory_late(liveness->directory, upstream, took_us, 1, now_ms(liveness));
         return;
     }
     upstream->probing.good = true;
@@ -308,6 +336,10 @@ static void on_reply(struct attempt *attempt, const uint8_t *message, size_t len
         upstream->probing.failed = 0; /* through a lossy line some always come */
     }
     directory_probe_answered(liveness->directory, upstream, good, took_us, now_ms(liveness));
+    if (upstream->suspect && upstream->probing.slow > 0) {
+        upstream->probing.good = false;
+        upstream->probing.failed = SLOW_FAILED;
+    }
     liveness_look(liveness);
 }
 

@@ -5,10 +5,12 @@
  * Each upstream of the rules in force is asked for the SOA of its rule's domain:
  * at once when rules are adopted; every five seconds when it is well and nobody
  * else has heard from it; several times a second when it is suspect, and every
- * 50 ms while it proves itself. Public ones cost money and tell others what is
- * asked: one a minute is enough, but for a suspect when nobody else lives. Once
- * for each set of rules they are also asked for a name that only this process
- * knows: whoever sends that question back to us leads in a circle.
+ * 50 ms while it proves itself; at once when it owes answers or they come slowly,
+ * and then the others, too, twice a second, to compare. Public ones cost money
+ * and tell others what is asked: one a minute is enough, but for a suspect when
+ * nobody else lives. Once for each set of rules they are also asked for a name
+ * that only this process knows: whoever sends that question back to us leads in
+ * a circle.
  *
  * One service loop. What comes back goes into the directory.
  */

@@ -324,10 +324,15 @@ static void end(struct lookup *lookup, enum choice_action how)
     }
 }
 
-/* Note whose answer should be there, and who shows signs of death. */
-static void look_around(struct lookup *lookup, uint64_t now)
+/*
+ * Note whose answer should be there, and who shows signs of death. Returns when
+ * one of them may do so if it stays silent; UINT64_MAX: nobody.
+ */
+static uint64_t look_around(struct lookup *lookup, uint64_t now)
 {
     struct choice *choice = &lookup->choice;
+    uint64_t soon_ms = UINT64_MAX;
+    uint64_t at_ms;
 
     for (uint32_t i = 0; i < choice->count; i++) {
         struct choice_candidate *c = &choice->candidates[i];
@@ -338,9 +343,18 @@ static void look_around(struct lookup *lookup, uint64_t now)
             c->overdue = true;
             upstream_overdue(c->upstream, c->asked_ms);
         }
+        if (upstream_is_worth_a_probe(c->upstream, choice->kept != CHOICE_NONE) &&
+            budget_share_owe(&lookup->context->share)) {
+            directory_doubt(lookup->context->directory, c->upstream);
+        }
+        c->doubtful = upstream_is_doubtful(c->upstream, now, &at_ms);
         c->dying = upstream_is_dying(c->upstream, now);
         c->ailing = upstream_is_ailing(c->upstream, now);
+        if (!c->doubtful && at_ms > now && at_ms < soon_ms) {
+            soon_ms = at_ms;
+        }
     }
+    return soon_ms;
 }
 
 /* May a packet go out that is perhaps for nothing? It is free where an upstream fails. */
@@ -381,7 +395,7 @@ static void advance(struct lookup *lookup)
 {
     for (;;) {
         uint64_t now = now_ms(lookup->context);
-        look_around(lookup, now);
+        uint64_t soon_ms = look_around(lookup, now);
         struct choice_step step = choice_next(&lookup->choice, now);
         switch (step.action) {
         case CHOICE_ASK:
@@ -393,7 +407,7 @@ static void advance(struct lookup *lookup)
             take_step(lookup, &step);
             break;
         case CHOICE_WAIT:
-            wake_after(lookup, step.until_ms - now);
+            wake_after(lookup, (soon_ms < step.until_ms ? soon_ms : step.until_ms) - now);
             return;
         case CHOICE_TAKE_KEPT:
         case CHOICE_GIVE_UP:
@@ -479,9 +493,15 @@ static void note_good(const struct attempt *attempt, uint64_t now)
 {
     uint64_t now_us = uv_hrtime() / 1000;
     uint64_t took_us = now_us > attempt->sent_us ? now_us - attempt->sent_us : 0;
+    const struct lookup *lookup = attempt->owner;
+    unsigned times = lookup == NULL ? 1 : lookup->choice.candidates[attempt->candidate].times;
 
+    if (times > 1 && !attempt->stream) {
+        upstream_resent(attempt->upstream, times - 1, took_us, now);
+    }
     if (attempt->silent) {
-        upstream_late(attempt->upstream, took_us, tries_weight(attempt), now);
+        directory_late(context_of(attempt)->directory, attempt->upstream, took_us,
+                       tries_weight(attempt), now);
     } else {
         directory_good(context_of(attempt)->directory, attempt->upstream, took_us, now);
     }
@@ -639,6 +659,9 @@ static void plan(struct lookup *lookup, const struct forward_rule *rule)
 
     lookup->refuse_private = rule->refuse_private;
     lookup->is_private = plan_make(&lookup->choice, rule, &terms);
+    if (!terms.second_opinion) {
+        plan_note_rivals(&lookup->choice);
+    }
     lookup->question.apart_from = NULL; /* the caller's, no longer */
     if (lookup->choice.count > 0) {
         budget_share_earn(&context->share, terms.now_ms);

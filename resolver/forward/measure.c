@@ -191,3 +191,13 @@ void measure_forget_losses(struct measure *measure)
 {
     memset(measure->slots, 0, sizeof(measure->slots));
 }
+
+void measure_forget_times(struct measure *measure)
+{
+    measure->count = 0;
+    measure->smoothed_us = 0;
+    measure->variation_us = 0;
+    measure->p95_us = 0;
+    measure->p95_count = 0;
+    measure->p95_made_ms = 0;
+}

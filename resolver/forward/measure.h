@@ -83,3 +83,6 @@ bool measure_is_lossy(const struct measure *measure, uint32_t least, uint32_t mo
 
 /* Forget who was lost: what comes from now on is another time. */
 void measure_forget_losses(struct measure *measure);
+
+/* Forget how long answers took, for the same reason. */
+void measure_forget_times(struct measure *measure);

@@ -128,3 +128,37 @@ bool plan_make(struct choice *choice, const struct forward_rule *rule,
     }
     return kept_inside && choice->count == 0;
 }
+
+static bool is_rival(const struct choice_candidate *c)
+{
+    return c->class != FORWARD_PUBLIC && !c->away && !c->suspect && !c->spent &&
+           c->upstream->near_us != 0;
+}
+
+/* The nearest that is not of this region (CHOICE_NONE: of any). */
+static const struct choice_candidate *find_rival(const struct choice *choice, uint32_t region)
+{
+    const struct choice_candidate *found = NULL;
+
+    for (uint32_t i = 0; i < choice->count; i++) {
+        const struct choice_candidate *c = &choice->candidates[i];
+        if (is_rival(c) && c->region != region &&
+            (found == NULL || c->upstream->near_us < found->upstream->near_us)) {
+            found = c;
+        }
+    }
+    return found;
+}
+
+void plan_note_rivals(const struct choice *choice)
+{
+    const struct choice_candidate *best = find_rival(choice, CHOICE_NONE);
+    const struct choice_candidate *next = best == NULL ? NULL : find_rival(choice, best->region);
+
+    for (uint32_t i = 0; i < choice->count; i++) {
+        const struct choice_candidate *c = &choice->candidates[i];
+        const struct choice_candidate *rival =
+            best != NULL && best->region == c->region ? next : best;
+        c->upstream->rival = rival == NULL ? NULL : rival->upstream;
+    }
+}

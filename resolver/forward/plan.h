@@ -32,3 +32,6 @@ struct plan_terms {
  */
 bool plan_make(struct choice *choice, const struct forward_rule *rule,
                const struct plan_terms *terms);
+
+/* Tell each candidate's upstream who lives in another region and is nearest. The loop's alone. */
+void plan_note_rivals(const struct choice *choice);

@@ -8,7 +8,11 @@
 #define PROBE_SMOOTHED   4     /* or so many of its usual time */
 #define PATIENT_MS       60000 /* suspect for so long: perhaps it has only become slower */
 #define PATIENT_PROBE_MS 1000
-#define HEDGE_MARGIN     4 /* a quarter */
+#define HEDGE_MARGIN     4  /* a quarter */
+#define DOUBT_NEAR       4  /* times what probes usually take is long */
+#define RIVAL_TIMES      2  /* faster by so much */
+#define RETURN_PERCENT   75 /* of the time that is slow: not slow any more */
+#define SLOW_MASK        ((1U << UPSTREAM_SLOW_OF) - 1)
 #define NEAR_WEIGHT      4
 #define RANK_SHARE       5    /* a rank moves by a fifth at least, */
 #define RANK_LEAST_US    2000 /* and by this */
@@ -58,6 +62,81 @@ static bool prove(struct upstream *upstream, uint64_t now_ms)
     return upstream->suspect && upstream->proofs >= proofs_wanted(upstream);
 }
 
+/* ---- slowness ---- */
+
+uint64_t upstream_slow_us(const struct upstream *upstream)
+{
+    const struct upstream *rival = upstream->rival;
+    bool probes = upstream->watched && upstream->class != FORWARD_PUBLIC;
+
+    if (!probes || rival == NULL || rival->suspect || rival->loop || rival->near_us == 0) {
+        return 0;
+    }
+    uint64_t rival_us = rival->near_us;
+    if (rival->probing.took_us > rival_us) {
+        rival_us = rival->probing.took_us; /* it has become slower, too */
+    }
+    uint64_t times = RIVAL_TIMES * rival_us;
+    uint64_t hedged = UPSTREAM_HEDGE_MOST * UINT64_C(1000) + rival_us;
+    return times > hedged ? times : hedged;
+}
+
+static void note_time(struct upstream *upstream, uint64_t took_us)
+{
+    uint64_t slow_us = upstream_slow_us(upstream);
+    unsigned newest = slow_us != 0 && took_us > slow_us ? 1 : 0;
+    unsigned bits = (unsigned)upstream->slow_answers << 1 | newest;
+
+    upstream->slow_answers = (uint16_t)(bits & SLOW_MASK);
+}
+
+static bool are_answers_slow(const struct upstream *upstream)
+{
+    unsigned count = 0;
+
+    for (unsigned bits = upstream->slow_answers; bits != 0; bits &= bits - 1) {
+        count++;
+    }
+    return count >= UPSTREAM_SLOW_COUNT;
+}
+
+/* A probe came: true when it is quick enough for a proof. */
+static bool is_quick_probe(struct upstream *upstream, uint64_t took_us)
+{
+    uint64_t slow_us = upstream_slow_us(upstream);
+
+    upstream->probing.took_us = took_us;
+    if (slow_us == 0) {
+        upstream->probing.slow = 0;
+        return true;
+    }
+    if (took_us > slow_us) {
+        upstream->probing.slow++;
+    } else if (!upstream->suspect || took_us * 100 <= slow_us * RETURN_PERCENT) {
+        upstream->probing.slow = 0;
+    }
+    return upstream->probing.slow == 0;
+}
+
+bool upstream_is_slow(const struct upstream *upstream)
+{
+    unsigned slow = upstream->probing.slow;
+
+    return upstream_slow_us(upstream) != 0 &&
+           (slow >= UPSTREAM_SLOW_PROBES || (slow > 0 && are_answers_slow(upstream)));
+}
+
+bool upstream_slow_due(struct upstream *upstream, uint64_t now_ms)
+{
+    if (upstream->suspect || now_ms < upstream->slow_due_ms || !are_answers_slow(upstream)) {
+        return false;
+    }
+    upstream->slow_due_ms = now_ms + UPSTREAM_SLOW_AGAIN;
+    return true;
+}
+
+/* ---- answers ---- */
+
 void upstream_heard(struct upstream *upstream, uint64_t now_ms)
 {
     upstream->heard_ms = now_ms;
@@ -68,9 +147,13 @@ void upstream_heard(struct upstream *upstream, uint64_t now_ms)
 bool upstream_good(struct upstream *upstream, uint64_t took_us, uint64_t now_ms)
 {
     measure_answered(&upstream->measure, clip(took_us), now_ms);
+    note_time(upstream, took_us);
     publish(upstream, now_ms);
     upstream_heard(upstream, now_ms);
     upstream->bad_count = 0;
+    if (upstream->suspect && upstream->cause == UPSTREAM_SLOW) {
+        return false;
+    }
     return prove(upstream, now_ms);
 }
 
@@ -78,8 +161,17 @@ void upstream_late(struct upstream *upstream, uint64_t took_us, uint32_t weight,
 {
     measure_found(&upstream->measure, weight, now_ms);
     measure_answered(&upstream->measure, clip(took_us), now_ms);
+    note_time(upstream, took_us);
     publish(upstream, now_ms);
     upstream_heard(upstream, now_ms);
+}
+
+void upstream_resent(struct upstream *upstream, unsigned resent, uint64_t took_us, uint64_t now_ms)
+{
+    if (took_us <= (uint64_t)DOUBT_NEAR * upstream->near_us) {
+        measure_lost(&upstream->measure, resent, now_ms);
+        publish(upstream, now_ms);
+    }
 }
 
 void upstream_spoke(struct upstream *upstream, uint64_t now_ms)
@@ -117,6 +209,12 @@ bool upstream_probe_answered(struct upstream *upstream, bool good, uint64_t took
         measure_heard(&upstream->measure, now_ms);
     }
     publish(upstream, now_ms);
+    if (!is_quick_probe(upstream, took_us)) {
+        upstream->proofs = 0;
+        /* slow, but it is there */
+        atomic_store_explicit(&upstream->proved_ms, now_ms, memory_order_relaxed);
+        return false;
+    }
     if (upstream->suspect && upstream->cause == UPSTREAM_BAD && (is_live || !good)) {
         return false;
     }
@@ -177,10 +275,58 @@ void upstream_overdue(struct upstream *upstream, uint64_t sent_ms)
     upstream->overdue++;
 }
 
+/* Public ones are not asked for nothing. */
+static bool is_probed(const struct upstream *upstream)
+{
+    return upstream->watched && upstream->class != FORWARD_PUBLIC && !upstream->loop;
+}
+
+/* Was a probe sent of late, and nothing heard since? */
+static bool is_probe_open(const struct upstream *upstream)
+{
+    uint64_t sent_ms = upstream->probing.sent_ms;
+
+    return sent_ms != 0 && upstream->heard_ms <= sent_ms && sent_ms >= upstream->overdue_first_ms;
+}
+
+bool upstream_is_worth_a_probe(const struct upstream *upstream, bool waited_for)
+{
+    return is_probed(upstream) && !upstream->suspect && !upstream->probing.wanted &&
+           upstream->overdue >= (waited_for ? 1 : UPSTREAM_DOUBT_COUNT) && !is_probe_open(upstream);
+}
+
+/* How long a probe takes: live questions show it where probes had to open a stream first. */
+static uint64_t probe_us(const struct upstream *upstream)
+{
+    uint32_t usual_us = read32(&upstream->usual_us);
+
+    return usual_us != 0 && usual_us < upstream->near_us ? usual_us : upstream->near_us;
+}
+
+bool upstream_is_doubtful(const struct upstream *upstream, uint64_t now_ms, uint64_t *out_at_ms)
+{
+    uint64_t ms = DOUBT_NEAR * probe_us(upstream) / 1000;
+
+    *out_at_ms = 0;
+    if (!is_probed(upstream) || upstream->overdue == 0 || !is_probe_open(upstream)) {
+        return false;
+    }
+    ms = ms < UPSTREAM_DOUBT_LEAST ? UPSTREAM_DOUBT_LEAST : ms;
+    ms = ms > UPSTREAM_HEDGE_MOST || upstream->near_us == 0 ? UPSTREAM_HEDGE_MOST : ms;
+    *out_at_ms = upstream->probing.sent_ms + ms;
+    return now_ms >= *out_at_ms;
+}
+
 bool upstream_is_dying(const struct upstream *upstream, uint64_t now_ms)
 {
-    return upstream->overdue >= UPSTREAM_DYING_COUNT &&
-           now_ms >= upstream->overdue_first_ms + read32(&upstream->p95_us) / 1000;
+    uint64_t at_ms;
+
+    if (upstream->overdue < UPSTREAM_DYING_COUNT) {
+        return false;
+    }
+    return is_probed(upstream)
+               ? upstream_is_doubtful(upstream, now_ms, &at_ms)
+               : now_ms >= upstream->overdue_first_ms + read32(&upstream->p95_us) / 1000;
 }
 
 bool upstream_is_ailing(const struct upstream *upstream, uint64_t now_ms)
@@ -225,9 +371,17 @@ void upstream_set(struct upstream *upstream, bool suspect, enum upstream_cause c
     upstream->bad_count = 0;
     upstream->probing.failed = 0;
     upstream->probing.good = false;
+    upstream->probing.wanted = false;
     upstream->beside_due_ms = now_ms + UPSTREAM_BESIDE_MS;
     if (!suspect) {
         measure_forget_losses(&upstream->measure);
+        upstream->probing.slow = 0;
+        upstream->slow_answers = 0;
+        upstream->slow_due_ms = 0;
+    }
+    if (!suspect && cause == UPSTREAM_SLOW) {
+        measure_forget_times(&upstream->measure);
+        publish(upstream, now_ms);
     }
     (void)snprintf(upstream->reason, sizeof(upstream->reason), "%s", reason);
 }
@@ -240,7 +394,8 @@ bool upstream_is_down(const struct upstream *upstream, uint64_t now_ms)
         return upstream->loop;
     }
     /* through a lossy line a few proofs in a row may be lost, and it is there all the same */
-    uint64_t silence_ms = UPSTREAM_DOWN_MS * (upstream->cause == UPSTREAM_LOSSY ? 3 : 1);
+    bool is_there = upstream->cause == UPSTREAM_LOSSY || upstream->cause == UPSTREAM_SLOW;
+    uint64_t silence_ms = UPSTREAM_DOWN_MS * (is_there ? 3 : 1);
     return upstream->cause == UPSTREAM_REFUSED ||
            (now_ms >= upstream->since_ms + silence_ms && now_ms >= proved_ms + silence_ms);
 }

@@ -3,7 +3,8 @@
  * upstream - what live questions and probes have shown about one resolver
  *
  *           refused once; silent three times running; one in five lost;
- *           three questions failed that another upstream answered
+ *           three questions failed that another upstream answered;
+ *           half its answers and a probe slower than asking another region too
  *      UP  ---------------------------------------------------------->  SUSPECT
  *       ^                                                                  |
  *       +------- proofs in a row: 3, or 20 after losses ------------------+
@@ -12,7 +13,9 @@
  * a second, so it is back within two seconds after its cause has gone: good
  * answers are the proofs, and whatever goes wrong between them makes them begin
  * anew. One that failed questions which others answered proves itself with live
- * questions, put to it beside the others. A suspect that refuses, or of which
+ * questions, put to it beside the others. Whether it is slow, probes decide, on
+ * both ways: live questions may take long because of what they ask. It never is
+ * when nobody else is faster. A suspect that refuses, or of which
  * nothing good was heard for UPSTREAM_DOWN_MS, is down. Regions are no concern
  * of this: their health has words of its own.
  *
@@ -50,6 +53,12 @@
 #define UPSTREAM_NO_LIVE_MS   30000 /* without a live question for so long probes are proof */
 #define UPSTREAM_WATCH_MS     10   /* of tries overtaken by an answer, one each such time is kept */
 #define UPSTREAM_DYING_COUNT  3    /* questions overdue without a word: signs of death */
+#define UPSTREAM_DOUBT_COUNT  2    /* so many make it worth a probe */
+#define UPSTREAM_DOUBT_LEAST  10   /* ms that such a probe is waited for: at least */
+#define UPSTREAM_SLOW_OF      10   /* of so many answers, */
+#define UPSTREAM_SLOW_COUNT   5    /* so many slow ones make suspect when a probe is slow, too, */
+#define UPSTREAM_SLOW_PROBES  3    /* and so many slow probes in a row do so by themselves */
+#define UPSTREAM_SLOW_AGAIN   2000 /* ms until slow answers are worth another probe */
 #define UPSTREAM_HEDGE_LEAST  10   /* ms; nobody is hedged sooner */
 #define UPSTREAM_HEDGE_MOST   75   /* nor later, on its own times: so region and hedge fit 100 ms */
 
@@ -59,6 +68,7 @@ enum upstream_cause {
     UPSTREAM_SILENT,
     UPSTREAM_LOSSY,
     UPSTREAM_BAD, /* it fails what others answer */
+    UPSTREAM_SLOW, /* asking another region as well is quicker */
 };
 
 /* When it is probed; liveness's. */
@@ -66,6 +76,9 @@ struct upstream_probing {
     uint64_t sent_ms; /* the last probe, 0: none */
     unsigned failed;  /* probes in a row */
     bool good;        /* the last one was */
+    bool wanted;      /* one more, now */
+    unsigned slow;    /* in a row */
+    uint64_t took_us; /* the last one that was answered */
 };
 
 struct upstream {
@@ -94,6 +107,10 @@ struct upstream {
     uint64_t heard_ms;        /* when it last said anything, 0: never */
     unsigned overdue;         /* questions past their hedge delay without a word since */
     uint64_t overdue_first_ms; /* when the first of them was sent */
+    uint16_t slow_answers; /* of the last UPSTREAM_SLOW_OF, one bit each, the newest lowest */
+    uint64_t slow_due_ms;  /* see UPSTREAM_SLOW_AGAIN */
+    /* the fastest that lives in another region of its rule, or NULL; as it was last seen */
+    const struct upstream *rival;
     unsigned bad_count;
     uint64_t bad_questions[UPSTREAM_BAD_COUNT]; /* hashes: one bad domain counts once */
     unsigned proofs;          /* in a row */
@@ -132,6 +149,13 @@ bool upstream_good(struct upstream *upstream, uint64_t took_us, uint64_t now_ms)
  * there, and slower than it was. No proof.
  */
 void upstream_late(struct upstream *upstream, uint64_t took_us, uint32_t weight, uint64_t now_ms);
+
+/*
+ * A question sent again `resent` times was answered `took_us` after the last:
+ * as soon as probes are, so that what was sent before is lost.
+ */
+void upstream_resent(struct upstream *upstream, unsigned resent, uint64_t took_us,
+                     uint64_t now_ms);
 
 /* It said something that is no answer yet (TC): it is there, its silences are forgotten. */
 void upstream_heard(struct upstream *upstream, uint64_t now_ms);
@@ -173,10 +197,35 @@ bool upstream_bad(struct upstream *upstream, uint64_t question);
 void upstream_overdue(struct upstream *upstream, uint64_t sent_ms);
 
 /*
- * Does it show signs of death: several questions overdue, and not a word since
- * the first of them, longer than it usually takes?
+ * Is it worth a probe, now, to see whether it is there? `waited_for`: a lesser
+ * answer is at hand and waits for it, so that one question overdue will do.
+ */
+bool upstream_is_worth_a_probe(const struct upstream *upstream, bool waited_for);
+
+/*
+ * Questions are overdue, and a probe was not answered in the time that probes
+ * take. `*out_at_ms` is when that will be so if it stays silent, 0: it will not.
+ */
+bool upstream_is_doubtful(const struct upstream *upstream, uint64_t now_ms, uint64_t *out_at_ms);
+
+/*
+ * Does it show signs of death: several questions overdue, not a word since the
+ * first of them, and doubtful or, where nobody probes it, silent for longer than
+ * it usually takes?
  */
 bool upstream_is_dying(const struct upstream *upstream, uint64_t now_ms);
+
+/*
+ * What another region would have answered by, had it been asked when this one
+ * was late; 0: nobody there is known to be faster by a clear margin. Microseconds.
+ */
+uint64_t upstream_slow_us(const struct upstream *upstream);
+
+/* Must it be taken to be slow? What it is suspected of already may be worse. */
+bool upstream_is_slow(const struct upstream *upstream);
+
+/* Are its answers so slow that a probe is to show whether it is? True now and then only. */
+bool upstream_slow_due(struct upstream *upstream, uint64_t now_ms);
 
 /* Does it lose so much that who asks it does well to ask another too? */
 bool upstream_is_ailing(const struct upstream *upstream, uint64_t now_ms);

@@ -25,6 +25,7 @@ def expired(server, name):
     """Wait until all that is kept of a name has had its time."""
     patience.until(lambda: kept(server, name) and not any(e["fresh"] for e in kept(server, name)),
                    lambda: f"{name} expires: {kept(server, name)}", pause_s=0.05)
+    time.sleep(0.05)  # those who answer have a clock that is a few milliseconds late
 
 
 def is_stale(answer, ede=STALE_ANSWER):
@@ -73,7 +74,8 @@ def test_the_ttl_ages(w):
     begin = time.monotonic()
     ttls = [stage.ask(name).ttl]
     assert ttls[0] == 20
-    patience.until(lambda: ttls.append(stage.ask(name).ttl) or ttls[-1] <= 18, "it ages", pause_s=0.1)
+    patience.until(lambda: ttls.append(stage.ask(name).ttl) or ttls[-1] <= 18, "it ages",
+                   pause_s=0.1)
     assert ttls == sorted(ttls, reverse=True), ttls
     assert ttls[-1] >= 20 - (time.monotonic() - begin) - 1, "no faster than time goes by"
     assert stage.seoul.asked(name) == 1
@@ -124,8 +126,7 @@ def test_no_such_name_is_kept_as_long_as_the_soa_says(w):
         begin = time.monotonic()
         for _ in range(3):
             answer = stage.ask(name)
-            assert answer.rcode == rcode and not answer.answer and answer.soa, answer
-        assert answer.soa.ttl <= 2, answer
+            assert answer.rcode == rcode and not answer.answer and answer.soa.ttl <= 2, answer
         if time.monotonic() - begin < 1.5:
             assert stage.seoul.asked(name) == 1
         patience.until(lambda: stage.ask(name).soa.ttl and stage.seoul.asked(name) >= 2,
@@ -324,9 +325,9 @@ def test_what_public_says_is_kept_half_a_minute_at_most(w):
     name = f"www.{DOMAIN}"
     public.do(f"record {name} 300 A 10.9.2.3")
     seoul.do("dns servfail")
-    server.ask(name)
-    answer = server.ask(name)
-    assert answer.addresses == {"10.9.2.3"} and 25 <= answer.ttl <= 30, answer
+    for _ in range(2):
+        answer = server.ask(name)
+        assert answer.addresses == {"10.9.2.3"} and 25 <= answer.ttl <= 30, answer
     assert public.asked(name) == 1
     assert [entry["origin"] for entry in kept(server, name)] == ["public"]
 
@@ -395,6 +396,62 @@ def test_a_small_cache_stays_within_its_size(w):
     assert stage.right(stage.ask()) == 1
 
 
+ODD = ['quo"te', "back\\slash", "blank blank", "new\nline", "nul\0", "caf\xe9", "st*r", "x" * 63,
+       "<b>", "_srv"]
+
+
+def test_odd_names_are_kept_and_shown(w):
+    stage = alone(w)
+    for label in ODD + [".".join(["y" * 63] * 3 + ["z" * 40])]:
+        name = f"{label}.{DOMAIN}"
+        for _ in range(2):
+            assert index_of(stage.ask(name)) == 1
+    shown = kept(stage.server, "all")
+    assert len(shown) == len(ODD) + 1, shown
+    for arguments in (("all",), ("all", "--json"), ("-v", "all")):
+        done = stage.server.run_cli("cache", "show", *arguments)
+        assert done.returncode == 0 and "\0" not in done.stdout, done
+    for entry in shown:
+        done = stage.server.run_cli("cache", "flush", entry["name"])
+        assert done.stdout == "1 forgotten\n", (entry["name"], done)
+
+
+@tsan
+def test_many_threads_share_one_cache_while_it_changes(w):
+    """Hits, misses, evictions, flushes and reloads, all at once, over UDP and TCP."""
+    stage = Stage(w, cache={"size": "256KiB", "max_ttl": "1s"})
+    whole = dict(stage.server.config, node={"region": "seoul", "threads": 4})
+    stage.server.config = whole
+    stage.server.restart()
+    stop, failures = threading.Event(), []
+
+    def client(number):
+        count = 0
+        while not stop.is_set():
+            count += 1
+            below = f"{number}-{count}" if count % 4 == 0 else f"hot{count % 7}"
+            try:
+                stage.right(dns.ask(stage.server.at, f"{below}.{DOMAIN}", tcp=count % 5 == 0))
+            except (AssertionError, OSError, dns.NoAnswer) as exc:
+                failures.append(exc)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        assert stage.server.request("DELETE", "/api/v1/cache?name=all")[0] == 200
+        assert stage.server.reload()[0] == 200
+        kept(stage.server, f"*.{DOMAIN}")
+        time.sleep(0.1)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures[:3]
+    cache = stage.server.status()["cache"]
+    assert cache["bytes"] <= cache["size_bytes"], cache
+
+
 def test_a_rule_that_changes_forgets_its_tree_and_no_other(w):
     stage = alone(w)
     rules = {".": {"upstreams": [stage.seoul.dns], "hedge": "off"},
@@ -406,13 +463,36 @@ def test_a_rule_that_changes_forgets_its_tree_and_no_other(w):
         assert index_of(stage.ask(f"www.{DOMAIN}")) == 1
     rules["corp.org"] = {"upstreams": [stage.seoul.dns], "hedge": "off"}
     stage.server.reload_with(whole)
-    assert index_of(stage.ask("a.corp.org")) == 1
+    patience.until(lambda: index_of(stage.ask("a.corp.org")) == 1, "the other is asked")
     assert index_of(stage.ask(f"www.{DOMAIN}")) == 1
     assert stage.seoul.asked(f"www.{DOMAIN}") == 1, "it was kept"
     del rules["corp.org"]
     stage.server.reload_with(whole)
-    stage.ask("a.corp.org")
-    assert stage.seoul.asked("a.corp.org") == 2
+    patience.until(lambda: stage.ask("a.corp.org") and stage.seoul.asked("a.corp.org") == 2,
+                   "it is asked anew")
+
+
+def test_a_reload_changes_the_size_and_switches_the_cache_off_and_on(w):
+    stage = alone(w)
+    names = [stage.name() for _ in range(1500)]
+    for name in names:
+        stage.server.ask(name)
+    assert stage.server.status()["cache"]["entries"] == 1500
+
+    def reload(cache):
+        stage.server.reload_with(dict(stage.server.config, cache=cache))
+        return stage.server.status()["cache"]
+
+    small = patience.until(lambda: reload({"size": "256KiB"})["entries"] < 1500 and
+                           stage.server.status()["cache"], "it shrinks")
+    assert small["bytes"] <= small["size_bytes"] == 256 << 10, small
+    patience.until(lambda: reload("off")["entries"] == 0, "nothing is kept")
+    name = stage.name()
+    for count in (1, 2):
+        stage.ask(name)
+        assert stage.seoul.asked(name) == count
+    assert reload({"size": "1MiB"})["size_bytes"] == 1 << 20
+    patience.until(lambda: stage.ask(name) and kept(stage.server, name), "it is kept again")
 
 
 # ---- what is answered without asking anybody

@@ -1,4 +1,4 @@
-"""Resolvers as they may be configured: over TLS, over TCP, within a budget, from a file, in a circle."""
+"""Resolvers as they may be configured: TLS, TCP, a budget, a file, a circle; and fair shares."""
 
 import os
 import socket
@@ -246,7 +246,7 @@ def test_what_is_beyond_the_budget_goes_to_the_next_region(w):
     assert regions[0] == 1 and 1 <= regions.count(1) <= most, regions
     assert regions.count(2) >= 80 - most
     shown = state_of(server, seoul)
-    assert shown["budget"] == 60 and shown["over_budget"] == 0, shown
+    assert shown["budget"] == 60 and shown["over_budget"] <= 3, shown  # hedges of a slow machine
     assert shown["state"] == "up", shown
 
 
@@ -305,8 +305,15 @@ def test_rebinding_refuse_takes_private_addresses_away(w):
 # ---- circles
 
 
+def loops(*servers):
+    """What those servers say that lead back to them."""
+    return [(server, upstream) for server in servers
+            for upstream in server.status()["upstreams"] if upstream["state"] == "loop"]
+
+
 @tsan
 def test_an_upstream_that_leads_back_to_us_is_named_and_left_out(w):
+    """One of the two in a circle finds it first, and that ends it for both."""
     tokyo = w.region("tokyo", "127.0.2.1", 2)
     mirror = one_rule(w, [{"region": "tokyo", "address": tokyo.dns}], regions=["tokyo"],
                       node="tokyo")
@@ -314,17 +321,18 @@ def test_an_upstream_that_leads_back_to_us_is_named_and_left_out(w):
     server = one_rule(w, [{"region": "seoul", "address": at},
                           {"region": "tokyo", "address": tokyo.dns}])
     back = f"{server.at[0]}:{server.at[1]}"
-    assert state_of(server, tokyo)["state"] in ("up", "unknown")
-    mirror.reload_with(dict(mirror.config, forward={".": {"upstreams": [back]}}))
-    server.reload()  # loops are looked for whenever rules come into force
-
-    def seoul():
-        return next(u for u in server.status()["upstreams"] if u["region"] == "seoul")
-
-    patience.until(lambda: seoul()["state"] == "loop", lambda: f"it is found: {seoul()}")
-    assert "back" in seoul()["reason"] and "leads back to us" in server.log_text(), seoul()
+    assert index_of(server.ask(f"before.{DOMAIN}")) == 2 and not loops(server, mirror)
+    circle = dict(mirror.config, forward={".": {"upstreams": [back]}})
+    for one, whole in ((mirror, circle), (server, server.config)):
+        one.reload_with(whole)  # circles are looked for whenever rules come into force
+    finder, upstream = patience.until(lambda: loops(server, mirror), "it is found")[0]
+    assert "back" in upstream["reason"], upstream
+    assert upstream["address"] in (at, back) and "leads back to us" in finder.log_text()
     for i in range(5):
         assert index_of(server.ask(f"n{i}.{DOMAIN}")) == 2
+    mirror.reload_with(dict(mirror.config, forward={".": {"upstreams": [tokyo.dns]}}))
+    server.reload()
+    patience.until(lambda: not loops(server, mirror), "it is no circle any more")
 
 
 def test_a_circle_of_two_ends_in_an_error_and_not_in_a_storm(w):
@@ -375,6 +383,24 @@ def test_a_client_that_floods_does_not_starve_the_others(w):
         thread.join()
     patience.until(lambda: stage.server.ask(stage.name(), source="127.0.0.5").rcode == 0,
                    "the flood is over and forgotten", pause_s=0.05)
+
+
+@tsan
+def test_a_stream_full_of_questions_does_not_starve_the_others(w):
+    stage = Stage(w, access={"in_flight_per_client": 50})
+    for region in stage.regions:
+        region.do("trick silence name=flood.org")
+    with dns.Stream(stage.server.at, "127.0.0.5") as stream:
+        for number in range(0, 200, 20):
+            stream.send(*[dns.make_query(f"f{number + i}.flood.org", qid=number + i)
+                          for i in range(20)])
+        for tcp in (False, True):
+            for _ in range(10):
+                stage.right(stage.ask(source="127.0.0.6", tcp=tcp))
+        answers = [dns.Message(stream.receive()) for _ in range(200)]
+    assert sorted(answer.id for answer in answers) == list(range(200))
+    assert {answer.rcode for answer in answers} == {dns.SERVFAIL}
+    assert stage.server.status()["queries"]["unfair"] > 0
 
 
 def test_beyond_what_may_be_in_flight_questions_are_turned_away_at_once(w):

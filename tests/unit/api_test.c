@@ -113,6 +113,12 @@ void server_describe_upstreams(struct server *server, struct json_writer *json)
     (void)json;
 }
 
+bool server_post(struct server *server, service_job *job, void *user)
+{
+    (void)server, (void)job, (void)user;
+    return false;
+}
+
 bool server_do(struct server *server, service_job *job, void *user)
 {
     (void)server;

@@ -48,6 +48,26 @@ static void after_two_thousand_questions_it_is_a_twentieth_in_all(void **state)
     }
 }
 
+static void what_must_not_wait_may_be_owed_for_a_while(void **state)
+{
+    struct budget_share share;
+    unsigned owed = 0;
+
+    (void)state;
+    budget_share_init(&share);
+    while (budget_share_spend(&share)) {
+    }
+    while (budget_share_owe(&share)) {
+        owed++;
+    }
+    assert_int_equal(owed, BUDGET_OWED_MOST);
+    for (unsigned i = 0; i < BUDGET_OWED_MOST * 1000 / BUDGET_EARNED_PERMILLE; i++) {
+        assert_false(budget_share_spend(&share)); /* it is paid back first */
+        budget_share_earn(&share, 1000 + i);
+    }
+    assert_true(budget_share_owe(&share));
+}
+
 static unsigned empty(struct budget_share *share)
 {
     unsigned extra = 0;
@@ -160,6 +180,7 @@ static void long_idleness_overflows_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_must_not_wait_may_be_owed_for_a_while),
         cmocka_unit_test(less_than_a_twentieth_of_the_questions_is_earned),
         cmocka_unit_test(after_two_thousand_questions_it_is_a_twentieth_in_all),
         cmocka_unit_test(something_is_saved_from_the_start),

@@ -52,6 +52,35 @@ static void render(const char *json, const struct cli_status_view *view, struct 
     json_decref(root);
 }
 
+/* A name that is kept, one that nobody knows, and one that is as it should be. */
+static void names_that_resolvers_take_away_are_shown(void **state)
+{
+    static const char names[] =
+        "{\"services\":[{\"name\":\"a.example\",\"answer\":{\"A\":null,\"AAAA\":null},"
+        "\"pools\":[{\"region\":\"seoul\",\"endpoints\":[]}],\"hostnames\":["
+        "{\"name\":\"x.example\",\"region\":\"seoul\",\"type\":\"A\",\"addresses\":"
+        "[\"192.0.2.1\"],\"kept_ms_ago\":720000,\"reason\":\"the upstream says NXDOMAIN\"},"
+        "{\"name\":\"x.example\",\"region\":\"seoul\",\"type\":\"AAAA\",\"addresses\":[],"
+        "\"kept_ms_ago\":null,\"reason\":\"\",\"last_answer\":\"NODATA\"},"
+        "{\"name\":\"y.example\",\"region\":\"tokyo\",\"type\":\"A\",\"addresses\":[],"
+        "\"kept_ms_ago\":null,\"reason\":\"\",\"last_answer\":\"NXDOMAIN\","
+        "\"last_answer_ms_ago\":4000},"
+        "{\"name\":\"y.example\",\"region\":\"tokyo\",\"type\":\"AAAA\",\"addresses\":[],"
+        "\"kept_ms_ago\":null,\"reason\":\"\",\"last_answer\":\"NXDOMAIN\","
+        "\"last_answer_ms_ago\":4000}]}]}";
+    struct cli_status_view view = { 0 };
+    struct text out = { 0 };
+
+    (void)state;
+    render(names, &view, &out);
+    assert_non_null(strstr(text_string(&out), "seoul x.example  A     kept"));
+    assert_non_null(strstr(text_string(&out), "12m 0s"));
+    assert_non_null(strstr(text_string(&out), "the upstream says NXDOMAIN"));
+    assert_null(strstr(text_string(&out), "seoul x.example  AAAA"));
+    assert_non_null(strstr(text_string(&out), "tokyo y.example  AAAA  unresolved"));
+    text_fini(&out);
+}
+
 static void an_engineer_sees_what_is_wrong(void **state)
 {
     static const char wanted[] =
@@ -70,8 +99,8 @@ static void an_engineer_sees_what_is_wrong(void **state)
         "cache: 812 entries, 410 KiB of 64.0 MiB; 900 hits, 100 misses (90%), 12 stale\n"
         "\n"
         "UPSTREAM     REGION  CLASS  VIA  STATE    SINCE  RTT   P95   LOSS  SENT  FAILED  REASON\n"
-        "10.1.0.2:53  seoul   own    udp  suspect  11s    11ms  19ms  4%    90    3       no answer "
-        "to 3 questions in a row\n";
+        "10.1.0.2:53  seoul   own    udp  suspect  11s    11ms  19ms  4%    90    3       no "
+        "answer to 3 questions in a row\n";
     struct cli_status_view view = { 0 };
     struct text out = { 0 };
 
@@ -207,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_engineer_sees_what_is_wrong),
+        cmocka_unit_test(names_that_resolvers_take_away_are_shown),
         cmocka_unit_test(all_shows_what_is_healthy_too),
         cmocka_unit_test(bad_states_are_red),
         cmocka_unit_test(a_warning_is_shown_first),

@@ -497,6 +497,38 @@ static void a_dying_one_is_not_waited_for(void **state)
     assert_int_equal(choice_next(&choice, 21).action, CHOICE_TAKE_KEPT);
 }
 
+static void a_doubtful_one_is_confirmed_and_given_up_in_time(void **state)
+{
+    static const struct {
+        uint32_t hedge_ms;
+        uint64_t taken_ms;
+    } cases[] = { { 10, 60 }, { 20, CHOICE_DOUBT_MS }, { 75, 86 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct choice choice;
+        struct choice_candidate own = candidate_of(FORWARD_OWN, 1);
+        struct choice_candidate other = candidate_of(FORWARD_OTHER, 2);
+        uint64_t now_ms = cases[i].hedge_ms + 11;
+
+        own.hedge_ms = cases[i].hedge_ms;
+        own.usual_ms = 50;
+        choice_init(&choice, HEDGE_MS, DEADLINE_MS);
+        assert_true(choice_add(&choice, &own) && choice_add(&choice, &other));
+        choice_start(&choice);
+        choice_asked(&choice, 0, false, 0);
+        choice_asked(&choice, 1, false, own.hedge_ms);
+        assert_int_equal(choice_answered(&choice, 1, false), CHOICE_KEEP);
+        choice.candidates[0].doubtful = true;
+        for (; choice_next(&choice, now_ms).action != CHOICE_TAKE_KEPT; now_ms++) {
+            if (choice_next(&choice, now_ms).action == CHOICE_RESEND) {
+                choice_asked(&choice, 0, false, now_ms);
+            }
+        }
+        assert_int_equal(now_ms, cases[i].taken_ms);
+    }
+}
+
 static void a_lost_answer_is_asked_for_again_while_a_lesser_one_waits(void **state)
 {
     struct choice choice;
@@ -831,6 +863,7 @@ int main(void)
         cmocka_unit_test(extra_packets_wait_for_leave_but_not_for_ever),
         cmocka_unit_test(nothing_is_extra_after_a_failure),
         cmocka_unit_test(a_dying_one_is_not_waited_for),
+        cmocka_unit_test(a_doubtful_one_is_confirmed_and_given_up_in_time),
         cmocka_unit_test(a_lost_answer_is_asked_for_again_while_a_lesser_one_waits),
         cmocka_unit_test(one_that_loses_many_is_confirmed_and_then_given_up),
         cmocka_unit_test(other_regions_stand_by_their_distance),

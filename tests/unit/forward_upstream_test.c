@@ -306,6 +306,172 @@ static void three_overdue_without_a_word_are_signs_of_death(void **state)
     assert_false(upstream_is_dying(&u, 2000));
 }
 
+/* An upstream that is probed, and another that is so far away. */
+static struct upstream beside(struct upstream *rival, uint32_t rival_us)
+{
+    *rival = (struct upstream){ .watched = true, .near_us = rival_us };
+    return (struct upstream){ .watched = true, .near_us = 1000, .rival = rival };
+}
+
+static void overdue_questions_call_for_a_probe_and_its_silence_is_doubt(void **state)
+{
+    struct upstream rival, u = beside(&rival, 11000);
+    uint64_t at_ms;
+
+    (void)state;
+    upstream_overdue(&u, 1000);
+    assert_false(upstream_is_worth_a_probe(&u, false));
+    assert_true(upstream_is_worth_a_probe(&u, true)); /* somebody waits for it */
+    upstream_overdue(&u, 1000);
+    assert_true(upstream_is_worth_a_probe(&u, false));
+    upstream_overdue(&u, 1000);
+    assert_false(upstream_is_dying(&u, 5000)); /* not without a probe */
+    u.probing.sent_ms = 1010;
+    assert_false(upstream_is_worth_a_probe(&u, true)); /* it is on its way */
+    assert_false(upstream_is_doubtful(&u, 1019, &at_ms));
+    assert_int_equal(at_ms, 1010 + UPSTREAM_DOUBT_LEAST);
+    assert_false(upstream_is_dying(&u, 1019));
+    assert_true(upstream_is_doubtful(&u, 1020, &at_ms));
+    assert_true(upstream_is_dying(&u, 1020));
+    assert_false(upstream_probe_answered(&u, true, 15000, 1025));
+    assert_false(upstream_is_doubtful(&u, 1030, &at_ms));
+    assert_false(upstream_is_dying(&u, 1030));
+}
+
+static void public_ones_are_not_probed_in_doubt(void **state)
+{
+    struct upstream rival, u = beside(&rival, 11000);
+
+    (void)state;
+    u.class = FORWARD_PUBLIC;
+    upstream_overdue(&u, 1000);
+    upstream_overdue(&u, 1000);
+    upstream_overdue(&u, 1000);
+    assert_false(upstream_is_worth_a_probe(&u, true));
+    assert_true(upstream_is_dying(&u, 1100));
+    assert_int_equal(upstream_slow_us(&u), 0);
+}
+
+static void slow_is_what_a_hedge_would_have_beaten_clearly(void **state)
+{
+    struct upstream rival, u = beside(&rival, 11000);
+
+    (void)state;
+    assert_int_equal(upstream_slow_us(&u), UPSTREAM_HEDGE_MOST * 1000 + 11000);
+    rival.near_us = 200000;
+    assert_int_equal(upstream_slow_us(&u), 400000);
+    rival.near_us = 11000;
+    rival.probing.took_us = 250000; /* it has become slow, too */
+    assert_int_equal(upstream_slow_us(&u), 500000);
+    rival.suspect = true;
+    assert_int_equal(upstream_slow_us(&u), 0);
+    u.rival = NULL;
+    assert_int_equal(upstream_slow_us(&u), 0);
+}
+
+static void slow_names_do_not_make_an_upstream_slow(void **state)
+{
+    struct upstream rival, u = beside(&rival, 11000);
+    unsigned probes = 0;
+
+    (void)state;
+    for (uint64_t now_ms = 10000; now_ms < 20000; now_ms += 20) {
+        (void)upstream_good(&u, 250000, now_ms); /* not one of them is quick */
+        if (upstream_slow_due(&u, now_ms)) {
+            probes++;
+            (void)upstream_probe_answered(&u, true, 2000, now_ms);
+        }
+        assert_false(upstream_is_slow(&u));
+    }
+    assert_int_equal(probes, 10000 / UPSTREAM_SLOW_AGAIN);
+}
+
+static void slow_answers_and_a_slow_probe_make_it_slow(void **state)
+{
+    struct upstream rival, u = beside(&rival, 11000);
+
+    (void)state;
+    for (unsigned i = 1; i < UPSTREAM_SLOW_COUNT; i++) {
+        (void)upstream_good(&u, 250000, 10000);
+        (void)upstream_good(&u, 1000, 10000);
+        assert_false(upstream_slow_due(&u, 10000));
+    }
+    upstream_late(&u, 250000, 1, 10000);
+    assert_true(upstream_slow_due(&u, 10000));
+    assert_false(upstream_is_slow(&u));
+    (void)upstream_probe_answered(&u, true, 250000, 10250);
+    assert_true(upstream_is_slow(&u));
+}
+
+static void so_do_three_slow_probes_in_a_row(void **state)
+{
+    struct upstream rival, u = beside(&rival, 11000);
+
+    (void)state;
+    for (unsigned i = 1; i < UPSTREAM_SLOW_PROBES; i++) {
+        (void)upstream_probe_answered(&u, true, 250000, 10000 * i);
+        assert_false(upstream_is_slow(&u));
+    }
+    (void)upstream_probe_answered(&u, true, 2000, 20000);
+    for (unsigned i = 1; i < UPSTREAM_SLOW_PROBES; i++) {
+        (void)upstream_probe_answered(&u, true, 250000, 20000 + i);
+        assert_false(upstream_is_slow(&u));
+    }
+    (void)upstream_probe_answered(&u, true, 250000, 30000);
+    assert_true(upstream_is_slow(&u));
+    rival.suspect = true; /* now nobody is faster */
+    assert_false(upstream_is_slow(&u));
+}
+
+static void quick_probes_alone_end_slowness(void **state)
+{
+    struct upstream rival, u = beside(&rival, 11000);
+
+    (void)state;
+    (void)upstream_good(&u, 250000, 1000);
+    make_suspect(&u, UPSTREAM_SLOW, 1000);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_false(upstream_good(&u, 100, 2000 + i)); /* what it has at hand */
+        assert_false(upstream_probe_answered(&u, true, 250000, 2000 + 100 * i));
+    }
+    assert_false(upstream_is_down(&u, 2900 + UPSTREAM_DOWN_MS)); /* it is there */
+    assert_true(upstream_is_down(&u, 2900 + 3 * UPSTREAM_DOWN_MS));
+    assert_false(upstream_probe_answered(&u, true, 86000, 4000)); /* hardly quicker is no proof */
+    assert_false(upstream_probe_answered(&u, true, 1000, 4050));
+    assert_false(upstream_probe_answered(&u, true, 1000, 4100));
+    assert_true(upstream_probe_answered(&u, true, 1000, 4150));
+    upstream_set(&u, false, u.cause, "", 4150);
+    assert_int_equal(u.usual_us, 0); /* what it took then is not what it takes */
+    assert_false(upstream_is_slow(&u));
+}
+
+static void who_was_silent_comes_back_only_when_quick(void **state)
+{
+    struct upstream rival, u = beside(&rival, 11000);
+
+    (void)state;
+    make_suspect(&u, UPSTREAM_SILENT, 1000);
+    for (unsigned i = 0; i < UPSTREAM_PROOFS; i++) {
+        assert_false(upstream_probe_answered(&u, true, 250000, 2000 + 300 * i));
+    }
+    assert_true(upstream_is_slow(&u));
+    rival.suspect = true; /* then rather slowly than not at all */
+    assert_false(upstream_probe_answered(&u, true, 250000, 4000));
+    assert_false(upstream_probe_answered(&u, true, 250000, 4300));
+    assert_true(upstream_probe_answered(&u, true, 250000, 4600));
+}
+
+static void what_a_second_try_brings_at_once_was_lost_before(void **state)
+{
+    struct upstream u = { .near_us = 1000 };
+
+    (void)state;
+    upstream_resent(&u, 1, 150000, 10000); /* it may be the answer to the first */
+    assert_false(upstream_is_ailing(&u, 10000));
+    upstream_resent(&u, UPSTREAM_AILING_COUNT, 1200, 10000);
+    assert_true(upstream_is_ailing(&u, 10000));
+}
+
 static void a_probe_is_waited_for_longer_when_long_suspect(void **state)
 {
     struct upstream u = { .usual_us = 1000 };
@@ -461,6 +627,15 @@ int main(void)
         cmocka_unit_test(what_is_usually_slow_is_silent_later),
         cmocka_unit_test(others_are_asked_after_its_own_time),
         cmocka_unit_test(three_overdue_without_a_word_are_signs_of_death),
+        cmocka_unit_test(overdue_questions_call_for_a_probe_and_its_silence_is_doubt),
+        cmocka_unit_test(public_ones_are_not_probed_in_doubt),
+        cmocka_unit_test(slow_is_what_a_hedge_would_have_beaten_clearly),
+        cmocka_unit_test(slow_names_do_not_make_an_upstream_slow),
+        cmocka_unit_test(slow_answers_and_a_slow_probe_make_it_slow),
+        cmocka_unit_test(so_do_three_slow_probes_in_a_row),
+        cmocka_unit_test(quick_probes_alone_end_slowness),
+        cmocka_unit_test(who_was_silent_comes_back_only_when_quick),
+        cmocka_unit_test(what_a_second_try_brings_at_once_was_lost_before),
         cmocka_unit_test(a_probe_is_waited_for_longer_when_long_suspect),
         cmocka_unit_test(its_place_moves_with_real_changes_only),
         cmocka_unit_test(no_state_is_for_ever),

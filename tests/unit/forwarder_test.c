@@ -19,6 +19,7 @@
 
 #include "base/json_writer.h"
 #include "policy/health.h"
+#include "resolver/forward/upstream.h"
 #include "zones/wire.h"
 
 #define GUARD_MS   60000 /* a run that takes longer hangs */
@@ -1190,7 +1191,8 @@ static void status_is_read_from_another_thread(void **state)
 /* Have the rule's upstreams probed. */
 static void adopt(void)
 {
-    struct snapshot snapshot = { .forwards = &rule, .forward_count = 1 };
+    static struct model model = { .in_flight = 10000 };
+    struct snapshot snapshot = { .model = &model, .forwards = &rule, .forward_count = 1 };
 
     forwarder_adopt(forwarder, &snapshot);
 }
@@ -1248,6 +1250,42 @@ static void probes_alone_bring_it_back(void **state)
     ask(&q);
     wait_for(&q);
     assert_int_equal(q.from, 0);
+}
+
+static bool is_slow(void *user)
+{
+    (void)user;
+    return is_described("\"reason\":\"slow: ");
+}
+
+static void a_slow_one_is_left_for_a_quick_one_and_used_again(void **state)
+{
+    static struct question q[UPSTREAM_SLOW_COUNT + 1];
+    static char names[UPSTREAM_SLOW_COUNT][4];
+
+    (void)state;
+    struct stub *own = add(GOOD, FORWARD_OWN);
+    struct stub *other = add(GOOD, FORWARD_OTHER);
+    adopt();
+    run_until(is_all_up, NULL);
+    own->delay_ms = 250;
+    for (unsigned i = 0; i < UPSTREAM_SLOW_COUNT; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "\1%c", 'a' + (int)i);
+        ask_about(&q[i], names[i], WIRE_A, false);
+    }
+    run_until(is_slow, NULL);
+    ask(&q[UPSTREAM_SLOW_COUNT]);
+    wait_for(&q[UPSTREAM_SLOW_COUNT]);
+    assert_int_equal(q[UPSTREAM_SLOW_COUNT].from, 1);
+    other->delay_ms = 250; /* now it is the network, and the order as written counts again */
+    ask(&q[UPSTREAM_SLOW_COUNT]);
+    run_until(is_all_up, NULL);
+    wait_for(&q[UPSTREAM_SLOW_COUNT]);
+    own->delay_ms = 0;
+    other->delay_ms = 0;
+    ask(&q[UPSTREAM_SLOW_COUNT]);
+    wait_for(&q[UPSTREAM_SLOW_COUNT]);
+    assert_int_equal(q[UPSTREAM_SLOW_COUNT].from, 0);
 }
 
 static void public_is_not_probed_while_others_live(void **state)
@@ -1558,6 +1596,7 @@ int main(void)
         TEST(status_is_read_from_another_thread),
         TEST(the_dead_are_known_before_the_first_question),
         TEST(probes_alone_bring_it_back),
+        TEST(a_slow_one_is_left_for_a_quick_one_and_used_again),
         TEST(public_is_not_probed_while_others_live),
         TEST(who_leads_back_to_us_is_not_asked),
         TEST(above_its_budget_it_spills),
