@@ -99,6 +99,9 @@ static void tell_what_waits(const struct control *c, const struct model *fresh)
         { "node.user", !is_same_text(old->node_user, fresh->node_user) },
         { "api.socket",
           c->options.socket_path == NULL && !is_same_text(old->api_socket, fresh->api_socket) },
+        { "cache.persist", old->cache.persist != fresh->cache.persist },
+        { "node.state_directory (of the cache)",
+          fresh->cache.persist && !is_same_text(old->state_directory, fresh->state_directory) },
     };
 
     for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++) {

@@ -32,6 +32,7 @@ struct outcome {
     uint8_t *message; /* WIRE_MESSAGE_MAX bytes, owned */
     size_t length;
     bool recursion;
+    bool is_local;      /* answered by the service loop without asking anyone */
     struct text cached; /* the entry that is kept of it, as JSON; empty: none */
     struct text plan;   /* whom its rule would have asked now, as a JSON list; empty: nobody */
 };
@@ -155,12 +156,38 @@ static void plan(const struct work *work, struct resolution *resolution)
     }
 }
 
+/* Names that nobody is asked for, but which the answerers leave to the service loop. */
+static void answer_locally(const struct work *work)
+{
+    const struct question *asked = work->question;
+    struct outcome *out = work->outcome;
+    const struct forward_question question = {
+        .name = asked->dname,
+        .name_length = (uint8_t)asked->length,
+        .type = asked->type,
+        .class = WIRE_IN,
+    };
+
+    if (namespace_find(work->snapshot->ns, asked->dname, asked->length) != NULL) {
+        return; /* an alias of ours that leads elsewhere */
+    }
+    size_t length = resolution_local(work->snapshot, &question, out->message);
+    if (length > 0) {
+        out->is_local = true;
+        out->verdict = QUERY_SEND;
+        out->length = length;
+    }
+}
+
 static void ask_with_cache(void *user, struct resolution *resolution, struct cache *cache)
 {
     const struct work *work = user;
 
     ask(work, cache);
-    if (is_elsewhere(work->outcome->source)) {
+    if (work->outcome->source == QUERY_FORWARDED) {
+        answer_locally(work);
+    }
+    if (is_elsewhere(work->outcome->source) && !work->outcome->is_local) {
         plan(work, resolution);
     }
 }
@@ -534,6 +561,9 @@ static void put_cause(struct why *why)
 
     if (why->outcome->source == QUERY_REFUSED) {
         explain_refused(why, encloser != NULL);
+    } else if (why->outcome->is_local) {
+        step(why, "nobody is asked for such a name: it is in the hosts file, or special (RFC 6761, "
+                  "6303) or a single label; a forward rule for it would go before this");
     } else if (is_elsewhere(why->outcome->source)) {
         explain_forward(why, node);
     } else if (node == NULL) {
@@ -578,7 +608,8 @@ static void put_reply(struct why *why)
     json_writer_string(json, "name", why->question->name);
     json_writer_string(json, "type", text_string(&type));
     json_writer_string(json, "client", why->question->client_text);
-    json_writer_string(json, "source", query_source_name(why->outcome->source));
+    json_writer_string(json, "source",
+                       why->outcome->is_local ? "local" : query_source_name(why->outcome->source));
     put_answer(why);
     put_cause(why);
     put_steps(why);
