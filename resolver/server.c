@@ -456,13 +456,6 @@ void server_sum(const struct server *server, struct server_counters *out)
     }
 }
 
-void server_describe_upstreams(struct server *server, struct json_writer *json)
-{
-    if (server->service != NULL) {
-        service_describe(server->service, json);
-    }
-}
-
 bool server_do(struct server *server, service_job *job, void *user)
 {
     if (server->service == NULL) {

@@ -63,9 +63,6 @@ uint64_t server_received(const struct server_counters *counters);
 /* Sum of the counters of all threads. */
 void server_sum(const struct server *server, struct server_counters *out);
 
-/* Upstreams as elements of an open JSON list. */
-void server_describe_upstreams(struct server *server, struct json_writer *json);
-
 /*
  * Have `job` called by the service loop, which alone may change the cache, and
  * wait for it. False when it does not run. Control thread.

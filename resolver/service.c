@@ -543,11 +543,6 @@ const struct server_counters *service_counters(const struct service *service)
     return &service->counters;
 }
 
-void service_describe(struct service *service, struct json_writer *json)
-{
-    forwarder_describe(resolution_forwarder(service->resolution), json);
-}
-
 /* ---- life ---- */
 
 static void *serve(void *user)

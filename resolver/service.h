@@ -60,8 +60,5 @@ void service_remove_tcp(struct service *service, int fd);
 
 const struct server_counters *service_counters(const struct service *service);
 
-/* Upstreams as elements of an open JSON list. Control thread. */
-void service_describe(struct service *service, struct json_writer *json);
-
 /* End the loop and free it: what is in flight is answered with SERVFAIL first. NULL is fine. */
 void service_stop(struct service *service);

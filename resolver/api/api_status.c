@@ -4,11 +4,10 @@
 
 #include "base/clock.h"
 #include "base/json_writer.h"
-#include "resolver/cache/cache.h"
+#include "resolver/api/api_forward.h"
 #include "resolver/control.h"
 #include "resolver/hostnames.h"
 #include "resolver/query.h"
-#include "resolver/resolution.h"
 #include "resolver/server.h"
 #include "zones/words.h"
 
@@ -407,64 +406,6 @@ static void put_queries(const struct status *status)
     json_writer_object_end(json);
 }
 
-/* ---- the cache ---- */
-
-/* What the service loop tells; its numbers are its own. */
-struct cache_numbers {
-    uint64_t entries, bytes, evicted, expired;
-    uint64_t hits, misses, stale, local, refreshed, shed;
-    uint64_t size_bytes;
-};
-
-static uint64_t load(const _Atomic uint64_t *counter)
-{
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-static void read_numbers(void *user, struct resolution *resolution, struct cache *cache)
-{
-    struct cache_numbers *out = user;
-    const struct cache_counters *kept = cache_counters(cache);
-    const struct resolution_counters *asked = resolution_counters(resolution);
-
-    *out = (struct cache_numbers){
-        .entries = load(&kept->entries),
-        .bytes = load(&kept->bytes),
-        .evicted = load(&kept->evicted),
-        .expired = load(&kept->expired),
-        .hits = load(&asked->hits),
-        .misses = load(&asked->misses),
-        .stale = load(&asked->stale),
-        .local = load(&asked->local),
-        .refreshed = load(&asked->refreshed),
-        .shed = load(&asked->shed),
-        .size_bytes = cache_settings(cache)->size_bytes,
-    };
-}
-
-static void put_cache(const struct status *status)
-{
-    struct json_writer *json = status->json;
-    struct server_counters sum = { 0 };
-    struct cache_numbers numbers = { 0 };
-
-    server_sum(control_server(status->control), &sum);
-    (void)server_do(control_server(status->control), read_numbers, &numbers);
-    json_writer_object_begin(json, "cache");
-    json_writer_uint(json, "entries", numbers.entries);
-    json_writer_uint(json, "bytes", numbers.bytes);
-    json_writer_uint(json, "size_bytes", numbers.size_bytes);
-    json_writer_uint(json, "hits", sum.by_source[QUERY_CACHE] + numbers.hits);
-    json_writer_uint(json, "misses", numbers.misses);
-    json_writer_uint(json, "stale", sum.by_source[QUERY_STALE] + numbers.stale);
-    json_writer_uint(json, "refreshed", numbers.refreshed);
-    json_writer_uint(json, "evicted", numbers.evicted);
-    json_writer_uint(json, "expired", numbers.expired);
-    json_writer_uint(json, "local", numbers.local);
-    json_writer_uint(json, "shed", numbers.shed + sum.unfair);
-    json_writer_object_end(json);
-}
-
 static void put_node(const struct status *status)
 {
     struct json_writer *json = status->json;
@@ -510,10 +451,7 @@ void api_status_put(struct control *control, struct text *out)
     }
     json_writer_list_end(&json);
     put_zones(&status);
-    put_cache(&status);
-    json_writer_list_begin(&json, "upstreams");
-    server_describe_upstreams(control_server(control), &json);
-    json_writer_list_end(&json);
+    api_forward_put(control, &json);
     json_writer_object_end(&json);
     text_put_char(out, '\n');
 }

@@ -512,6 +512,25 @@ static void put_cache(const json_t *status, struct text *out)
     text_put_char(out, '\n');
 }
 
+/* "forward: 930 asked of upstreams; 12 hedges, 3 resends (1.6%), 41 probes; 0 failed" */
+static void put_forward(const json_t *status, struct text *out)
+{
+    const json_t *forward = json_object_get(status, "forward");
+    unsigned long long asked = number(forward, "asked");
+    unsigned long long extra = number(forward, "hedges") + number(forward, "resends");
+
+    if (number(forward, "sent") == 0) {
+        return;
+    }
+    text_printf(out, "forward: %llu asked of upstreams; %llu hedges, %llu resends", asked,
+                number(forward, "hedges"), number(forward, "resends"));
+    if (asked > 0) {
+        text_printf(out, " (%.1f%%)", 100.0 * (double)extra / (double)asked);
+    }
+    text_printf(out, ", %llu probes; %llu failed\n", number(forward, "probes"),
+                number(forward, "failed"));
+}
+
 /* ---- upstreams ---- */
 
 static void put_upstream(struct cli_table *table, const json_t *upstream)
@@ -561,5 +580,6 @@ void cli_status_text_put(const json_t *status, const struct cli_status_view *vie
     put_services(status, view, out);
     put_zones(status, view, out);
     put_cache(status, out);
+    put_forward(status, out);
     put_upstreams(status, view, out);
 }

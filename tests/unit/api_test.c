@@ -107,12 +107,6 @@ uint64_t server_received(const struct server_counters *counters)
     return 12;
 }
 
-void server_describe_upstreams(struct server *server, struct json_writer *json)
-{
-    (void)server;
-    (void)json;
-}
-
 bool server_post(struct server *server, service_job *job, void *user)
 {
     (void)server, (void)job, (void)user;
