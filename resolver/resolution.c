@@ -16,6 +16,7 @@
 
 #define FAILURE_TTL_S  1    /* the least by RFC 9520, section 3.2: more would outlast the fault */
 #define AGAIN_MS       1000 /* an expired name is asked for anew this often */
+#define SEEK_MS        50   /* and of all of them one in so long, while nobody answers */
 #define SWEEP_MS       1000
 #define MESSAGE_MOST   WIRE_MESSAGE_MAX
 #define REMARK_BYTES   96
@@ -37,6 +38,7 @@ struct resolution {
     size_t outlook_count;
     size_t silent_count; /* of them */
     int64_t heard_ms; /* when an upstream last answered anything */
+    int64_t seek_ms;  /* when one who may be dead is next worth a question that nobody waits for */
     bool closing;
     unsigned handles; /* timers not closed yet, and the forwarder */
     void (*closed)(void *user);
@@ -428,7 +430,10 @@ static void ask_expired(struct resolution *r, const struct forward_rule *rule,
         return;
     }
     atomic_store_explicit(&entry->stale_until_ms, now + AGAIN_MS, memory_order_relaxed);
-    refresh(r, rule, question, entry);
+    if (now >= r->seek_ms) { /* no storm of questions onto the dead: probes look after them, too */
+        r->seek_ms = now + SEEK_MS;
+        refresh(r, rule, question, entry);
+    }
     tell_stale(r, question, entry, "the upstreams are down", done, user);
 }
 

@@ -15,7 +15,7 @@
 #include "zones/name.h"
 
 #define BUCKETS        4096  /* a power of two; chains stay short up to WAITERS_MOST */
-#define WAITERS_MOST   10000 /* questions in flight, coalesced ones counted each, before rules say so */
+#define WAITERS_MOST   10000 /* questions in flight, before rules say how many */
 #define SOCKETS_MOST   20000
 #define SOCKETS_LEAST  64
 #define KEY_TAIL_BYTES 5 /* type, class, flags */

@@ -51,7 +51,10 @@ static void publish(struct upstream *upstream, uint64_t now_ms)
 
 static unsigned proofs_wanted(const struct upstream *upstream)
 {
-    return upstream->cause == UPSTREAM_LOSSY ? UPSTREAM_LOSS_PROOFS : UPSTREAM_PROOFS;
+    if (upstream->cause == UPSTREAM_LOSSY) {
+        return UPSTREAM_LOSS_PROOFS;
+    }
+    return upstream->cause == UPSTREAM_SLOW ? UPSTREAM_SLOW_PROOFS : UPSTREAM_PROOFS;
 }
 
 /* True when it was the last one wanted. */

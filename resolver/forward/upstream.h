@@ -7,7 +7,7 @@
  *           half its answers and a probe slower than asking another region too
  *      UP  ---------------------------------------------------------->  SUSPECT
  *       ^                                                                  |
- *       +------- proofs in a row: 3, or 20 after losses ------------------+
+ *       +--- proofs in a row: 3, 10 when slow, or 20 after losses --------+
  *
  * A suspect upstream stands behind the living ones. It is probed several times
  * a second, so it is back within two seconds after its cause has gone: good
@@ -49,6 +49,7 @@
 #define UPSTREAM_DOWN_MS      1300 /* suspect, and nothing good for as long as this: down */
 #define UPSTREAM_PROOFS       3    /* good answers in a row end a suspicion, */
 #define UPSTREAM_LOSS_PROOFS  20   /* or so many, where some always came through */
+#define UPSTREAM_SLOW_PROOFS  10   /* or so many, where only some are slow */
 #define UPSTREAM_BESIDE_MS    200  /* a suspect is put a live question this often */
 #define UPSTREAM_NO_LIVE_MS   30000 /* without a live question for so long probes are proof */
 #define UPSTREAM_WATCH_MS     10   /* of tries overtaken by an answer, one each such time is kept */

@@ -358,6 +358,26 @@ static void upstreams_that_are_down_are_not_waited_for(void **state)
     assert_int_equal(told.last, 8);
 }
 
+static void the_dead_are_not_buried_in_questions(void **state)
+{
+    char name[32];
+    (void)state;
+
+    fake.down = true;
+    for (unsigned i = 0; i < 50; i++) {
+        (void)snprintf(name, sizeof(name), "h%u.example.com", i);
+        remember(name, WIRE_NOERROR, 7, 100);
+    }
+    int64_t begin_ms = (int64_t)clock_now_ms();
+    for (unsigned i = 0; i < 50; i++) {
+        (void)snprintf(name, sizeof(name), "h%u.example.com", i);
+        ask(name);
+    }
+    int64_t took_ms = (int64_t)clock_now_ms() - begin_ms;
+    assert_int_equal(told.count, 50);
+    assert_in_range(fake.count, 1, took_ms / 50 + 1);
+}
+
 static void who_waited_in_vain_spares_the_others_the_wait(void **state)
 {
     (void)state;
@@ -531,6 +551,7 @@ int main(void)
         TEST(upstreams_that_live_are_waited_for_a_while),
         TEST(an_answer_in_time_is_given),
         TEST(upstreams_that_are_down_are_not_waited_for),
+        TEST(the_dead_are_not_buried_in_questions),
         TEST(who_waited_in_vain_spares_the_others_the_wait),
         TEST(the_old_answer_serves_when_nobody_answers),
         TEST(a_stale_name_error_says_so),
