@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "resolver/hosts.h"
 
 #define CACHE_LINE     64u
@@ -291,6 +292,23 @@ static void compile_forwards(struct build *b)
 
 /* ---- the whole ---- */
 
+/*
+ * At a start, names are answered without a hosts file that is not there (it is
+ * read when it comes); a reload that would lose the one in force is refused.
+ */
+static int read_hosts(struct build *b, bool is_start)
+{
+    int rc = hosts_read(b->arena, b->model->hosts, &b->snapshot->hosts, b->err);
+
+    if (rc < 0 && is_start) {
+        log_event(LOG_WARNING, "no hosts file", "path=%s error=%s", b->model->hosts,
+                  b->err->message);
+        memset(b->err, 0, sizeof(*b->err));
+        return 0;
+    }
+    return rc;
+}
+
 static int build_all(struct build *b, const struct snapshot *old, const struct hash_key *key)
 {
     b->snapshot->ns = namespace_new(key);
@@ -307,10 +325,7 @@ static int build_all(struct build *b, const struct snapshot *old, const struct h
     if (rc == 0) {
         compile_forwards(b);
     }
-    if (rc == 0 && b->model->hosts != NULL) {
-        rc = hosts_read(b->arena, b->model->hosts, &b->snapshot->hosts, b->err);
-    }
-    return rc;
+    return rc == 0 && b->model->hosts != NULL ? read_hosts(b, old == NULL) : rc;
 }
 
 int snapshot_build(struct model *model, struct health_binding *binding,
