@@ -15,6 +15,7 @@
 
 #define TTL_S       60 /* a change of the file is seen as soon as it is read again */
 #define LINES_TOLD  5  /* bad lines named in the log; the rest is counted */
+#define FACTS_MOST  256 /* of one name: no message holds more, and a blocklist has one address */
 #define WORD_ENDS   " \t\r\n"
 
 /* One thing said of a name: an address, or (of a reverse name) a name. */
@@ -26,7 +27,8 @@ struct fact {
 
 struct host {
     const uint8_t *dname;
-    size_t length;
+    uint32_t length;
+    uint32_t count; /* of facts */
     const struct fact *first;
     struct fact *last;
 };
@@ -80,7 +82,8 @@ static struct host *find_or_add(struct hosts *hosts, const uint8_t *dname)
     }
     hosts->hosts = arena_grow(hosts->arena, hosts->hosts, hosts->count, sizeof(*hosts->hosts));
     struct host *host = &hosts->hosts[hosts->count++];
-    *host = (struct host){ .dname = arena_copy(hosts->arena, dname, length), .length = length };
+    *host = (struct host){ .dname = arena_copy(hosts->arena, dname, length),
+                            .length = (uint32_t)length };
     hosts->slots[at] = (uint32_t)hosts->count;
     return host;
 }
@@ -90,6 +93,9 @@ static void add_fact(struct hosts *hosts, const uint8_t *dname, const struct add
 {
     struct host *host = find_or_add(hosts, dname);
 
+    if (host->count == FACTS_MOST) {
+        return;
+    }
     for (const struct fact *f = host->first; f != NULL; f = f->next) {
         if (target == NULL ? addr_equal(&f->address, address) : name_equal(f->target, target)) {
             return;
@@ -104,6 +110,7 @@ static void add_fact(struct hosts *hosts, const uint8_t *dname, const struct add
         host->last->next = fact;
     }
     host->last = fact;
+    host->count++;
 }
 
 /* ---- the file ---- */
@@ -196,7 +203,7 @@ int hosts_read(struct arena *arena, const char *path, const struct hosts **out, 
     struct hosts *hosts = arena_alloc(arena, sizeof(*hosts));
     hosts->arena = arena;
     hosts->key = hash_key_random();
-    hosts->digest = hash_bytes(&plain, text, length);
+    hosts->digest = hash_bytes(&plain, text, length) | 1; /* 0 is none */
     grow(hosts);
     read_lines(hosts, path, text);
     free(text);
@@ -252,12 +259,12 @@ size_t hosts_answer(const struct hosts *hosts, const struct forward_question *qu
     return builder_finish(&b, WIRE_QR | WIRE_RD | WIRE_RA);
 }
 
-const uint8_t *hosts_name(const struct hosts *hosts, size_t index)
+bool hosts_has(const struct hosts *hosts, const uint8_t *dname)
 {
-    return hosts == NULL || index >= hosts->count ? NULL : hosts->hosts[index].dname;
+    return hosts != NULL && hosts->slots[slot_of(hosts, dname, name_length(dname))] != 0;
 }
 
-bool hosts_equal(const struct hosts *a, const struct hosts *b)
+uint64_t hosts_digest(const struct hosts *hosts)
 {
-    return a == NULL || b == NULL ? a == b : a->digest == b->digest;
+    return hosts == NULL ? 0 : hosts->digest;
 }

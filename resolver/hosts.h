@@ -34,8 +34,8 @@ int hosts_read(struct arena *arena, const char *path, const struct hosts **out, 
 size_t hosts_answer(const struct hosts *hosts, const struct forward_question *question,
                     const uint8_t *dname, uint8_t *out);
 
-/* Name by name, reverse ones included: `index` from 0 on; NULL at the end. */
-const uint8_t *hosts_name(const struct hosts *hosts, size_t index);
+/* Is the name there, be it a reverse one? `hosts` may be NULL. */
+bool hosts_has(const struct hosts *hosts, const uint8_t *dname);
 
-/* Do both say the same? Either may be NULL. */
-bool hosts_equal(const struct hosts *a, const struct hosts *b);
+/* Equal for files of equal content, from one read to the next; 0 for NULL. */
+uint64_t hosts_digest(const struct hosts *hosts);

@@ -218,7 +218,7 @@ static void ask(void *user, struct resolution *resolution, struct cache *cache)
         }
         dname = answer->outside; /* our aliases lead to a name of others */
     }
-    if (snapshot_forward(snapshot, dname) == NULL) {
+    if (!snapshot_resolves(snapshot, dname)) {
         fail(inquiry, "no forward rule is for it");
         return;
     }

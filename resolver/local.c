@@ -123,11 +123,9 @@ static bool put_data(struct builder *b, const struct tree *tree, const uint8_t *
         *out_exists = true;
         return put_this_host(b, dname, type);
     case LOOPBACK4:
-        if (name_equal(dname, this_host)) {
-            *out_exists = true;
-            return put_its_name(b, dname, type);
-        }
-        return false;
+        /* names between the apex and it exist, too: RFC 8020 */
+        *out_exists = name_is_within(this_host, dname);
+        return name_equal(dname, this_host) && put_its_name(b, dname, type);
     case LOOPBACK6:
         return is_apex && put_its_name(b, dname, type);
     case ABSENT:

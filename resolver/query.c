@@ -280,8 +280,7 @@ static bool is_unserved(const struct wire_query *q)
 static bool may_forward(const struct query_thread *t, const struct snapshot *snapshot,
                         const uint8_t *dname)
 {
-    return t->recursion && (t->query.flags & WIRE_RD) != 0 && snapshot->forward_count > 0 &&
-           snapshot_forward(snapshot, dname) != NULL;
+    return t->recursion && (t->query.flags & WIRE_RD) != 0 && snapshot_resolves(snapshot, dname);
 }
 
 /*

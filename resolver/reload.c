@@ -13,6 +13,7 @@
 #include "resolver/control_state.h"
 #include "resolver/hostnames.h"
 #include "resolver/server.h"
+#include "resolver/watch.h"
 
 #define FIRST_ROUND_GRACE_MS 100  /* on top of the largest timeout */
 #define ADDRESSES_MS         2000 /* new names are waited for at most so long */
@@ -307,6 +308,7 @@ void control_reload(struct control *control, control_reload_done *done, void *us
         }
         return;
     }
+    watch_look(c->watch);
     if (control_load(c, &model, &report) < 0) {
         report_unloadable(c, &report, done, user);
         config_report_fini(&report);

@@ -6,10 +6,10 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/hash.h"
 #include "resolver/edns.h"
 #include "resolver/hosts.h"
 #include "resolver/local.h"
+#include "resolver/outlook.h"
 #include "resolver/publication.h"
 #include "zones/name.h"
 #include "zones/wire.h"
@@ -21,22 +21,13 @@
 #define MESSAGE_MOST   WIRE_MESSAGE_MAX
 #define REMARK_BYTES   96
 
-/* Of one forward rule, across snapshots that leave it as it is. */
-struct outlook {
-    uint64_t digest;    /* of what the rule says */
-    bool silent;        /* somebody waited for its upstreams in vain, and no answer came since */
-};
-
 struct resolution {
     struct resolution_host host;
     struct forwarder *forwarder;
     struct resolution_counters counters;
-    struct hash_key key;
     uv_timer_t sweep;
-    struct outlook *outlooks; /* by index in snapshot->forwards */
-    const uint8_t **names;    /* their trees, copied */
-    size_t outlook_count;
-    size_t silent_count; /* of them */
+    struct outlooks outlooks;
+    uint64_t hosts_digest; /* of the hosts file in force */
     int64_t heard_ms; /* when an upstream last answered anything */
     int64_t seek_ms;  /* when one who may be dead is next worth a question that nobody waits for */
     bool closing;
@@ -85,9 +76,10 @@ static struct cache_key key_of(const struct forward_question *question, const ui
     };
 }
 
+/* No visit: whoever found it expired has counted already, and one that was asked once stays one. */
 static struct cache_entry *find(const struct resolution *r, const struct cache_key *key)
 {
-    return cache_find(r->host.cache, key, cache_hash(r->host.cache, key));
+    return cache_peek(r->host.cache, key);
 }
 
 /* May it still be served, though expired? */
@@ -96,7 +88,7 @@ static bool is_servable(const struct resolution *r, const struct cache_entry *en
     int64_t expired_ms = now - entry->stored_ms - (int64_t)entry->ttl_s * 1000;
 
     return entry->kind != CACHE_FAILURE &&
-           expired_ms <= (int64_t)cache_settings(r->host.cache)->serve_stale_s * 1000;
+           expired_ms < (int64_t)cache_settings(r->host.cache)->serve_stale_s * 1000;
 }
 
 /* The entry as the message an upstream would have sent for `question`. */
@@ -130,7 +122,7 @@ static void make_reply(const struct resolution *r, const struct forward_question
 }
 
 static void tell_cached(struct resolution *r, const struct forward_question *question,
-                        const struct cache_entry *entry, forward_done *done, void *user)
+                        struct cache_entry *entry, forward_done *done, void *user)
 {
     struct forward_reply reply = {
         .ede_code = EDNS_CACHED_ERROR,
@@ -141,6 +133,7 @@ static void tell_cached(struct resolution *r, const struct forward_question *que
     if (entry->kind != CACHE_FAILURE) {
         make_reply(r, question, entry, now_ms(), r->message, &reply);
     }
+    cache_visit(entry);
     count(&r->counters.hits);
     done(user, &reply);
 }
@@ -166,45 +159,10 @@ static void tell_stale(struct resolution *r, const struct forward_question *ques
 
 /* ---- what is known of a rule ---- */
 
-static uint64_t digest_rule(const struct resolution *r, const struct forward_rule *rule)
-{
-    uint64_t digest = hash_bytes(&r->key, rule->dname, name_length(rule->dname));
-
-    digest ^= hash_bytes(&r->key, &rule->refuse_private, sizeof(rule->refuse_private));
-    for (uint32_t i = 0; i < rule->upstream_count; i++) {
-        const struct addr *address = &rule->upstreams[i].address;
-        uint64_t part = hash_bytes(&r->key, address->bytes, addr_size_bytes(address));
-        digest = (digest ^ part ^ address->port) * UINT64_C(0x9e3779b97f4a7c15);
-    }
-    return digest;
-}
-
-static struct outlook *outlook_of(const struct resolution *r, uint64_t digest)
-{
-    for (size_t i = 0; i < r->outlook_count; i++) {
-        if (r->outlooks[i].digest == digest) {
-            return &r->outlooks[i];
-        }
-    }
-    return NULL;
-}
-
-static void set_silent(struct resolution *r, uint64_t digest, bool silent)
-{
-    struct outlook *outlook = outlook_of(r, digest);
-
-    if (outlook != NULL && outlook->silent != silent) {
-        outlook->silent = silent;
-        r->silent_count += silent ? 1 : (size_t)-1;
-    }
-}
-
 static bool is_hopeless(const struct resolution *r, const struct forward_rule *rule,
                         uint64_t digest)
 {
-    const struct outlook *outlook = r->silent_count == 0 ? NULL : outlook_of(r, digest);
-
-    return (outlook != NULL && outlook->silent) || forwarder_is_down(r->forwarder, rule);
+    return outlooks_is_silent(&r->outlooks, digest) || forwarder_is_down(r->forwarder, rule);
 }
 
 /* ---- what upstreams said ---- */
@@ -212,14 +170,14 @@ static bool is_hopeless(const struct resolution *r, const struct forward_rule *r
 /* Somebody answers again under this rule. */
 static void hear(struct resolution *r, const uint8_t *dname)
 {
-    if (r->silent_count == 0) {
+    if (r->outlooks.silent_count == 0) {
         return;
     }
     r->host.awake(r->host.user);
     const struct forward_rule *rule =
         snapshot_forward(publication_read(r->host.publication), dname);
     if (rule != NULL) {
-        set_silent(r, digest_rule(r, rule), false);
+        outlooks_set_silent(&r->outlooks, outlooks_digest(&r->outlooks, rule), false);
     }
 }
 
@@ -289,11 +247,7 @@ static void release(struct resolution *r)
     }
     void (*closed)(void *) = r->closed;
     void *closed_user = r->closed_user;
-    for (size_t i = 0; i < r->outlook_count; i++) {
-        free((void *)(uintptr_t)r->names[i]);
-    }
-    free(r->names);
-    free(r->outlooks);
+    outlooks_fini(&r->outlooks);
     free(r);
     closed(closed_user);
 }
@@ -351,7 +305,7 @@ static void on_patience(uv_timer_t *timer)
         return;
     }
     if (p->resolution->heard_ms < p->asked_ms) {
-        set_silent(p->resolution, p->rule, true);
+        outlooks_set_silent(&p->resolution->outlooks, p->rule, true);
     }
 }
 
@@ -418,7 +372,7 @@ static void ask_expired(struct resolution *r, const struct forward_rule *rule,
                         forward_done *done, void *user)
 {
     int64_t now = now_ms();
-    uint64_t digest = digest_rule(r, rule);
+    uint64_t digest = outlooks_digest(&r->outlooks, rule);
 
     if (atomic_load_explicit(&entry->stale_until_ms, memory_order_relaxed) > now) {
         tell_stale(r, question, entry, "nobody can be asked now", done, user);
@@ -487,20 +441,25 @@ void resolution_ask(struct resolution *resolution, const struct snapshot *snapsh
 
     name_fold(question->name, question->name_length, dname);
     rule = snapshot_forward(snapshot, dname);
-    REQUIRE(rule != NULL);
     size_t length = answer_locally(r, snapshot, question, dname);
     if (length > 0) {
         tell_message(r, length, done, user);
         return;
     }
+    REQUIRE(rule != NULL); /* see snapshot_resolves */
     const struct cache_key key = key_of(question, dname);
     struct cache_entry *entry =
         question->anew || question->second_opinion ? NULL : find(r, &key);
+    bool is_full = forwarder_waiting(r->forwarder) >= snapshot->model->in_flight;
     if (entry != NULL && cache_left_s(entry, now_ms()) > 0) {
         tell_cached(r, question, entry, done, user);
     } else if (entry != NULL && is_servable(r, entry, now_ms())) {
+        if (is_full) {
+            tell_stale(r, question, entry, "too many questions in flight", done, user);
+            return;
+        }
         ask_expired(r, rule, question, entry, done, user);
-    } else if (forwarder_waiting(r->forwarder) >= snapshot->model->in_flight) {
+    } else if (is_full) {
         tell_shed(r, done, user);
     } else {
         count(&r->counters.misses);
@@ -538,86 +497,47 @@ void resolution_refresh(struct resolution *resolution, const struct snapshot *sn
 
 /* ---- snapshots ---- */
 
+static bool is_in_hosts(const void *user, const uint8_t *dname)
+{
+    return hosts_has(user, dname);
+}
+
+/* Names of the hosts file are not answered from the cache any more. */
 static void forget_hosts(struct resolution *r, const struct hosts *hosts)
 {
-    const uint8_t *dname;
-
-    for (size_t i = 0; (dname = hosts_name(hosts, i)) != NULL; i++) {
-        (void)cache_flush(r->host.cache, dname, false);
+    if (hosts != NULL) {
+        (void)cache_flush_if(r->host.cache, is_in_hosts, hosts);
     }
 }
 
-static void forget(struct resolution *r, const uint8_t *tree)
+/* What was cached under a rule that is new, gone or changed may be wrong now. */
+static void forget_rule(void *user, const uint8_t *tree)
 {
+    struct resolution *r = user;
+
     (void)cache_flush(r->host.cache, tree, true);
     forwarder_forget(r->forwarder, tree);
-}
-
-/* What was cached under rules that are new, gone or changed may be wrong now. */
-static void forget_changed(struct resolution *r, const struct outlook *outlooks,
-                           const struct snapshot *snapshot)
-{
-    for (size_t i = 0; i < snapshot->forward_count; i++) {
-        if (outlook_of(r, outlooks[i].digest) == NULL) {
-            forget(r, snapshot->forwards[i].dname);
-        }
-    }
-    for (size_t i = 0; i < r->outlook_count; i++) {
-        bool kept = false;
-        for (size_t k = 0; k < snapshot->forward_count && !kept; k++) {
-            kept = outlooks[k].digest == r->outlooks[i].digest;
-        }
-        if (!kept) {
-            forget(r, r->names[i]);
-        }
-    }
-}
-
-static void replace_outlooks(struct resolution *r, struct outlook *outlooks,
-                             const struct snapshot *snapshot)
-{
-    size_t total = snapshot->forward_count;
-    const uint8_t **names = calloc(total + 1, sizeof(*names));
-
-    REQUIRE(names != NULL);
-    for (size_t i = 0; i < total; i++) {
-        size_t length = name_length(snapshot->forwards[i].dname);
-        uint8_t *copy = malloc(length);
-        REQUIRE(copy != NULL);
-        memcpy(copy, snapshot->forwards[i].dname, length);
-        names[i] = copy;
-    }
-    for (size_t i = 0; i < r->outlook_count; i++) {
-        free((void *)(uintptr_t)r->names[i]);
-    }
-    free(r->names);
-    free(r->outlooks);
-    r->names = names;
-    r->outlooks = outlooks;
-    r->outlook_count = total;
 }
 
 void resolution_adopt(struct resolution *resolution, const struct snapshot *snapshot)
 {
     struct resolution *r = resolution;
-    struct outlook *outlooks = calloc(snapshot->forward_count + 1, sizeof(*outlooks));
-    bool first = r->outlooks == NULL;
 
-    REQUIRE(outlooks != NULL);
-    r->silent_count = 0;
-    for (size_t i = 0; i < snapshot->forward_count; i++) {
-        outlooks[i].digest = digest_rule(r, &snapshot->forwards[i]);
-        const struct outlook *before = outlook_of(r, outlooks[i].digest);
-        outlooks[i].silent = before != NULL && before->silent;
-        r->silent_count += outlooks[i].silent;
+    outlooks_adopt(&r->outlooks, snapshot, forget_rule, r);
+    if (hosts_digest(snapshot->hosts) != r->hosts_digest) {
+        r->hosts_digest = hosts_digest(snapshot->hosts);
+        forget_hosts(r, snapshot->hosts);
     }
-    if (!first) { /* what was loaded from disk is not known to be under other rules */
-        forget_changed(r, outlooks, snapshot);
-    }
-    replace_outlooks(r, outlooks, snapshot);
-    forget_hosts(r, snapshot->hosts);
     cache_configure(r->host.cache, &snapshot->model->cache);
     forwarder_adopt(r->forwarder, snapshot);
+}
+
+void resolution_loaded(struct resolution *resolution)
+{
+    struct resolution *r = resolution;
+
+    r->host.awake(r->host.user);
+    forget_hosts(r, publication_read(r->host.publication)->hosts);
 }
 
 /* ---- life ---- */
@@ -647,12 +567,12 @@ struct resolution *resolution_new(const struct resolution_host *host)
         return NULL;
     }
     r->host = *host;
-    r->key = hash_key_random();
     r->forwarder = forwarder_new(host->loop);
     if (r->forwarder == NULL) {
         free(r);
         return NULL;
     }
+    outlooks_init(&r->outlooks);
     forwarder_on_answer(r->forwarder, on_answered, r);
     (void)uv_timer_init(host->loop, &r->sweep);
     r->sweep.data = r;

@@ -44,10 +44,14 @@ struct resolution *resolution_new(const struct resolution_host *host);
 /* A new snapshot is in force: rules that changed lose what was cached under them. */
 void resolution_adopt(struct resolution *resolution, const struct snapshot *snapshot);
 
+/* The cache has been loaded from disk: what of it is answered locally now is forgotten. */
+void resolution_loaded(struct resolution *resolution);
+
 /*
- * Resolve. `done` is called exactly once, from within this call or later; its
- * reply is valid during the call. Its ede_code and ede_text may go with a
- * message too: a remark, such as that it is stale.
+ * Resolve a name that the snapshot resolves (see snapshot_resolves). `done` is
+ * called exactly once, from within this call or later; its reply is valid
+ * during the call. Its ede_code and ede_text may go with a message too: a
+ * remark, such as that it is stale.
  */
 void resolution_ask(struct resolution *resolution, const struct snapshot *snapshot,
                     const struct forward_question *question, forward_done *done, void *user);

@@ -12,6 +12,7 @@
 #include "resolver/alias.h"
 #include "resolver/cache/cache_loader.h"
 #include "resolver/cache/cache_saver.h"
+#include "resolver/edns.h"
 #include "resolver/fairness.h"
 #include "resolver/query.h"
 #include "resolver/rcu.h"
@@ -186,8 +187,11 @@ static void on_reply(void *user, const struct forward_reply *reply)
     if (asking->chain.wire != NULL && reply->message != NULL) {
         joined.length =
             alias_join(&asking->question, &asking->chain, reply, s->joined, sizeof(s->joined));
-        joined.message = joined.length == 0 ? NULL : s->joined;
-        joined.ede_text = "answer too large";
+        joined.message = s->joined;
+        if (joined.length == 0) {
+            joined = (struct forward_reply){ .ede_code = EDNS_OTHER,
+                                             .ede_text = "answer too large" };
+        }
     }
     size_t length = relay_put(&asking->question, &joined, s->output, sizeof(s->output), &rcode);
     deliver(asking, length, rcode);
@@ -245,7 +249,7 @@ static void ask(struct service *s, struct asking *asking)
         deliver_failure(asking, WIRE_SERVFAIL, "out of memory");
         return;
     }
-    if (snapshot_forward(snapshot, outside == NULL ? dname : outside) == NULL) {
+    if (!snapshot_resolves(snapshot, outside == NULL ? dname : outside)) {
         /* a reload took the rule away while the question was on its way */
         deliver_failure(asking, WIRE_REFUSED, NULL);
         return;
@@ -377,11 +381,11 @@ static void close_all(struct service *s)
 {
     cache_loader_cancel(s->loader);
     s->loader = NULL;
-    asleep(s);
-    cache_saver_stop(s->saver);
-    s->saver = NULL;
     resolution_close(s->resolution, on_resolution_closed, NULL);
     stream_set_close(s->streams);
+    asleep(s); /* the last save takes as long as the disk does */
+    cache_saver_stop(s->saver);
+    s->saver = NULL;
     uv_close((uv_handle_t *)&s->wake, NULL);
     uv_close((uv_handle_t *)&s->before_sleep, NULL);
 }
@@ -575,6 +579,7 @@ static void on_loaded(void *user, size_t count)
 
     (void)count; /* the loader has told */
     s->loader = NULL;
+    resolution_loaded(s->resolution);
     start_saver(s);
 }
 

@@ -380,6 +380,11 @@ const struct forward_rule *snapshot_forward(const struct snapshot *snapshot, con
     return NULL;
 }
 
+bool snapshot_resolves(const struct snapshot *snapshot, const uint8_t *dname)
+{
+    return snapshot_forward(snapshot, dname) != NULL || hosts_has(snapshot->hosts, dname);
+}
+
 const struct steer_service *snapshot_service(const struct snapshot *snapshot,
                                              const uint8_t *dname)
 {

@@ -78,6 +78,9 @@ struct health_binding *snapshot_free(struct snapshot *snapshot);
 const struct forward_rule *snapshot_forward(const struct snapshot *snapshot,
                                             const uint8_t *dname);
 
+/* Can a name that is not ours be resolved: by a rule, or because it is in the hosts file? */
+bool snapshot_resolves(const struct snapshot *snapshot, const uint8_t *dname);
+
 /* The service of exactly this dname, or NULL. */
 const struct steer_service *snapshot_service(const struct snapshot *snapshot,
                                              const uint8_t *dname);

@@ -46,6 +46,14 @@ static void look(const char *path, struct stat *out)
     (void)stat(path, out);
 }
 
+/* What it is now. One that cannot be read has not changed. */
+static void take_in(struct file *file)
+{
+    look(file->path, &file->seen);
+    uint64_t digest = digest_of(file->path);
+    file->digest = digest != 0 ? digest : file->digest;
+}
+
 static bool is_same(const struct stat *a, const struct stat *b)
 {
     return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
@@ -89,44 +97,68 @@ struct watch *watch_new(uv_loop_t *loop, void (*changed)(void *user, const char 
     return watch;
 }
 
-static void forget(struct watch *watch)
+static void forget(struct file *files, size_t count)
 {
-    for (size_t i = 0; i < watch->count; i++) {
-        free(watch->files[i].path);
+    for (size_t i = 0; i < count; i++) {
+        free(files[i].path);
     }
-    free(watch->files);
-    watch->files = NULL;
-    watch->count = 0;
+    free(files);
 }
 
-static void add(struct watch *watch, const char *path)
+static struct file *find(struct file *files, size_t count, const char *path)
 {
-    for (size_t i = 0; i < watch->count; i++) {
-        if (strcmp(watch->files[i].path, path) == 0) {
-            return;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(files[i].path, path) == 0) {
+            return &files[i];
         }
+    }
+    return NULL;
+}
+
+/* `before`: the same file when it was watched already, or NULL. */
+static void add(struct watch *watch, const char *path, const struct file *before)
+{
+    if (find(watch->files, watch->count, path) != NULL) {
+        return;
     }
     struct file *files = realloc(watch->files, (watch->count + 1) * sizeof(*files));
     char *copy = strdup(path);
     REQUIRE(files != NULL && copy != NULL);
     struct file *file = &files[watch->count++];
     watch->files = files;
-    file->path = copy;
-    look(path, &file->seen);
-    file->digest = digest_of(path);
+    *file = (struct file){ .path = copy };
+    if (before != NULL) {
+        file->seen = before->seen;
+        file->digest = before->digest;
+    } else {
+        take_in(file);
+    }
+}
+
+void watch_look(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->count; i++) {
+        take_in(&watch->files[i]);
+    }
 }
 
 void watch_adopt(struct watch *watch, const struct model *model)
 {
-    forget(watch);
+    struct file *old = watch->files;
+    size_t count = watch->count;
+
+    watch->files = NULL;
+    watch->count = 0;
     for (size_t i = 0; i < model->forward_count; i++) {
-        if (model->forwards[i].from != NULL) {
-            add(watch, model->forwards[i].from);
+        const char *path = model->forwards[i].from;
+        if (path != NULL) {
+            add(watch, path, find(old, count, path));
         }
     }
     if (model->hosts != NULL) {
-        add(watch, model->hosts);
+        add(watch, model->hosts, find(old, count, model->hosts));
     }
+    forget(old, count);
     if (watch->count == 0) {
         (void)uv_timer_stop(&watch->timer);
     } else {
@@ -142,7 +174,7 @@ static void on_closed(uv_handle_t *handle)
 void watch_close(struct watch *watch)
 {
     if (watch != NULL) {
-        forget(watch);
+        forget(watch->files, watch->count);
         uv_close((uv_handle_t *)&watch->timer, on_closed);
     }
 }

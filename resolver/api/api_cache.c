@@ -8,6 +8,7 @@
 #include "resolver/cache/cache.h"
 #include "resolver/control.h"
 #include "resolver/record_text.h"
+#include "resolver/resolution.h"
 #include "resolver/server.h"
 #include "zones/name.h"
 #include "zones/wire.h"
@@ -159,8 +160,11 @@ static void flush(void *user, struct resolution *resolution, struct cache *cache
     struct work *work = user;
     const struct pattern *pattern = work->pattern;
 
-    (void)resolution;
+    static const uint8_t root[] = { 0 };
+
     work->matching = cache_flush(cache, pattern->all ? NULL : pattern->dname, pattern->tree);
+    /* what is on its way would come back otherwise */
+    forwarder_forget(resolution_forwarder(resolution), pattern->all ? root : pattern->dname);
 }
 
 /* ---- the control thread's ---- */

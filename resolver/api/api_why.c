@@ -121,13 +121,13 @@ static void ask(const struct work *work, const struct cache *cache)
     thread.now_ms = (int64_t)clock_now_ms();
     size_t length = wire_query_build(out->message, 0, WIRE_RD, question->dname, question->type,
                                      WIRE_IN, WIRE_UDP_MOST, false);
-    out->verdict = query_answer(&thread, work->snapshot, &client, out->message, length, WIRE_MESSAGE_MAX,
-                                &out->length);
+    out->verdict = query_answer(&thread, work->snapshot, &client, out->message, length,
+                                WIRE_MESSAGE_MAX, &out->length);
     out->source = counted_source(&counters);
     out->recursion = thread.recursion;
     if (cache != NULL && thread.recursion) {
         const struct cache_key key = query_cache_key(&thread.query);
-        const struct cache_entry *entry = cache_find(cache, &key, cache_hash(cache, &key));
+        const struct cache_entry *entry = cache_peek(cache, &key);
         if (entry != NULL) {
             struct json_writer json;
             json_writer_init(&json, &out->cached);

@@ -91,16 +91,26 @@ static void raise(_Atomic uint8_t *hint, uint8_t most)
     }
 }
 
+void cache_visit(struct cache_entry *entry)
+{
+    raise(&entry->visits, CACHE_VISITS_MOST);
+    raise(&entry->asked, UINT8_MAX);
+}
+
 struct cache_entry *cache_find(const struct cache *cache, const struct cache_key *key,
                                uint64_t hash)
 {
     struct cache_entry *entry = cache_table_find(&cache->table, key, hash);
 
     if (entry != NULL) {
-        raise(&entry->visits, CACHE_VISITS_MOST);
-        raise(&entry->asked, UINT8_MAX);
+        cache_visit(entry);
     }
     return entry;
+}
+
+struct cache_entry *cache_peek(const struct cache *cache, const struct cache_key *key)
+{
+    return cache_table_find(&cache->table, key, cache_hash(cache, key));
 }
 
 void cache_put_body(const struct cache_entry *entry, int64_t now_ms, uint32_t stale_ttl_s,
@@ -327,8 +337,11 @@ void cache_store_failure(struct cache *cache, const struct cache_key *key, uint1
     struct cache_entry *old = cache_table_find(&cache->table, key, hash);
 
     if (old != NULL && old->kind != CACHE_FAILURE && !is_too_old(cache, old, now_ms)) {
-        atomic_store_explicit(&old->stale_until_ms, now_ms + (int64_t)ttl_s * 1000,
-                              memory_order_relaxed);
+        int64_t until_ms = now_ms + (int64_t)ttl_s * 1000;
+        int64_t life_s = (int64_t)old->ttl_s + cache->settings.serve_stale_s;
+        int64_t end_ms = old->stored_ms + life_s * 1000;
+        until_ms = until_ms < end_ms ? until_ms : end_ms;
+        atomic_store_explicit(&old->stale_until_ms, until_ms, memory_order_relaxed);
         return;
     }
     struct cache_entry *entry =
@@ -360,23 +373,37 @@ static uint64_t flush_all(struct cache *cache)
     return entries;
 }
 
-uint64_t cache_flush(struct cache *cache, const uint8_t *dname, bool tree)
+uint64_t cache_flush_if(struct cache *cache, cache_is_gone *is_gone, const void *user)
 {
     struct cache_entry *entry;
     uint64_t flushed = 0;
     uint64_t cursor = 0;
 
-    if (dname == NULL || (tree && dname[0] == 0)) {
-        return flush_all(cache);
-    }
     while ((entry = cache_next(cache, &cursor)) != NULL) {
-        const uint8_t *name = cache_entry_name(entry);
-        if (tree ? name_is_within(name, dname) : name_equal(name, dname)) {
+        if (is_gone(user, cache_entry_name(entry))) {
             forget(cache, entry);
             flushed++;
         }
     }
     return flushed;
+}
+
+static bool is_at(const void *user, const uint8_t *dname)
+{
+    return name_equal(dname, user);
+}
+
+static bool is_at_or_below(const void *user, const uint8_t *dname)
+{
+    return name_is_within(dname, user);
+}
+
+uint64_t cache_flush(struct cache *cache, const uint8_t *dname, bool tree)
+{
+    if (dname == NULL || (tree && dname[0] == 0)) {
+        return flush_all(cache);
+    }
+    return cache_flush_if(cache, tree ? is_at_or_below : is_at, dname);
 }
 
 void cache_sweep(struct cache *cache, int64_t now_ms)

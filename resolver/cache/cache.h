@@ -123,6 +123,12 @@ uint64_t cache_hash(const struct cache *cache, const struct cache_key *key);
 struct cache_entry *cache_find(const struct cache *cache, const struct cache_key *key,
                                uint64_t hash);
 
+/* The same for who does not serve it: no visit. */
+struct cache_entry *cache_peek(const struct cache *cache, const struct cache_key *key);
+
+/* One that was found without a visit was served. */
+void cache_visit(struct cache_entry *entry);
+
 /* The TTL of what has expired, by the settings. */
 uint32_t cache_stale_ttl_s(const struct cache *cache);
 
@@ -177,6 +183,10 @@ void cache_store_failure(struct cache *cache, const struct cache_key *key, uint1
 
 /* Forget this name, with `tree` all below it too; NULL: everything. Returns how many. */
 uint64_t cache_flush(struct cache *cache, const uint8_t *dname, bool tree);
+
+/* Forget all names of which `is_gone` says so. Returns how many. */
+typedef bool cache_is_gone(const void *user, const uint8_t *dname);
+uint64_t cache_flush_if(struct cache *cache, cache_is_gone *is_gone, const void *user);
 
 /* Drop a few of those too old to be served stale; to be called once a second or so. */
 void cache_sweep(struct cache *cache, int64_t now_ms);

@@ -18,7 +18,7 @@
 
 #define LOOK_MS      1000u  /* between two looks at the counters */
 #define PAUSE_MS     10000u /* between two saves at least */
-#define MIB_PAUSE_MS 1000u  /* and for each MiB of cache: the disk has other users */
+#define MIB_PAUSE_MS 5000u  /* and for each MiB of cache: the disk has other users, and wears */
 #define MIB          (UINT64_C(1) << 20)
 
 #define ONLINE_ENTRIES 64 /* in one go; readers of nothing else wait for us */

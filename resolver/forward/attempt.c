@@ -162,10 +162,14 @@ static void write_datagram(struct attempt *attempt)
     exchange_write(&attempt->exchange, &manner);
 }
 
-/* A stream cannot be forged. Its id is drawn there. */
+/*
+ * A stream cannot be forged, and draws an id of its own. A socket that is still
+ * open beside it listens for this one, which nobody has seen.
+ */
 static void write_streamed(struct attempt *attempt)
 {
     struct exchange_manner manner = {
+        .id = wire_get16(draw(attempt->pool, 2)),
         .edns = !attempt->plain && habits_speaks_edns(&attempt->upstream->habits, now_ms(attempt)),
     };
 
@@ -237,10 +241,7 @@ static void learn_from_stream(struct attempt *attempt, const struct exchange_rep
 /* The stream is of no use: what does that mean for the attempt? */
 static void stream_failed(struct attempt *attempt, int code, const char *text)
 {
-    bool doubted =
-        attempt->reason == ATTEMPT_STREAM_CASE || attempt->reason == ATTEMPT_STREAM_COOKIE;
-
-    if (doubted && !error_is_ours(code)) {
+    if (is_doubt(attempt->reason) && !error_is_ours(code)) {
         attempt->unstreamable = true;
         doubt_remains(attempt);
         return;

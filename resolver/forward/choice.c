@@ -98,6 +98,12 @@ static uint32_t patience_ms(const struct choice *choice, const struct choice_can
     return at_least(patience, 3 * c->usual_ms);
 }
 
+/* Silence of one believed down after which it is believed for this question, too. */
+static uint32_t down_ms(const struct choice_candidate *c)
+{
+    return at_least(3 * c->usual_ms, CHOICE_DOWN_MS);
+}
+
 static uint32_t public_ms(const struct choice *choice, const struct choice_candidate *c)
 {
     return at_least(3 * hedge_of(choice, c), CHOICE_PUBLIC_MS);
@@ -243,6 +249,18 @@ static bool is_hopeless(const struct choice *choice, uint64_t now_ms)
     return refused_alive;
 }
 
+/* Nobody is left but some believed down, and they have had time to show that they are back. */
+static bool are_all_down(const struct choice *choice, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < choice->count; i++) {
+        const struct choice_candidate *c = &choice->candidates[i];
+        if (c->state != CHOICE_FAILED && (!c->down || !is_silent(c, now_ms, down_ms(c)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- whose answer counts ---- */
 
 /* A waiting one is not worth waiting for when another of its region stays silent. */
@@ -357,6 +375,7 @@ static void wait_for(const struct choice *choice, const struct choice_candidate 
     earlier(until_ms, begun_ms(c) + patience_ms(choice, c), now_ms);
     earlier(until_ms, begun_ms(c) + 2 * patience_ms(choice, c), now_ms);
     earlier(until_ms, begun_ms(c) + public_ms(choice, c), now_ms);
+    earlier(until_ms, begun_ms(c) + down_ms(c), now_ms);
     if (may_resend(c)) {
         earlier(until_ms, again_ms(choice, c, is_confirmed(choice, c, now_ms)), now_ms);
         earlier(until_ms, c->sent_ms + CHOICE_RESEND_MS, now_ms);
@@ -441,7 +460,8 @@ struct choice_step choice_next(struct choice *choice, uint64_t now_ms)
     }
     bool is_asked = is_anybody_asked(choice, &newest);
     bool is_left = pick(choice, now_ms) != CHOICE_NONE;
-    if (!is_left && ((!is_asked && !promote_probes(choice)) || is_hopeless(choice, now_ms))) {
+    if (!is_left && ((!is_asked && !promote_probes(choice)) || is_hopeless(choice, now_ms) ||
+                     are_all_down(choice, now_ms))) {
         return step;
     }
     step = resend_step(choice, true, now_ms);

@@ -11,7 +11,8 @@
  * ones are asked only when every other is down or has failed this very
  * question; a suspicion is not enough for that. Those believed down come last,
  * but they come: no state is left only by a restart. When nobody is left to
- * ask, the silent are asked again.
+ * ask, the silent are asked again; when all of them are believed down, not for
+ * long.
  *
  * What counts, best first: any answer of the best class that is not down; a
  * positive one of another; a negative one of a lesser class, and that only
@@ -26,16 +27,17 @@
 
 #include "resolver/snapshot.h"
 
-#define CHOICE_MOST        32  /* candidates; more of a rule are not used */
-#define CHOICE_RESEND_MS   400 /* to each, while all are silent: at most */
-#define CHOICE_RESEND_LEAST 40 /* and at least: four times what it usually takes, then doubled */
-#define CHOICE_CONFIRMS    4   /* quick ones, while a lesser answer is at hand */
-#define CHOICE_PATIENCE_MS 200 /* silence after which a better answer is not expected: at least */
-#define CHOICE_DOUBT_MS    80  /* the same, of one that is dying or doubtful: at most */
-#define CHOICE_PUBLIC_MS   300 /* silence that counts as failed before public is asked: at least */
-#define CHOICE_UNHEDGED_MS 500 /* instead of hedge_ms when that is 0 */
-#define CHOICE_LAST_MS     100 /* before the deadline: the time to take what there is */
-#define CHOICE_NONE        UINT32_MAX
+#define CHOICE_MOST         32  /* candidates; more of a rule are not used */
+#define CHOICE_RESEND_MS    400 /* to each, while all are silent: at most */
+#define CHOICE_RESEND_LEAST 40  /* and at least: four times what it usually takes, then doubled */
+#define CHOICE_CONFIRMS     4   /* quick ones, while a lesser answer is at hand */
+#define CHOICE_PATIENCE_MS  200 /* silence after which a better answer is not expected: at least */
+#define CHOICE_DOUBT_MS     80  /* the same, of one that is dying or doubtful: at most */
+#define CHOICE_PUBLIC_MS    300 /* silence that counts as failed before public is asked: at least */
+#define CHOICE_DOWN_MS      600 /* silence of the down, when they are all that is left: at least */
+#define CHOICE_UNHEDGED_MS  500 /* instead of hedge_ms when that is 0 */
+#define CHOICE_LAST_MS      100 /* before the deadline: the time to take what there is */
+#define CHOICE_NONE         UINT32_MAX
 
 struct upstream;
 
@@ -54,13 +56,13 @@ struct choice_candidate {
     uint32_t usual_ms;
     uint32_t hedge_ms;    /* silence after which another is asked too; 0: the choice's */
     uint32_t distance_us; /* of its region; 0: unknown */
-    bool away;    /* its region is gated, drained, held or forced down */
-    bool suspect; /* it failed of late */
-    bool down;    /* a suspect for so long that it will not answer either */
-    bool spent;   /* it may not be asked more often now */
-    bool ailing;  /* it loses many; may be set at any time */
-    bool dying;   /* it has not said a word to several questions; may be set at any time */
-    bool doubtful; /* it owes an answer, and one to a probe, too; may be set at any time */
+    bool away;            /* its region is gated, drained, held or forced down */
+    bool suspect;         /* it failed of late */
+    bool down;            /* a suspect for so long that it will not answer either */
+    bool spent;           /* it may not be asked more often now */
+    bool ailing;          /* it loses many; may be set at any time */
+    bool dying;           /* it has not said a word to several questions; may be set at any time */
+    bool doubtful;        /* it owes an answer, and one to a probe, too; may be set at any time */
 
     /* choice's own */
     enum choice_state state;

@@ -7,11 +7,12 @@
 #include "resolver/forward/channel.h"
 #include "resolver/forward/frames.h"
 #include "resolver/forward/pending.h"
-#include "resolver/forward/tls.h"
+#include "resolver/forward/target.h"
 #include "zones/wire.h"
 
 #define STREAMS_MOST 4            /* to one target */
 #define ASKS_ENOUGH  100          /* on one stream, before another is opened */
+#define AGAIN_MOST   4            /* times a question is sent again after streams that closed */
 #define UNSENT_MOST  (256 * 1024) /* bytes: the upstream does not read */
 #define OUTPUT_BYTES (2 + WIRE_MESSAGE_MAX)
 #define TICK_MOST_MS 250
@@ -26,24 +27,12 @@ struct connection {
     bool dirty; /* has questions to be sent before the loop sleeps */
     bool ready;
     bool closing;
+    bool answered;           /* a question */
     bool waits;              /* for the connection to open, or for an answer */
     uint64_t waits_since_ms; /* since when nothing has come */
     uint64_t active_ms;      /* the last question or answer */
     struct pending pending;
     struct frames frames;
-};
-
-/* An upstream as it is to be reached. */
-struct target {
-    struct target *next;
-    struct connection_target where; /* its tls is `settings` */
-    struct model_tls *settings;     /* ours; NULL: no TLS */
-    struct tls_context *context;    /* NULL: none was needed yet */
-    struct tls_ticket ticket;
-    struct connection *connections;
-    unsigned open;  /* connections in the list */
-    unsigned alive; /* those whose memory is not freed yet */
-    uint64_t used_ms;
 };
 
 struct connection_set {
@@ -117,24 +106,12 @@ static void drop_asks(struct connection *c)
     }
 }
 
-static void free_target(struct target *target)
-{
-    tls_ticket_clear(&target->ticket);
-    tls_context_unref(target->context);
-    free(target->settings);
-    free(target);
-}
-
 static void release_handle(struct connection_set *set)
 {
     if (--set->handles > 0 || !set->closing) {
         return;
     }
-    while (set->targets != NULL) {
-        struct target *target = set->targets;
-        set->targets = target->next;
-        free_target(target);
-    }
+    target_free_all(&set->targets);
     void (*closed)(void *user) = set->closed;
     void *user = set->user;
     free(set->buffers);
@@ -189,23 +166,6 @@ static int make_buffers(struct connection_set *set)
     return set->buffers != NULL && set->output != NULL ? 0 : -ENOMEM;
 }
 
-/* The newest that is loaded: the one of before may be out of date. */
-static int find_context(struct connection_set *set, struct target *target)
-{
-    struct tls_context *context;
-
-    if (target->settings == NULL) {
-        return 0;
-    }
-    int code = tls_context_find(&set->contexts, target->settings, uv_now(set->loop), &context,
-                                &set->error);
-    if (code == 0) {
-        tls_context_unref(target->context);
-        target->context = context;
-    }
-    return code;
-}
-
 static void link_connection(struct connection *c)
 {
     struct connection **link = &c->target->connections;
@@ -248,7 +208,7 @@ static int open_connection(struct connection_set *set, struct target *target,
     if (code < 0) {
         return code;
     }
-    code = find_context(set, target);
+    code = target_find_context(target, &set->contexts, uv_now(set->loop), &set->error);
     if (code < 0) {
         *out_text = set->error.message;
         return code;
@@ -279,42 +239,6 @@ static int open_connection(struct connection_set *set, struct target *target,
 }
 
 /* ---- where a question goes ---- */
-
-static struct target *find_target(struct connection_set *set, const struct connection_target *where)
-{
-    for (struct target *target = set->targets; target != NULL; target = target->next) {
-        const struct connection_target *other = &target->where;
-        if (addr_equal(&other->address, &where->address) &&
-            other->has_source == where->has_source &&
-            (!where->has_source || addr_same_host(&other->source, &where->source)) &&
-            tls_settings_equal(other->tls, where->tls)) {
-            return target;
-        }
-    }
-    return NULL;
-}
-
-static struct target *add_target(struct connection_set *set, const struct connection_target *where)
-{
-    struct target *target = calloc(1, sizeof(*target));
-
-    if (target == NULL) {
-        return NULL;
-    }
-    if (where->tls != NULL) {
-        target->settings = tls_settings_copy(where->tls);
-        if (target->settings == NULL) {
-            free(target);
-            return NULL;
-        }
-    }
-    target->where = *where;
-    target->where.tls = target->settings;
-    target->used_ms = uv_now(set->loop);
-    target->next = set->targets;
-    set->targets = target;
-    return target;
-}
 
 static uint64_t waited_ms(const struct connection *c, uint64_t now_ms)
 {
@@ -443,19 +367,23 @@ static void on_prepare(uv_prepare_t *prepare)
 
 /* ---- the end of a stream with asks ---- */
 
-/* Those that were not sent twice yet go to a fresh stream; the others stay. */
+/*
+ * Those that were not sent twice yet go to a fresh stream; the others stay. An
+ * upstream may close each stream after an answer: then they may go more often.
+ */
 static void ask_again(struct connection *c)
 {
+    unsigned most = c->answered ? AGAIN_MOST : 1;
     struct connection_ask *next;
     const char *text;
 
     for (struct connection_ask *ask = c->pending.queue; ask != NULL; ask = next) {
         struct connection *fresh;
         next = ask->next;
-        if (ask->again || find_fresh_connection(c->set, c->target, &fresh, &text) < 0) {
+        if (ask->again >= most || find_fresh_connection(c->set, c->target, &fresh, &text) < 0) {
             continue;
         }
-        ask->again = true;
+        ask->again++;
         pending_remove(ask);
         put_ask(fresh, ask);
     }
@@ -493,6 +421,7 @@ static bool on_message(void *user, const uint8_t *message, size_t length)
         return true;
     }
     c->active_ms = uv_now(c->set->loop);
+    c->answered = true;
     if (ask == NULL) {
         return true; /* it was cancelled */
     }
@@ -601,21 +530,6 @@ static void end_old_streams(struct connection_set *set)
     }
 }
 
-static void forget_targets(struct connection_set *set)
-{
-    uint64_t now_ms = uv_now(set->loop);
-
-    for (struct target **link = &set->targets; *link != NULL;) {
-        struct target *target = *link;
-        if (target->alive == 0 && now_ms - target->used_ms >= set->limits.forget_ms) {
-            *link = target->next;
-            free_target(target);
-        } else {
-            link = &target->next;
-        }
-    }
-}
-
 /*
  * After a turn of the loop that took long, timers come before answers that were
  * in time. So a tick that is late gives the streams their turn, once.
@@ -638,7 +552,7 @@ static void on_timer(uv_timer_t *timer)
         return;
     }
     end_old_streams(set);
-    forget_targets(set);
+    target_forget(&set->targets, set->limits.forget_ms, uv_now(set->loop));
     if (set->closing || set->channels > 0) {
         return;
     }
@@ -686,21 +600,17 @@ int connection_ask(struct connection_set *set, const struct connection_target *w
     struct connection *c;
 
     ask->pending = NULL;
-    ask->again = false;
+    ask->again = 0;
     *out_text = "streams are being closed";
     if (set->closing) {
         return -ECANCELED;
     }
     REQUIRE(ask->length >= WIRE_HEADER_BYTES);
-    struct target *target = find_target(set, where);
-    if (target == NULL) {
-        target = add_target(set, where);
-    }
+    struct target *target = target_find(&set->targets, where, uv_now(set->loop));
     if (target == NULL) {
         *out_text = "out of memory";
         return -ENOMEM;
     }
-    target->used_ms = uv_now(set->loop);
     int code = find_connection(set, target, &c, out_text);
     if (code < 0) {
         start_ticking(set); /* the target is to be forgotten some day */

@@ -5,9 +5,9 @@
  * Questions to one upstream share a stream: they are sent without waiting for
  * each other and answered in any order (RFC 7766, section 6.2.1.1; RFC 7858,
  * section 3.3). A stream that closes with questions unanswered is opened once
- * more and they are sent again; one that is idle for a while is closed. TLS
- * sessions are resumed, certificates verified. One service loop, in a process
- * that ignores SIGPIPE.
+ * more, or a few times when each answers some, and they are sent again; one that
+ * is idle for a while is closed. TLS sessions are resumed, certificates
+ * verified. One service loop, in a process that ignores SIGPIPE.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,9 +44,9 @@ struct connection_ask {
      */
     bool (*answered)(struct connection_ask *ask, const uint8_t *message, size_t length);
     /*
-     * It will not be answered: -errno (UV_EOF: closed by the upstream twice;
-     * -ETIMEDOUT: the stream is silent; -EKEYREJECTED: the certificate is not
-     * accepted). The ask is over. `text` says it in a few words ("certificate
+     * It will not be answered: -errno (UV_EOF: closed by the upstream twice
+     * or more; -ETIMEDOUT: the stream is silent; -EKEYREJECTED: the certificate
+     * is not accepted). The ask is over. `text` says it in a few words ("certificate
      * has expired"), static or the set's.
      */
     void (*failed)(struct connection_ask *ask, int code, const char *text);
@@ -57,7 +57,7 @@ struct connection_ask {
     struct connection_ask *next;
     struct connection_ask **link;
     bool sent;
-    bool again; /* it was sent on a stream that closed */
+    unsigned again; /* times that it was sent on a stream that closed */
 };
 
 struct connection_counters {

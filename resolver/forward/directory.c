@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "resolver/forward/tls.h"
 
 #define BUCKETS 256 /* a rule names a few upstreams, a large configuration hundreds */
 
@@ -42,70 +43,12 @@ struct directory *directory_new(void)
     return directory;
 }
 
-/* ---- a copy of the certificate's terms: they outlive the configuration ---- */
-
-struct tls_copy {
-    struct model_tls tls;
-    uint8_t pins[][sizeof(((struct model_tls *)NULL)->pins[0])];
-};
-
-static void tls_free(const struct model_tls *tls)
-{
-    if (tls != NULL) {
-        free((char *)(uintptr_t)tls->name);
-        free((char *)(uintptr_t)tls->ca_file);
-        free((struct model_tls *)(uintptr_t)tls);
-    }
-}
-
-/* strdup that leaves NULL as it is. False when memory is out. */
-static bool copy_text(const char *from, const char **out)
-{
-    *out = from == NULL ? NULL : strdup(from);
-    return from == NULL || *out != NULL;
-}
-
-static const struct model_tls *tls_new(const struct model_tls *from)
-{
-    size_t pins_size = from->pin_count * sizeof(from->pins[0]);
-    struct tls_copy *copy = calloc(1, sizeof(*copy) + pins_size);
-
-    if (copy == NULL) {
-        return NULL;
-    }
-    if (!copy_text(from->name, &copy->tls.name) || !copy_text(from->ca_file, &copy->tls.ca_file)) {
-        tls_free(&copy->tls);
-        return NULL;
-    }
-    if (from->pin_count > 0) {
-        memcpy(copy->pins, from->pins, pins_size);
-    }
-    copy->tls.pins = (const uint8_t(*)[sizeof(copy->pins[0])])copy->pins;
-    copy->tls.pin_count = from->pin_count;
-    return &copy->tls;
-}
-
-static bool is_same_text(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool is_same_tls(const struct model_tls *a, const struct model_tls *b)
-{
-    if (a == NULL || b == NULL) {
-        return a == b;
-    }
-    return is_same_text(a->name, b->name) && is_same_text(a->ca_file, b->ca_file) &&
-           a->pin_count == b->pin_count &&
-           (a->pin_count == 0 || memcmp(a->pins, b->pins, a->pin_count * sizeof(a->pins[0])) == 0);
-}
-
 /* ---- entries ---- */
 
 static void entry_free(struct entry *entry)
 {
     if (entry != NULL) {
-        tls_free(entry->upstream.target.tls);
+        free((struct model_tls *)(uintptr_t)entry->upstream.target.tls);
         free(entry->upstream.region);
         free(entry->upstream.label);
         free(entry);
@@ -153,7 +96,7 @@ static struct entry *entry_new(const struct forward_upstream *described, uint64_
     entry->upstream.since_ms = now_ms;
     entry->upstream.region = strdup(described->region_name);
     entry->upstream.label = make_label(described);
-    entry->upstream.target.tls = described->tls == NULL ? NULL : tls_new(described->tls);
+    entry->upstream.target.tls = described->tls == NULL ? NULL : tls_settings_copy(described->tls);
     if (entry->upstream.region == NULL || entry->upstream.label == NULL ||
         (described->tls != NULL && entry->upstream.target.tls == NULL)) {
         entry_free(entry);
@@ -171,7 +114,7 @@ static bool is(const struct upstream *upstream, const struct forward_upstream *d
            upstream->stream_only == (described->tcp || described->tls != NULL) &&
            target->has_source == described->has_source &&
            (!target->has_source || addr_equal(&target->source, &described->source)) &&
-           is_same_tls(target->tls, described->tls);
+           tls_settings_equal(target->tls, described->tls);
 }
 
 static struct entry **bucket_of(struct directory *directory, const struct addr *address)
@@ -211,6 +154,17 @@ static struct upstream *add(struct directory *directory, const struct forward_up
     return &entry->upstream;
 }
 
+/* Where several rules in force have it, the lowest of their limits holds. */
+static bool is_limit_new(const struct upstream *upstream, uint32_t per_minute)
+{
+    uint32_t is = upstream->rate.per_minute;
+
+    if (!upstream->named) {
+        return per_minute != is;
+    }
+    return per_minute != 0 && (is == 0 || per_minute < is);
+}
+
 struct upstream *directory_find(struct directory *directory,
                                 const struct forward_upstream *described, uint64_t now_ms)
 {
@@ -222,11 +176,13 @@ struct upstream *directory_find(struct directory *directory,
             return NULL;
         }
     }
-    if (upstream->class != described->class ||
-        upstream->rate.per_minute != described->max_queries_per_minute) {
+    bool is_limited = is_limit_new(upstream, described->max_queries_per_minute);
+    if (upstream->class != described->class || is_limited) {
         pthread_mutex_lock(&directory->lock);
         upstream->class = described->class; /* the node has moved to another region */
-        budget_rate_set(&upstream->rate, described->max_queries_per_minute, now_ms);
+        if (is_limited) {
+            budget_rate_set(&upstream->rate, described->max_queries_per_minute, now_ms);
+        }
         pthread_mutex_unlock(&directory->lock);
     }
     return upstream;

@@ -25,7 +25,7 @@ void directory_free(struct directory *directory);
  * directory's and its address never changes. NULL when memory is out or more
  * than DIRECTORY_MOST are known.
  */
-#define DIRECTORY_MOST 4096
+#define DIRECTORY_MOST 16384
 struct upstream *directory_find(struct directory *directory,
                                 const struct forward_upstream *described, uint64_t now_ms);
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "resolver/forward/special.h"
 #include "zones/name.h"
 
 #define LOOP_LABEL  "leeward-loop-"
@@ -21,6 +22,7 @@ struct watch {
     uint8_t name[NAME_MAX_BYTES]; /* whose SOA it is asked for */
     uint8_t name_length;
     bool was_told;         /* it was asked for the loop's name */
+    bool was_suspect;      /* when it was last looked at */
     struct attempt *probe; /* the last one, NULL when it is over */
     bool is_lost;          /* it came to nothing, but may come late */
     struct attempt *loop;
@@ -233,6 +235,7 @@ static void tell_loop_name(struct watch *watch)
     uint8_t name[NAME_MAX_BYTES];
     uint8_t length = write_loop_name(watch->upstream->loop_id, name);
 
+    end_attempt(&watch->loop);
     watch->was_told = true;
     watch->loop = put(watch, name, length, WIRE_TXT);
 }
@@ -254,9 +257,10 @@ static uint64_t look_at(struct watch *watch, bool company_lives)
     uint64_t now = now_ms(watch->liveness);
     struct upstream *upstream = watch->upstream;
 
-    if (!watch->was_told) {
-        tell_loop_name(watch);
+    if (!watch->was_told || (watch->was_suspect && !upstream->suspect)) {
+        tell_loop_name(watch); /* again, too, to one that may not have been there to hear it */
     }
+    watch->was_suspect = upstream->suspect;
     if (watch->probe != NULL && !watch->is_lost) {
         uint64_t until_ms = upstream->probing.sent_ms + upstream_probe_timeout_ms(upstream, now);
         if (now < until_ms) {
@@ -403,10 +407,14 @@ static void end_all(struct liveness *liveness)
 
 static void add(struct liveness *liveness, struct upstream *upstream, const uint8_t *dname)
 {
+    static const uint8_t root[] = "";
     struct watch *watch = &liveness->watches[liveness->count];
 
     if (upstream->watched) {
         return; /* another rule has it too */
+    }
+    if (upstream->class == FORWARD_PUBLIC && special_is_private(dname, WIRE_A)) {
+        dname = root; /* such a name must not leave the company */
     }
     liveness->count++;
     *watch = (struct watch){ .liveness = liveness, .upstream = upstream };

@@ -8,9 +8,9 @@
  * 50 ms while it proves itself; at once when it owes answers or they come slowly,
  * and then the others, too, twice a second, to compare. Public ones cost money
  * and tell others what is asked: one a minute is enough, but for a suspect when
- * nobody else lives. Once for each set of rules they are also asked for a name
- * that only this process knows: whoever sends that question back to us leads in
- * a circle.
+ * nobody else lives. Once for each set of rules, and when one has come back, they
+ * are also asked for a name that only this process knows: whoever sends that
+ * question back to us leads in a circle.
  *
  * One service loop. What comes back goes into the directory.
  */

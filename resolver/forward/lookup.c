@@ -224,10 +224,6 @@ static void socket_failed(struct lookup_context *context, struct upstream *upstr
     }
 }
 
-/*
- * Open an attempt. Where sockets have run out, the one of this question that
- * has been silent longest gives up its own.
- */
 static int open_attempt(struct lookup *lookup, uint32_t candidate, bool stream)
 {
     struct attempt_pool *pool = &lookup->context->pool;
@@ -235,12 +231,7 @@ static int open_attempt(struct lookup *lookup, uint32_t candidate, bool stream)
     struct attempt *attempt;
 
     int code = attempt_open(pool, upstream, stream, &lookup->question, &attempt);
-    if (code == -EMFILE && lookup->attempts != NULL) {
-        struct attempt *oldest = lookup->attempts;
-        while (oldest->next != NULL) {
-            oldest = oldest->next;
-        }
-        tries_drop(oldest);
+    if (code == -EMFILE && tries_make_room(lookup->context->watched, lookup->attempts)) {
         code = attempt_open(pool, upstream, stream, &lookup->question, &attempt);
     }
     if (code == 0) {
@@ -357,9 +348,17 @@ static uint64_t look_around(struct lookup *lookup, uint64_t now)
     return soon_ms;
 }
 
-/* May a packet go out that is perhaps for nothing? It is free where an upstream fails. */
-static bool may_be_extra(struct lookup *lookup)
+/*
+ * May this packet go out, which is perhaps for nothing? Not above what its
+ * upstream may be asked; of our share it is free where an upstream fails.
+ */
+static bool may_be_extra(struct lookup *lookup, const struct choice_step *step)
 {
+    struct upstream *upstream = lookup->choice.candidates[step->candidate].upstream;
+
+    if (!budget_rate_has(&upstream->rate, now_ms(lookup->context))) {
+        return false;
+    }
     for (uint32_t i = 0; i < lookup->choice.count; i++) {
         const struct choice_candidate *c = &lookup->choice.candidates[i];
         bool fails = c->dying || c->ailing || c->suspect;
@@ -400,7 +399,7 @@ static void advance(struct lookup *lookup)
         switch (step.action) {
         case CHOICE_ASK:
         case CHOICE_RESEND:
-            if (step.extra && !may_be_extra(lookup)) {
+            if (step.extra && !may_be_extra(lookup, &step)) {
                 choice_hold(&lookup->choice, now + HELD_MS);
                 break;
             }

@@ -164,13 +164,6 @@ uint32_t measure_loss_permille(const struct measure *measure, uint64_t now_ms)
     return permille(all.lost, &all);
 }
 
-uint32_t measure_failed_permille(const struct measure *measure, uint64_t now_ms)
-{
-    struct measure_slot all = sum(measure, UINT64_MAX, now_ms);
-
-    return permille(all.failed, &all);
-}
-
 uint32_t measure_recent_loss_permille(const struct measure *measure, uint32_t most, uint64_t now_ms)
 {
     struct measure_slot all = sum(measure, most, now_ms);

@@ -66,9 +66,8 @@ uint32_t measure_smoothed_us(const struct measure *measure);
  */
 uint32_t measure_p95_us(struct measure *measure, uint64_t now_ms);
 
-/* Lost of 1000 questions, and failed, in the last five seconds. */
+/* Lost of 1000 questions in the last five seconds. */
 uint32_t measure_loss_permille(const struct measure *measure, uint64_t now_ms);
-uint32_t measure_failed_permille(const struct measure *measure, uint64_t now_ms);
 
 /* Lost of 1000 among the last questions, as measure_is_lossy counts them. */
 uint32_t measure_recent_loss_permille(const struct measure *measure, uint32_t most,

@@ -35,7 +35,8 @@ struct tls {
     const char *text;
 };
 
-static const struct tls_library *library; /* set with the first context, always to the same */
+/* set with the first context of each loop, always to the same */
+static const struct tls_library *_Atomic library;
 
 /* ---- settings ---- */
 
@@ -303,12 +304,25 @@ static struct tls_context *renew(struct tls_contexts *contexts, struct tls_conte
     return fresh;
 }
 
+static int find_library(struct error *err)
+{
+    const struct tls_library *loaded;
+
+    if (library == NULL) {
+        if (tls_library_load(&loaded, err) < 0) {
+            return err->code;
+        }
+        library = loaded;
+    }
+    return 0;
+}
+
 int tls_context_find(struct tls_contexts *contexts, const struct model_tls *settings,
                      uint64_t now_ms, struct tls_context **out, struct error *err)
 {
     struct tls_context *found = contexts->first;
 
-    if (library == NULL && tls_library_load(&library, err) < 0) {
+    if (find_library(err) < 0) {
         return err->code;
     }
     while (found != NULL && !is_for(found, settings)) {

@@ -43,6 +43,19 @@ void tries_drop_all(struct attempt **list)
     }
 }
 
+bool tries_make_room(struct attempt *listened_to, struct attempt *own)
+{
+    struct attempt *given_up = listened_to != NULL ? listened_to : own;
+
+    while (listened_to == NULL && given_up != NULL && given_up->next != NULL) {
+        given_up = given_up->next; /* the newest are in front */
+    }
+    if (given_up != NULL) {
+        tries_drop(given_up);
+    }
+    return given_up != NULL;
+}
+
 uint32_t tries_weight(const struct attempt *attempt)
 {
     return attempt->owner == NULL ? attempt->candidate : 1;

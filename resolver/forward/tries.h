@@ -7,6 +7,7 @@
  * very many only some are listened to; each stands for those that were not.
  * One service loop.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "resolver/forward/attempt.h"
@@ -22,6 +23,12 @@ void tries_drop_candidate(struct attempt *list, uint32_t candidate);
 
 /* Drop all. */
 void tries_drop_all(struct attempt **list);
+
+/*
+ * Sockets have run out: drop one of those listened to or, when there is none,
+ * the oldest of a question's own. False when there is none either.
+ */
+bool tries_make_room(struct attempt *listened_to, struct attempt *own);
 
 /* Move it to the list of those listened to, or drop it when it would show nothing more. */
 void tries_listen(struct attempt **list, struct attempt *attempt, uint64_t now_ms);

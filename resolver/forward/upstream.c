@@ -381,9 +381,9 @@ void upstream_set(struct upstream *upstream, bool suspect, enum upstream_cause c
         upstream->probing.slow = 0;
         upstream->slow_answers = 0;
         upstream->slow_due_ms = 0;
-    }
-    if (!suspect && cause == UPSTREAM_SLOW) {
-        measure_forget_times(&upstream->measure);
+        if (cause == UPSTREAM_SLOW) {
+            measure_forget_times(&upstream->measure);
+        }
         publish(upstream, now_ms);
     }
     (void)snprintf(upstream->reason, sizeof(upstream->reason), "%s", reason);

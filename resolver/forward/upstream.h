@@ -95,7 +95,7 @@ struct upstream {
     enum forward_class class;
     bool suspect;
     bool loop;  /* it leads back to us */
-    bool named; /* by the rules in force; see directory_adopt */
+    bool named; /* by the rules in force; see directory_name */
     enum upstream_cause cause;
     uint64_t since_ms; /* of that state */
     char reason[96];   /* why it is suspect, "" when it is not */

@@ -27,6 +27,7 @@ from lib import patience  # noqa: E402
 from lib.world import Skip, World  # noqa: E402
 
 LIMIT_S = 60
+JOBS_PER_CPU = 2  # tests mostly wait
 SKIPPED = 77
 TAIL_LINES = 40
 
@@ -53,7 +54,7 @@ def discover(args):
                 continue
             if not args.names or any(part in full for part in args.names):
                 found.append((full, test))
-    return found
+    return sorted(found, key=lambda entry: not getattr(entry[1], "long", False))
 
 
 # ---- in the process of a test
@@ -196,8 +197,9 @@ def main():
     parser.add_argument("-k", dest="patterns", action="append", default=[], metavar="PATTERN",
                         help="the same")
     parser.add_argument("--subset", choices=["tsan"], help="only tests marked for it")
-    parser.add_argument("-j", dest="jobs", type=int, default=2, metavar="N",
-                        help="tests at a time (2)")
+    parser.add_argument("-j", dest="jobs", type=int, metavar="N",
+                        default=JOBS_PER_CPU * len(os.sched_getaffinity(0)),
+                        help=f"tests at a time ({JOBS_PER_CPU} per processor)")
     parser.add_argument("-l", "--list", action="store_true", help="list the tests")
     args = parser.parse_args()
     args.names += args.patterns

@@ -56,7 +56,6 @@ def test_last_good_keeps_the_set_of_endpoints(w):
         answers_with(server, several[1], several[2])  # as it last stood on rung 1
 
 
-@tsan
 def test_all_answers_with_every_endpoint(w):
     regions = w.three_regions()
     server = w.start(config(regions, {SERVICE: service(regions, on_all_down="all")}))

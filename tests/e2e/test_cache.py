@@ -6,7 +6,7 @@ import time
 from lib import dns, patience
 from lib.dns import AAAA, PTR, TXT
 from lib.forwarding import DOMAIN, Stage, index_of, start
-from lib.world import tsan
+from lib.world import config, tsan
 
 STALE_ANSWER, CACHED_ERROR, STALE_NXDOMAIN = 3, 13, 19
 
@@ -93,7 +93,6 @@ def test_the_shortest_ttl_of_a_chain_is_that_of_all(w):
     assert stage.seoul.asked(name) == 2
 
 
-@tsan
 def test_do_and_cd_have_answers_of_their_own(w):
     stage = alone(w)
     name = stage.name()
@@ -118,7 +117,6 @@ def test_types_have_answers_of_their_own(w):
 # ---- negatives and failures
 
 
-@tsan
 def test_no_such_name_is_kept_as_long_as_the_soa_says(w):
     stage = alone(w)
     stage.trick("minimum 2")
@@ -146,7 +144,6 @@ def test_no_such_data_is_kept_by_type(w):
     assert stage.seoul.stats(name) == {"queries": 3, "a": 1, "aaaa": 1, "other": 1}
 
 
-@tsan
 def test_a_failure_is_remembered_for_a_second(w):
     stage = alone(w)
     name = "fail." + stage.name()
@@ -167,7 +164,6 @@ def test_a_failure_is_remembered_for_a_second(w):
 # ---- renewal
 
 
-@tsan
 def test_what_is_asked_often_is_renewed_before_it_expires(w):
     """Nobody ever waits for it: the only miss is the first."""
     stage = alone(w)
@@ -277,7 +273,6 @@ def test_upstreams_that_answer_in_time_are_better_than_stale(w):
     assert answer.addresses == {"10.9.9.9"} and answer.ede is None, answer
 
 
-@tsan
 def test_an_old_address_is_better_than_another_regions_no(w):
     stage = Stage(w)
     name, never = stage.name(), stage.name()
@@ -318,7 +313,6 @@ def test_without_a_cache_everything_is_asked(w):
     assert shown.returncode == 0, shown.stderr
 
 
-@tsan
 def test_what_public_says_is_kept_half_a_minute_at_most(w):
     seoul, public = w.region("seoul", "127.0.1.1", 1), w.region("public", "127.0.9.1", 9)
     server = start(w, [seoul, public])
@@ -499,6 +493,22 @@ def test_a_reload_changes_the_size_and_switches_the_cache_off_and_on(w):
 
 
 @tsan
+def test_the_hosts_file_needs_no_rule_and_goes_before_what_was_kept(w):
+    stage = alone(w)
+    name = stage.name()
+    first = stage.ask(name)
+    assert first.addresses and first.addresses != {"10.7.7.7"}, first
+    stage.server.stop()  # what it knows is on disk now
+    path = w.write_file("hosts", f"10.7.7.7 {name}\n10.7.7.8 db.lan.example\n")
+    regions = [stage.seoul, stage.tokyo]
+    stage.server.write_config(config(regions, {}, gates=False, hosts=path, forward={
+        DOMAIN: {"upstreams": [{"region": "seoul", "address": stage.seoul.dns}]}}))
+    stage.server.restart()
+    patience.until(lambda: stage.ask(name).addresses == {"10.7.7.7"}, "the hosts file is heard")
+    assert stage.ask("db.lan.example").addresses == {"10.7.7.8"}
+    assert stage.ask("www.lan.example").rcode == dns.REFUSED
+
+
 def test_the_hosts_file_answers_first_and_is_read_again(w):
     path = w.write_file("hosts", f"10.7.7.7 db.{DOMAIN} db\n2001:db8::7 db.{DOMAIN}\n")
     stage = alone(w, hosts=path)
@@ -527,7 +537,6 @@ EMPTY = ["a.test", "a.invalid", "printer.local", "x.onion", "x.alt", "use-applic
          "wpad"]
 
 
-@tsan
 def test_special_names_are_answered_here_and_asked_of_nobody(w):
     stage = alone(w)
     for name, rtype, addresses in LOCAL:
@@ -566,7 +575,6 @@ def test_without_recursion_desired_only_what_is_kept_is_answered(w):
     assert stage.seoul.asked(name) == 1
 
 
-@tsan
 def test_who_may_not_recurse_never_sees_the_cache(w):
     stage = alone(w, access={"recursion": ["127.0.0.1/32"]})
     name = stage.name()

@@ -78,17 +78,14 @@ def test_a_resolver_that_falls_silent_is_not_missed(w):
     survives_fault(w, "blackhole")
 
 
-@tsan
 def test_a_resolver_that_is_slow_is_not_missed(w):
     survives_fault(w, "slow 2000")
 
 
-@tsan
 def test_a_resolver_that_answers_servfail_is_not_missed(w):
     survives_fault(w, "servfail")
 
 
-@tsan
 def test_a_resolver_that_loses_a_third_costs_no_lookup(w):
     survives_fault(w, "lossy 30", leaves=False)
 
@@ -101,7 +98,6 @@ def test_a_resolver_that_flaps_costs_no_lookup(w):
     survives_fault(w, "flap 200", leaves=False)
 
 
-@tsan
 def test_a_process_that_is_stopped_is_not_missed(w):
     """What the kernel has taken for it meanwhile is answered late, to nobody."""
     stage = Stage(w)
@@ -114,7 +110,6 @@ def test_a_stream_that_dies_is_not_missed(w):
     survives_fault(w, "die", over_tls(w), rounds=1)
 
 
-@tsan
 def test_a_stream_that_falls_silent_is_not_missed(w):
     survives_fault(w, "blackhole", over_tls(w), rounds=1)
 
@@ -127,7 +122,6 @@ def test_a_stream_whose_process_is_stopped_is_not_missed(w):
     survives(over_tls(w), stop, go_on, rounds=1)
 
 
-@tsan
 def test_a_server_that_stood_still_blames_nobody(w):
     """A machine that was suspended: what was in flight is late by our own doing."""
     stage = Stage(w)
@@ -147,7 +141,6 @@ def test_a_server_that_stood_still_blames_nobody(w):
             assert state_of(stage.server, region)["state"] == "up"
 
 
-@tsan
 def test_both_regions_cut_in_turn_cost_no_lookup(w):
     stage = Stage(w)
     with Load(stage.server.at) as load:

@@ -28,7 +28,6 @@ def test_http_500_moves_the_answer(w):
     moves_and_returns(w, "status 500")
 
 
-@tsan
 def test_a_refused_port_moves_the_answer(w):
     moves_and_returns(w, "die")
 
@@ -99,7 +98,6 @@ def test_all_checks_of_a_service_must_pass(w):
     assert server.endpoint(SERVICE, tokyo.address)["state"] == "down"
 
 
-@tsan
 def test_flapping_with_hold_down_does_not_flap_the_answers(w):
     regions = w.three_regions()
     seoul, tokyo, _ = regions
@@ -134,7 +132,6 @@ def test_an_endpoint_that_came_back_waits_for_hold_down(w):
     assert server.status_of_service(SERVICE)["answer"]["A"]["rung"] == 2
 
 
-@tsan
 def test_thirty_percent_loss_is_no_outage(w):
     regions = w.three_regions()
     seoul = regions[0]
@@ -176,7 +173,6 @@ def test_one_success_clears_the_suspicion(w):
                    "seoul is up again")
 
 
-@tsan
 def test_a_suspect_endpoint_shortens_the_ttl(w):
     regions = w.three_regions()
     seoul = regions[0]

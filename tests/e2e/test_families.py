@@ -2,7 +2,7 @@
 
 from lib import dns, patience
 from lib.dns import AAAA, A
-from lib.world import SERVICE, answers_with, http_check, needs_ipv6, tsan
+from lib.world import SERVICE, answers_with, http_check, needs_ipv6
 
 
 def start(w, endpoints, regions=("seoul", "tokyo")):
@@ -27,7 +27,6 @@ def test_aaaa_comes_from_the_region_that_has_it(w):
     answers_with(server, tokyo6, rtype=AAAA)
 
 
-@tsan
 def test_no_living_address_of_one_family_is_a_short_nodata(w):
     needs_ipv6()
     seoul, tokyo = w.region("seoul", "127.0.1.1", 1), w.region("tokyo", "127.0.2.1", 2)

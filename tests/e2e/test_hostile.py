@@ -33,17 +33,14 @@ def outwitted(w, lies, by=(1, 2), also=(), check=None, **options):
 # ---- who answers, and what
 
 
-@tsan
 def test_an_answer_that_is_not_to_the_question_is_never_believed(w):
     outwitted(w, ["wrongid", "wrongname", "wrongtype", "noreplybit"], by=[2])
 
 
-@tsan
 def test_an_answer_from_elsewhere_is_never_believed(w):
     outwitted(w, ["wrongport", "wrongaddress"], by=[2])
 
 
-@tsan
 def test_bytes_that_are_no_message_are_never_believed(w):
     outwitted(w, ["garbage", "empty", "header", "malformed cut", "malformed counts",
                   "malformed pointer", "malformed rdlength"], by=[2])
@@ -114,7 +111,6 @@ def test_an_answer_in_other_letters_is_asked_again_over_tcp(w):
     assert mixed(stage.seoul) > before, "the protection is still there"
 
 
-@tsan
 def test_who_never_keeps_the_letters_is_asked_without_and_only_he(w):
     stage = Stage(w, rule={"hedge": "off"})
     stage.trick("foldcase")
@@ -132,7 +128,6 @@ def test_who_never_keeps_the_letters_is_asked_without_and_only_he(w):
     assert mixed(stage.tokyo) > before, "the other has the protection still"
 
 
-@tsan
 def test_who_never_keeps_the_letters_and_has_no_tcp_is_asked_without_too(w):
     stage = Stage(w, rule={"hedge": "off"})
     for way in ("refuse", "closeaccept close", "closequery reset"):
@@ -161,7 +156,6 @@ def carries_nothing_foreign(lie, answer):
     assert answer.opt.version == 0 and 512 <= answer.opt.payload <= 4096, lie
 
 
-@tsan
 def test_lies_in_edns_change_no_answer_and_go_no_further(w):
     outwitted(w, ["noopt", "optsize 0", "optsize 65535", "option 65001", "ecs", "twoopts",
                   "badopt", "optname", "optversion 1"], check=carries_nothing_foreign)
@@ -186,7 +180,6 @@ def is_asked_without_edns(w, trick):
     assert stage.seoul.used("strayopt") > 0
 
 
-@tsan
 def test_a_resolver_that_finds_no_form_in_edns_is_asked_without(w):
     is_asked_without_edns(w, "ednsformerr")
 
@@ -212,7 +205,6 @@ def test_cookies_are_learned_and_given_back(w):
     assert counts["cookies"] >= 5 and counts["server_cookies"] >= 3, counts
 
 
-@tsan
 def test_an_answer_with_a_wrong_cookie_or_suddenly_none_is_asked_again_over_tcp(w):
     stage = Stage(w, rule={"hedge": "off"})
     stage.trick("cookies 1")
@@ -241,7 +233,6 @@ def test_who_gives_up_cookies_is_asked_without_them(w):
     assert stage.seoul.asked_over(name) == {"queries": 1, "udp": 1, "tcp": 0, "tls": 0}
 
 
-@tsan
 def test_a_refused_cookie_is_renewed_or_left_out(w):
     stage = Stage(w, rule={"hedge": "off"})
     stage.trick("cookies 1")
@@ -264,7 +255,6 @@ BROKEN_TCP = ["closequery close", "closequery reset", "half close", "half reset"
               "rcode servfail", "silence", "half silence"]
 
 
-@tsan
 def test_truncation_and_then_tcp_that_fails_leads_to_the_other_region(w):
     stage = Stage(w)
     for way in BROKEN_TCP:
@@ -276,7 +266,6 @@ def test_truncation_and_then_tcp_that_fails_leads_to_the_other_region(w):
         stage.rest()
 
 
-@tsan
 def test_truncation_and_then_no_connection_leads_to_the_other_region(w):
     stage = Stage(w)
     for way in ("refuse", "noconnect", "closeaccept close", "closeaccept reset"):
@@ -391,7 +380,6 @@ def test_a_negative_answer_without_soa_is_given_and_not_kept(w):
 # ---- aliases
 
 
-@tsan
 def test_aliases_in_a_circle_end_soon(w):
     stage = Stage(w)
     for length in (1, 2, 16, 500):
@@ -402,7 +390,6 @@ def test_aliases_in_a_circle_end_soon(w):
         stage.rest()
 
 
-@tsan
 def test_chains_are_given_whole_or_not_at_all(w):
     stage = Stage(w)
     for length in (1, 8, 15, 20, 500):
@@ -443,7 +430,6 @@ def is_clean(answer):
         assert "192.0.2.66" not in text, answer
 
 
-@tsan
 def test_records_of_other_names_reach_neither_client_nor_cache(w):
     stage = Stage(w, rule={"hedge": "off"})
     for where in ("all", "answer", "authority", "additional"):
@@ -465,7 +451,6 @@ def test_records_of_other_names_reach_neither_client_nor_cache(w):
 # ---- refusals
 
 
-@tsan
 def test_every_error_goes_on_to_the_other_region(w):
     outwitted(w, [f"rcode {rcode}" for rcode in ("servfail", "refused", "formerr", "notimp",
                                                   "badcookie", "9", "11")], by=[2])

@@ -50,7 +50,6 @@ def reads(server, condition, what):
                           lambda: f"{what}: {hostname(server)}\n{server.log_tail(20)}", 30)
 
 
-@tsan
 def test_a_name_is_resolved_before_the_server_is_ready(w):
     seoul, _, tokyo = two_regions(w)
     server = w.start(named(seoul, tokyo))
@@ -113,7 +112,6 @@ def test_both_families_are_each_their_own(w):
     assert hostname(server)["addresses"] == [seoul.address]
 
 
-@tsan
 def test_nxdomain_takes_nothing_away_while_the_check_passes(w):
     seoul, _, tokyo = two_regions(w)
     server = w.start(named(seoul, tokyo))
@@ -164,7 +162,6 @@ def test_what_is_not_to_be_kept_goes_at_once(w):
     assert hostname(server)["addresses"] == [] and hostname(server)["last_answer"] == "NXDOMAIN"
 
 
-@tsan
 def test_one_resolver_lies_and_the_other_region_has_the_truth(w):
     seoul, busan, tokyo = two_regions(w)
     server = w.start(named(seoul, tokyo, body=None))
@@ -197,7 +194,6 @@ def test_a_restart_without_any_resolver_knows_the_addresses(w):
     answers_with(server, seoul)
 
 
-@tsan
 def test_answered_as_cname_with_the_addresses_behind(w):
     seoul, _, tokyo = two_regions(w)
     server = w.start(named(seoul, tokyo, answer="cname"))

@@ -61,7 +61,7 @@ def test_a_server_killed_in_an_outage_comes_back_with_what_it_knew(w):
     patience.until(lambda: entries(stage.server) >= len(names), "it is loaded")
     for name in names[0::2]:
         answer = stage.ask(name)
-        assert index_of(answer) == 1 and 3000 < answer.ttl < 3600, answer
+        assert index_of(answer) == 1 and 3000 < answer.ttl <= 3600, answer
         assert answer.ede is None, "that has time left"
     patience.until(lambda: stage.server.ask(names[-1]).ede, "the last has expired, too")
     for name in names[1::2]:
@@ -123,7 +123,6 @@ def is_set_aside(stage, data):
     assert stage.server.ask(stage.name()).rcode == dns.NOERROR
 
 
-@tsan
 def test_a_damaged_file_is_set_aside(w):
     stage = Stage(w)
     names = fill(stage)

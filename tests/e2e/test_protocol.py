@@ -119,7 +119,6 @@ def test_what_is_no_query_is_not_answered(w):
     alive(server, regions)
 
 
-@tsan
 def test_two_thousand_packets_of_junk(w):
     server, regions = start(w)
     rng = random.Random(20181122)
@@ -176,7 +175,6 @@ def test_junk_to_a_forwarder(w):
 # ---- TCP
 
 
-@tsan
 def test_several_queries_in_one_connection(w):
     server, regions = start(w)
     with dns.Stream(server.at) as stream:

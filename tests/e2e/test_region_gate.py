@@ -30,12 +30,10 @@ def test_dead_dns_gates_the_region(w):
     gate_moves_and_returns(w, "die")
 
 
-@tsan
 def test_silent_dns_gates_the_region(w):
     gate_moves_and_returns(w, "blackhole")
 
 
-@tsan
 def test_servfail_gates_the_region(w):
     gate_moves_and_returns(w, "servfail")
 
@@ -104,7 +102,6 @@ def test_half_of_the_checks_is_enough_where_half_is_the_minimum(w):
         answers_with(server, seoul)
 
 
-@tsan
 def test_a_gated_region_stands_before_a_dead_end(w):
     """Rung 3: the others' endpoints are dead, the gated region's pass their own checks."""
     regions = w.three_regions()
@@ -155,7 +152,6 @@ def test_prove_keeps_the_endpoints_that_pass(w):
         answers_with(server, tokyo)
 
 
-@tsan
 def test_when_every_region_would_be_gated_none_is(w):
     regions = w.three_regions()
     seoul = regions[0]
@@ -204,7 +200,6 @@ def test_one_deleted_canary_gates_where_it_is_gone(w):
                    "the alert ends")
 
 
-@tsan
 def test_a_canary_deleted_everywhere_changes_nothing(w):
     regions = w.three_regions()
     seoul = regions[0]

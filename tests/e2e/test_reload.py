@@ -16,7 +16,6 @@ def generation(server):
     return server.status()["generation"]
 
 
-@tsan
 def test_a_reload_adds_a_service_and_takes_it_away(w):
     regions = w.three_regions()
     seoul, tokyo, _ = regions

@@ -160,7 +160,6 @@ def test_an_unwritable_state_directory_is_a_warning(w):
     assert server.status()["ready"]
 
 
-@tsan
 def test_the_last_accepted_config_is_used_when_the_file_is_bad(w):
     regions = w.three_regions()
     server = w.start(config(regions))

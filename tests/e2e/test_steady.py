@@ -2,10 +2,9 @@
 
 from lib import dns, patience
 from lib.dns import AAAA, MX, SOA, TXT
-from lib.world import SERVICE, answers_with, config, service, tsan
+from lib.world import SERVICE, answers_with, config, service
 
 
-@tsan
 def test_the_first_region_of_the_order_answers(w):
     regions = w.three_regions()
     server = w.start(config(regions))

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from lib.world import Skip
+from lib.world import Skip, long
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COUNT = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
@@ -24,9 +24,11 @@ def play(w, name):
     assert counted and int(counted[1]) > 0, f"nothing passed: {last!r}"
 
 
+@long
 def test_strangers_on_both_sides_see_every_failover(w):
     play(w, "strangers")
 
 
+@long
 def test_strangers_as_upstreams_are_cut_off_and_restored(w):
     play(w, "strangers_forward")

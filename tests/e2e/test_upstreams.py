@@ -81,7 +81,6 @@ def test_a_pin_is_as_good_as_a_name(w):
     assert secure.seoul.counts()["tls"] > 0
 
 
-@tsan
 def test_a_certificate_that_is_not_good_is_refused_with_the_reason(w):
     secure = Secure(w)
     reasons = {}
@@ -162,7 +161,6 @@ def test_a_stream_that_is_closed_loses_no_question(w):
     secure.trusts(server)
 
 
-@tsan
 def test_no_handshake_is_as_good_as_silence(w):
     secure = Secure(w)
     for trick in ("tlssilence", "tlsgarbage", "closeaccept close", "noconnect", "refuse"):
@@ -353,7 +351,6 @@ def test_a_circle_of_two_ends_in_an_error_and_not_in_a_storm(w):
 # ---- fairness
 
 
-@tsan
 def test_a_client_that_floods_does_not_starve_the_others(w):
     """Names that nobody answers, without an end; and somebody who asks for others."""
     stage = Stage(w, access={"in_flight_per_client": 50, "in_flight": 200})

@@ -43,7 +43,6 @@ def start(w, text=ZONE + BIG + MEDIUM):
     return server, regions
 
 
-@tsan
 def test_exact_names(w):
     server, _ = start(w)
     www = server.ask("www.zone.test")

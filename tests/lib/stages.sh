@@ -46,13 +46,14 @@ stage_house() {
     each python3 tests/house/check_install.py
 }
 
-# unit DIRECTORY PATIENCE [NAME...]
+# unit DIRECTORY PATIENCE [NAME...] - many of the tests wait for a clock, so two per core
 unit() {
     local dir=$1 patience=$2 status=0
     shift 2
     rm -f "$dir/meson-logs/testlog.json"
     CMOCKA_MESSAGE_OUTPUT=TAP meson test -C "$dir" --no-rebuild --suite unit \
-        --timeout-multiplier "$patience" --print-errorlogs "$@" || status=$?
+        --num-processes $((2 * $(nproc))) --timeout-multiplier "$patience" \
+        --print-errorlogs "$@" || status=$?
     count meson "$dir/meson-logs/testlog.json"
     return "$status"
 }
@@ -78,6 +79,7 @@ sanitized() {
     export ASAN_OPTIONS=log_path=$reports/asan:detect_leaks=1:strict_string_checks=1
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     export TSAN_OPTIONS=log_path=$reports/tsan:second_deadlock_stack=1
+    TSAN_OPTIONS+=:suppressions=$root/tests/lib/tsan.supp:print_suppressions=0
     "$@" || status=$?
     if [ -n "$(ls "$reports")" ]; then
         head -n 60 "$reports"/*
@@ -98,7 +100,7 @@ fixed_layout() {
 
 # Two targets at a time, one per core.
 stage_fuzz() {
-    local seconds=${LEEWARD_FUZZ_SECONDS:-10} target program
+    local seconds=${LEEWARD_FUZZ_SECONDS:-6} target program
     local -A running=()
     build_fuzz
     fuzz_targets >"$logs/fuzz.targets"

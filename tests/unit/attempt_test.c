@@ -40,6 +40,7 @@ struct stub {
     bool hangs;        /* nothing comes over TCP */
     bool no_edns;      /* FORMERR without OPT to EDNS, NOTIMP over TCP */
     bool no_question;  /* in that reply */
+    bool plain_stream; /* FORMERR to EDNS over TCP; a forger who sees that is quick */
     bool badvers;
     bool no_options; /* FORMERR, with OPT, to a query with an option */
     bool lasting;    /* nothing comes over UDP */
@@ -237,6 +238,30 @@ static void client_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 }
 
 /* One question at a time is all that is asked here. */
+/* What a forger sends who has found the port, but not the id. */
+static void forge_without_id(const uint8_t *query, size_t length)
+{
+    uint8_t out[QUERY_MAX];
+
+    length = make_reply(query, length, false, NONE, out);
+    wire_put16(out, 0);
+    (void)sendto(stub.fd, out, length, 0, (struct sockaddr *)&stub.from, sizeof(stub.from));
+}
+
+/* The answer to a query that came over TCP. */
+static size_t make_streamed(const uint8_t *query, size_t length, uint8_t *out)
+{
+    bool no_edns = stub.no_edns;
+
+    if (stub.plain_stream && !has_opt(query)) {
+        forge_without_id(query, length);
+    }
+    stub.no_edns = no_edns || stub.plain_stream;
+    length = make_reply(query, length, stub.folds_stream, stub.stream_cookies, out);
+    stub.no_edns = no_edns;
+    return length;
+}
+
 static void client_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *out)
 {
     struct client *client = stream->data;
@@ -257,8 +282,7 @@ static void client_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *out)
     if (stub.hangs) {
         return;
     }
-    length = make_reply(client->bytes + 2, length, stub.folds_stream, stub.stream_cookies,
-                        client->answer + 2);
+    length = make_streamed(client->bytes + 2, length, client->answer + 2);
     wire_put16(client->answer, (uint16_t)length);
     uv_buf_t reply = uv_buf_init((char *)client->answer, (unsigned)length + 2);
     assert_int_equal(uv_write(&client->write, stream, &reply, 1, NULL), 0);
@@ -552,6 +576,20 @@ static void a_forged_datagram_alone_changes_nothing(void **state)
     }
     assert_int_equal(stub.streamed, 4);
     assert_int_equal(MISMATCHED, 4);
+}
+
+static void while_a_stream_is_asked_plainly_no_datagram_gets_by_without_the_id(void **state)
+{
+    struct told told;
+
+    (void)state;
+    open_stub(true);
+    stub.folds = true;
+    stub.plain_stream = true;
+    ask(&told);
+    assert_answered(&told, true);
+    assert_int_equal(stub.streamed, 2);
+    assert_int_equal(MISMATCHED, 2); /* the doubtful one and the forged one */
 }
 
 static void the_truth_behind_a_forged_datagram_is_taken(void **state)
@@ -966,6 +1004,7 @@ int main(void)
         TEST(letters_are_mixed_and_an_answer_that_keeps_them_is_taken),
         TEST(an_upstream_that_folds_is_found_out_over_tcp),
         TEST(a_forged_datagram_alone_changes_nothing),
+        TEST(while_a_stream_is_asked_plainly_no_datagram_gets_by_without_the_id),
         TEST(the_truth_behind_a_forged_datagram_is_taken),
         TEST(without_tcp_it_takes_two_replies_to_two_ports),
         TEST(tcp_that_leads_nowhere_counts_as_none),

@@ -455,6 +455,11 @@ static void a_failure_is_kept_unless_something_can_be_served_stale(void **state)
     cache_store_failure(w.cache, &k.key, 23, 5, 9000);
     assert_ptr_equal(find(&w, &k.key), entry);
     assert_int_equal(entry->stale_until_ms, 14000);
+    /* not beyond the time that stale answers are served for */
+    int64_t end_ms =
+        -10 * HOUR_MS + (300 + (int64_t)cache_settings(w.cache)->serve_stale_s) * 1000;
+    cache_store_failure(w.cache, &k.key, 23, 5, end_ms - 2000);
+    assert_int_equal(entry->stale_until_ms, end_ms);
     /* too old */
     int64_t late = (int64_t)DAY_S * 4000;
     cache_store_failure(w.cache, &k.key, 22, 5, late);

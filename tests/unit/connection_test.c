@@ -300,6 +300,22 @@ static void the_second_close_is_told(void **state)
     assert_int_equal(counted(&connection_counters(set)->opened), 2);
 }
 
+static void one_answer_for_each_stream_is_enough(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        (void)ask_number(i);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        int fd = accept_one();
+        struct question question = read_question(fd);
+        answer(fd, &question);
+        assert_answered(&asks[question.bytes[WIRE_HEADER_BYTES]]);
+        (void)close(fd);
+    }
+    assert_int_equal(counted(&connection_counters(set)->opened), 4);
+}
+
 static void an_idle_stream_that_closed_is_replaced(void **state)
 {
     (void)state;
@@ -589,6 +605,7 @@ int main(void)
         CLAIM(questions_of_a_closed_stream_are_asked_again),
         CLAIM(one_that_closes_in_a_message_is_opened_again),
         CLAIM(the_second_close_is_told),
+        CLAIM(one_answer_for_each_stream_is_enough),
         CLAIM(an_idle_stream_that_closed_is_replaced),
         CLAIM(a_refused_connection_is_told_at_once),
         CLAIM(a_refused_second_stream_is_told),

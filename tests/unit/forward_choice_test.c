@@ -282,6 +282,22 @@ static void those_believed_down_come_after_the_living(void **state)
     CHECK(scripts);
 }
 
+static void when_all_are_down_their_silence_is_soon_believed(void **state)
+{
+    static const struct script scripts[] = {
+        { "one alone", "o1!", "", "a0 a400", "x600" },
+        { "two", "o1! t2!", "", "a0 b?0 a400", "x600" },
+        { "one is back in time", "o1! t2!", "b590+", "a0 b?0 a400", "b+590" },
+        { "one that is only suspect is waited for", "o1! t2?", "", "a0 b?0 a400 a800 a1200 a1600",
+          "x1800" },
+        { "and one that lives", "o1! t2", "b1700+", "b0 a?0 b400 b800 b1200 b1600", "b+1700" },
+        { "public is asked before", "o1! p9", "b5+", "b0 a?0", "b+5" },
+    };
+
+    (void)state;
+    CHECK(scripts);
+}
+
 static void a_negative_answer_of_a_lesser_class_waits(void **state)
 {
     static const struct script scripts[] = {
@@ -823,9 +839,9 @@ static void no_upstream_is_left_unasked(void **state)
         for (unsigned i = 0; i < 3; i++, code /= 27) {
             char what = kinds[code / 9 % 3];
             size_t used = strlen(candidates);
-            (void)snprintf(candidates + used, sizeof(candidates) - used, "%s%c%u%.1s",
+            (void)snprintf(candidates + used, sizeof(candidates) - used, "%s%c%u%.*s",
                            i > 0 ? " " : "", classes[code % 3], i + 1,
-                           marks[code / 3 % 3] == ' ' ? "" : &marks[code / 3 % 3]);
+                           marks[code / 3 % 3] == ' ' ? 0 : 1, &marks[code / 3 % 3]);
             used = strlen(replies);
             if (what != ' ') {
                 (void)snprintf(replies + used, sizeof(replies) - used, "%s%c%u%c",
@@ -852,6 +868,7 @@ int main(void)
         cmocka_unit_test(the_silent_are_asked_again_until_the_deadline),
         cmocka_unit_test(public_comes_last),
         cmocka_unit_test(those_believed_down_come_after_the_living),
+        cmocka_unit_test(when_all_are_down_their_silence_is_soon_believed),
         cmocka_unit_test(a_negative_answer_of_a_lesser_class_waits),
         cmocka_unit_test(what_may_not_be_asked_more_stands_behind_the_living),
         cmocka_unit_test(an_older_answer_is_better_than_a_lesser_negative_one),

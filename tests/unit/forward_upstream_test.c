@@ -216,6 +216,20 @@ static void what_comes_late_was_not_lost(void **state)
     assert_int_equal(u.loss_permille, 0);
 }
 
+static void its_losses_are_not_shown_any_more_when_it_is_back(void **state)
+{
+    struct upstream u = { .suspect = false };
+    enum upstream_cause cause;
+
+    (void)state;
+    (void)upstream_silent(&u, 1000, 5, 1200, &cause);
+    assert_int_equal(u.loss_permille, 1000);
+    make_suspect(&u, UPSTREAM_SILENT, 1300);
+    assert_int_equal(u.loss_permille, 1000);
+    upstream_set(&u, false, UPSTREAM_SILENT, "", 1500);
+    assert_int_equal(u.loss_permille, 0);
+}
+
 static void a_suspect_is_put_a_live_question_now_and_then(void **state)
 {
     struct upstream u = { .suspect = false };
@@ -621,6 +635,7 @@ int main(void)
         cmocka_unit_test(failures_are_disproved_by_live_questions_only),
         cmocka_unit_test(unless_nobody_asks_any_more),
         cmocka_unit_test(one_in_five_lost_makes_suspect),
+        cmocka_unit_test(its_losses_are_not_shown_any_more_when_it_is_back),
         cmocka_unit_test(one_in_ten_lost_does_not),
         cmocka_unit_test(what_comes_late_was_not_lost),
         cmocka_unit_test(a_suspect_is_put_a_live_question_now_and_then),

@@ -19,6 +19,7 @@
 
 #include "base/json_writer.h"
 #include "policy/health.h"
+#include "resolver/forward/choice.h"
 #include "resolver/forward/upstream.h"
 #include "zones/wire.h"
 
@@ -51,8 +52,10 @@ struct stub {
     uint16_t flags; /* of the last question */
     uint16_t last_port, last_id;
     unsigned connected;
-    bool is_private;       /* its answers are addresses of 10.0.0.0/8 */
-    uint8_t loop_name[64]; /* of the last TXT question */
+    bool is_private;        /* its answers are addresses of 10.0.0.0/8 */
+    uint8_t loop_name[64];  /* of the last TXT question */
+    uint8_t probe_name[64]; /* of the last SOA question */
+    bool is_probed;
     struct addr address;
     int fd;
     uv_poll_t poll;
@@ -204,7 +207,7 @@ static void send_impostors(const struct stub *stub, const uint8_t *message, size
     (void)sendto(stub->fd, wrong, length, 0, (const struct sockaddr *)to, sizeof(*to));
 }
 
-static void note_loop_name(struct stub *stub, const uint8_t *query, size_t length)
+static void note_name(struct stub *stub, const uint8_t *query, size_t length)
 {
     struct wire_query parsed;
 
@@ -212,6 +215,11 @@ static void note_loop_name(struct stub *stub, const uint8_t *query, size_t lengt
     if (parsed.type == WIRE_TXT) {
         assert_true(parsed.name_length <= sizeof(stub->loop_name));
         memcpy(stub->loop_name, parsed.dname, parsed.name_length);
+    }
+    if (parsed.type == WIRE_SOA) {
+        assert_true(parsed.name_length <= sizeof(stub->probe_name));
+        memcpy(stub->probe_name, parsed.dname, parsed.name_length);
+        stub->is_probed = true;
     }
 }
 
@@ -234,7 +242,7 @@ static void on_query(uv_poll_t *poll, int status, int events)
     stub->ports += from.sin_port != stub->last_port || wire_get16(query) != stub->last_id;
     stub->last_port = from.sin_port;
     stub->last_id = wire_get16(query);
-    note_loop_name(stub, query, (size_t)got);
+    note_name(stub, query, (size_t)got);
     if (stub->behaviour == SILENT) {
         return;
     }
@@ -847,6 +855,31 @@ static void a_question_without_socket_takes_that_of_its_silent_try(void **state)
     assert_int_equal(silent->asked, 1);
 }
 
+static void a_question_without_socket_takes_one_that_is_only_listened_to(void **state)
+{
+    static struct question q[2];
+    struct rlimit all, none;
+
+    (void)state;
+    struct stub *silent = add(SILENT, FORWARD_OWN);
+    add(GOOD, FORWARD_OTHER);
+    rule.hedge_ms = 20;
+    ask(&q[0]);
+    wait_for(&q[0]);
+    assert_int_equal(q[0].from, 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    int lowest_free = dup(silent->fd);
+    assert_true(lowest_free >= 0);
+    close(lowest_free);
+    none = all;
+    none.rlim_cur = (rlim_t)lowest_free;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ask_about(&q[1], "\1a\2xy", WIRE_A, false);
+    wait_for(&q[1]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    assert_int_equal(q[1].from, 1);
+}
+
 static void equal_questions_are_asked_once(void **state)
 {
     static struct question q[5];
@@ -1307,6 +1340,58 @@ static bool is_told_of_loops(void *user)
     return ((struct stub *)user)->loop_name[0] != 0;
 }
 
+static bool is_probed(void *user)
+{
+    return ((struct stub *)user)->is_probed;
+}
+
+static void a_private_domain_is_not_told_to_public_by_probes(void **state)
+{
+    static const char *const names[] = { "\1a\2xy", "\1b\2xy", "\1c\2xy", "\1d\2xy" };
+    static struct question q;
+
+    (void)state;
+    struct stub *public = add(SILENT, FORWARD_PUBLIC);
+    rule.dname = (const uint8_t *)"\5cloud\10internal";
+    adopt();
+    for (unsigned i = 0; !public->is_probed && i < 4; i++) { /* then it is suspect, and alone */
+        ask_about(&q, names[i], WIRE_A, false);
+        wait_for(&q);
+    }
+    run_until(is_probed, public);
+    assert_int_equal(public->probe_name[0], 0);
+}
+
+static void one_that_was_away_is_asked_for_a_loop_when_it_is_back(void **state)
+{
+    (void)state;
+    struct stub *first = add(SILENT, FORWARD_OWN);
+    adopt();
+    run_until(is_down, NULL);
+    memset(first->loop_name, 0, sizeof(first->loop_name));
+    first->behaviour = GOOD;
+    run_until(is_told_of_loops, first);
+    assert_true(forwarder_is_loop(forwarder, first->loop_name));
+}
+
+static void when_all_are_down_that_is_told_soon(void **state)
+{
+    static struct question q;
+
+    (void)state;
+    add(SILENT, FORWARD_OWN);
+    add(SILENT, FORWARD_OTHER);
+    rule.hedge_ms = 20;
+    adopt();
+    run_until(is_down, NULL);
+    ask(&q);
+    wait_for(&q);
+    assert_false(q.answered);
+    assert_int_equal(q.ede_code, 22);
+    assert_true(q.took_ms >= CHOICE_DOWN_MS);
+    assert_true(atomic_load(&forwarder_counters(forwarder)->sent) > 0);
+}
+
 static void who_leads_back_to_us_is_not_asked(void **state)
 {
     static struct question q;
@@ -1357,6 +1442,61 @@ static void above_its_budget_it_spills(void **state)
     wait_for(&q);
     assert_int_equal(q.from, 0); /* rather than nobody */
     assert_true(is_described("\"budget\":1,\"over_budget\":1"));
+}
+
+static void of_two_rules_budgets_the_lower_holds(void **state)
+{
+    static struct model model = { .in_flight = 10000 };
+    static struct question q;
+    struct forward_upstream unlimited;
+    struct forward_rule rules[2];
+    struct snapshot snapshot = { .model = &model, .forwards = rules, .forward_count = 2 };
+
+    (void)state;
+    add(GOOD, FORWARD_OWN);
+    unlimited = upstreams[0];
+    upstreams[0].max_queries_per_minute = 600;
+    rules[0] = rule;
+    rules[1] = rule;
+    rules[1].upstreams = &unlimited;
+    for (unsigned i = 0; i < 2; i++) {
+        forwarder_adopt(forwarder, &snapshot);
+        ask(&q);
+        wait_for(&q);
+        rule.upstreams = &unlimited;
+        ask(&q);
+        wait_for(&q);
+        assert_true(is_described("\"budget\":600,"));
+        rules[0].upstreams = &unlimited; /* the order of rules is of no account */
+        rules[1].upstreams = upstreams;
+        rule.upstreams = upstreams;
+    }
+    rules[1].upstreams = &unlimited;
+    forwarder_adopt(forwarder, &snapshot);
+    assert_true(is_described("\"budget\":null,"));
+}
+
+static void no_hedge_goes_above_a_budget_before_long(void **state)
+{
+    static struct question q;
+
+    (void)state;
+    struct stub *own = add(RCODE, FORWARD_OWN);
+    struct stub *other = add(GOOD, FORWARD_OTHER);
+    own->rcode = WIRE_SERVFAIL;
+    upstreams[1].max_queries_per_minute = 1;
+    rule.hedge_ms = 20;
+    for (unsigned i = 0; i < 10; i++) { /* that is all it may be asked */
+        ask(&q);
+        wait_for(&q);
+        assert_int_equal(q.from, 1);
+    }
+    own->behaviour = SILENT;
+    ask(&q);
+    wait_for(&q);
+    assert_int_equal(q.from, 1); /* rather than nobody */
+    assert_true(q.took_ms >= CHOICE_RESEND_MS);
+    assert_int_equal(other->asked, 11);
 }
 
 static void who_has_an_older_answer_needs_no_lesser_one(void **state)
@@ -1580,6 +1720,7 @@ int main(void)
         TEST(a_connection_that_is_closed_goes_on),
         TEST(connections_without_answers_make_suspect),
         TEST(a_question_without_socket_takes_that_of_its_silent_try),
+        TEST(a_question_without_socket_takes_one_that_is_only_listened_to),
         TEST(equal_questions_are_asked_once),
         TEST(nobody_answers_by_the_deadline),
         TEST(when_all_fail_the_reasons_are_told_at_once),
@@ -1598,8 +1739,13 @@ int main(void)
         TEST(probes_alone_bring_it_back),
         TEST(a_slow_one_is_left_for_a_quick_one_and_used_again),
         TEST(public_is_not_probed_while_others_live),
+        TEST(a_private_domain_is_not_told_to_public_by_probes),
+        TEST(one_that_was_away_is_asked_for_a_loop_when_it_is_back),
+        TEST(when_all_are_down_that_is_told_soon),
         TEST(who_leads_back_to_us_is_not_asked),
         TEST(above_its_budget_it_spills),
+        TEST(of_two_rules_budgets_the_lower_holds),
+        TEST(no_hedge_goes_above_a_budget_before_long),
         TEST(who_has_an_older_answer_needs_no_lesser_one),
         TEST(private_addresses_are_refused_where_that_is_asked_for),
         TEST(each_answer_is_noted_once),

@@ -66,6 +66,9 @@ static void the_address_of_this_host_has_its_name(void **state)
     assert_int_equal(answers_of(out), 1);
     assert_true(ask("2.0.0.127.in-addr.arpa", WIRE_PTR, ".", out) > 0);
     assert_int_equal(rcode_of(out), WIRE_NXDOMAIN);
+    assert_true(ask("0.127.in-addr.arpa", WIRE_PTR, ".", out) > 0);
+    assert_int_equal(rcode_of(out), WIRE_NOERROR); /* there is a name below it */
+    assert_int_equal(answers_of(out), 0);
     assert_true(ask("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
                     WIRE_PTR, ".", out) > 0);
     assert_int_equal(answers_of(out), 1);

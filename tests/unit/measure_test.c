@@ -86,7 +86,6 @@ static void losses_and_failures_are_shares_of_five_seconds(void **state)
     measure_lost(&m, 2, 10800);
     measure_failed(&m, 10900);
     assert_int_equal(measure_loss_permille(&m, 11000), 200);
-    assert_int_equal(measure_failed_permille(&m, 11000), 100);
     measure_found(&m, 1, 11000);
     assert_int_equal(measure_loss_permille(&m, 11000), 100);
     assert_int_equal(measure_loss_permille(&m, 17000), 0);

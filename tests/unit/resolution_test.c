@@ -5,8 +5,14 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/arena.h"
 #include "base/clock.h"
 #include "resolver/edns.h"
+#include "resolver/hosts.h"
 #include "resolver/publication.h"
 #include "resolver/resolution.h"
 #include "tests/unit/world.h"
@@ -497,6 +503,65 @@ static void too_many_in_flight_are_turned_away(void **state)
     assert_int_equal(told.ede, EDNS_OTHER);
     ask("known.example.com");
     assert_int_equal(told.last, 7);
+    remember("old.example.com", WIRE_NOERROR, 8, 100);
+    ask("old.example.com"); /* what is at hand costs no place */
+    assert_int_equal(fake.count, 0);
+    assert_int_equal(told.last, 8);
+    assert_int_equal(told.ede, EDNS_STALE_ANSWER);
+}
+
+/* Else what is asked but once would stay as long as what is asked often. */
+static void storing_an_answer_is_no_visit(void **state)
+{
+    uint8_t name[NAME_MAX_BYTES];
+    const struct forward_question question = question_of("www.example.com", name);
+    const struct cache_key key = {
+        .dname = name, .length = question.name_length, .type = WIRE_A, .class = WIRE_IN
+    };
+    (void)state;
+
+    ask("www.example.com");
+    answer(0, WIRE_NOERROR, 7, false);
+    assert_int_equal(told.last, 7);
+    const struct cache_entry *entry = cache_peek(cache, &key);
+    assert_non_null(entry);
+    assert_int_equal(entry->visits, 0);
+    assert_int_equal(entry->asked, 0);
+    ask("www.example.com");
+    assert_int_equal(entry->visits, 1);
+    assert_int_equal(entry->asked, 1);
+}
+
+/* The answerers look into the cache before anybody looks into the hosts file. */
+static void names_of_the_hosts_file_leave_the_cache(void **state)
+{
+    char path[] = "/tmp/leeward-hosts-XXXXXX";
+    struct arena *arena = arena_new();
+    uint8_t name[NAME_MAX_BYTES];
+    struct error err;
+    const struct forward_question question = question_of("db.example.com", name);
+    const struct cache_key key = {
+        .dname = name, .length = question.name_length, .type = WIRE_A, .class = WIRE_IN
+    };
+    (void)state;
+
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_true(dprintf(fd, "10.0.0.1 db.example.com\n") > 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(hosts_read(arena, path, &world.snapshot->hosts, &err), 0);
+    assert_int_equal(unlink(path), 0);
+    remember("db.example.com", WIRE_NOERROR, 7, 10);
+    remember("www.example.com", WIRE_NOERROR, 8, 10);
+    resolution_adopt(resolution, world.snapshot);
+    assert_null(cache_peek(cache, &key));
+    remember("db.example.com", WIRE_NOERROR, 7, 10); /* from disk, say */
+    resolution_loaded(resolution);
+    assert_null(cache_peek(cache, &key));
+    ask("www.example.com");
+    assert_int_equal(told.last, 8);
+    world.snapshot->hosts = NULL;
+    arena_free(arena);
 }
 
 static void a_refresh_asks_though_it_is_fresh(void **state)
@@ -561,6 +626,8 @@ int main(void)
         TEST(what_is_too_old_is_not_served),
         TEST(names_of_nobody_are_not_asked_for),
         TEST(too_many_in_flight_are_turned_away),
+        TEST(storing_an_answer_is_no_visit),
+        TEST(names_of_the_hosts_file_leave_the_cache),
         TEST(a_refresh_asks_though_it_is_fresh),
         TEST(a_changed_rule_forgets_its_names),
     };

@@ -27,6 +27,12 @@ def in_subset(name):
 tsan = in_subset("tsan")
 
 
+def long(test):
+    """Decorator: the test is started among the first, so that nothing waits for it at the end."""
+    test.long = True
+    return test
+
+
 def has_ipv6():
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
