@@ -14,7 +14,7 @@ stages=(house build unit e2e asan-build asan-unit asan-e2e tsan-build tsan-unit 
 # Seconds after which a stage is given up.
 stage_limit() {
     case $1 in
-    *-e2e | e2e | *build) printf 420 ;;
+    *-e2e | e2e | *build | fuzz) printf 420 ;; # fuzz builds, too
     *) printf 240 ;;
     esac
 }
