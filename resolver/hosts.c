@@ -167,13 +167,14 @@ static bool read_line(struct hosts *hosts, char *line)
     return good && !first;
 }
 
-static void read_lines(struct hosts *hosts, const char *path, char *text)
+static void read_lines(struct hosts *hosts, const char *path, char *text, size_t length)
 {
+    const char *end = text + length;
     unsigned number = 0;
     unsigned bad = 0;
 
     for (char *line = text; line != NULL;) {
-        char *next = strchr(line, '\n');
+        char *next = memchr(line, '\n', (size_t)(end - line));
         if (next != NULL) {
             *next++ = '\0';
         }
@@ -205,7 +206,7 @@ int hosts_read(struct arena *arena, const char *path, const struct hosts **out, 
     hosts->key = hash_key_random();
     hosts->digest = hash_bytes(&plain, text, length) | 1; /* 0 is none */
     grow(hosts);
-    read_lines(hosts, path, text);
+    read_lines(hosts, path, text, length);
     free(text);
     *out = hosts;
     return 0;
