@@ -16,8 +16,8 @@
 #define BUDGET_EARNED_PERMILLE 40 /* of an extra packet, by each question */
 #define BUDGET_LEAST           20 /* extra packets that can be saved up: at least */
 #define BUDGET_OWED_MOST       4
-#define BUDGET_BURST_LEAST     10 /* of a rate */
-#define BUDGET_BURST_SHARE     6  /* of a minute's packets: those of ten seconds */
+#define BUDGET_BURST_LEAST     10  /* of a rate */
+#define BUDGET_BURST_SHARE     600 /* of a minute's packets: those of a tenth of a second */
 
 struct budget_share {
     int64_t saved; /* thousandths of a packet; below 0: owed */
