@@ -78,7 +78,7 @@ const struct config_table config_server_access_table = {
 };
 
 static const struct config_row guards_rows[] = {
-    { "minimum_regions", CONFIG_COUNT, AT(minimum_regions), 0, 1000000, "1",
+    { "minimum_regions", CONFIG_COUNT, AT(guards.minimum_regions), 0, 1000000, "1",
       .help = "When gates would leave fewer regions in than this, all gates lift." },
     { "removal_limit", CONFIG_LATER, 0, 0, 0, NULL, .help = "How much a reload may remove." },
     { "cascade_window", CONFIG_LATER, 0, 0, 0, NULL, .help = "Caution after a region was left." },
@@ -307,7 +307,7 @@ static void read_guards(struct config_context *context, const struct config_item
 
     if (read_section(context, &config_server_guards_table, root, &guards) &&
         config_item_get(&guards, "minimum_regions", &minimum) && model->region_count > 0 &&
-        model->minimum_regions > model->region_count) {
+        model->guards.minimum_regions > model->region_count) {
         struct error *err = config_error_value(context, &minimum, "there are only %zu regions",
                                                model->region_count);
         error_hint(err, "no region's checks could ever act");

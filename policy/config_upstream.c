@@ -18,7 +18,7 @@
 #define MAX_QUERY 60000000 /* a million a second */
 
 /* clang-format off */
-#define AT(member) offsetof(struct model_tls, member)
+#define AT(member) offsetof(struct tls_settings, member)
 static const struct config_row tls_rows[] = {
     { "name", CONFIG_TEXT, AT(name), 1, 253, NULL,
       .help = "The name that must be in its certificate; the authorities are checked too.",
@@ -102,7 +102,7 @@ static bool check_subject(struct config_context *context, const struct config_it
 }
 
 static bool read_pins(struct config_context *context, const struct config_item *item,
-                      struct model_tls *tls)
+                      struct tls_settings *tls)
 {
     size_t count = config_item_list_count(item);
     struct error err;
@@ -129,7 +129,7 @@ static bool read_pins(struct config_context *context, const struct config_item *
 }
 
 static bool read_tls_map(struct config_context *context, const struct config_item *item,
-                         struct model_tls *tls)
+                         struct tls_settings *tls)
 {
     struct config_item child;
     bool good = config_table_read(context, &tls_table, item, tls);
@@ -163,7 +163,7 @@ static bool read_tls_map(struct config_context *context, const struct config_ite
 static bool read_tls(struct config_context *context, const struct config_item *item,
                      struct model_upstream *upstream)
 {
-    struct model_tls *tls = arena_alloc(context->arena, sizeof(*tls));
+    struct tls_settings *tls = arena_alloc(context->arena, sizeof(*tls));
     struct error ignored;
     bool on;
 
@@ -266,7 +266,7 @@ bool config_upstream_read(struct config_context *context, const struct config_it
            check_families(context, item, upstream) && good;
 }
 
-static void put_tls(const struct model_tls *tls, struct text *out)
+static void put_tls(const struct tls_settings *tls, struct text *out)
 {
     const char *comma = "";
 

@@ -410,7 +410,9 @@ static bool take_result(struct detect *d, const struct detect_open *open,
 {
     switch (outcome) {
     case DETECT_PASS:
+    case DETECT_WARNING:
         d->heard = true;
+        d->degraded = outcome == DETECT_WARNING;
         return take_pass(d, open, now_ms);
     case DETECT_NEUTRAL:
         d->heard = true;

@@ -39,6 +39,7 @@ enum detect_state {
 
 enum detect_outcome {
     DETECT_PASS,
+    DETECT_WARNING, /* a pass, but the target says it is not well (or was slower than wanted) */
     DETECT_STRONG,  /* refused, reset, unreachable, wrong answer, bad status */
     DETECT_SILENT,  /* nothing came back within the timeout */
     DETECT_NEUTRAL, /* the target answered, but what it said proves nothing */
@@ -56,6 +57,8 @@ struct detect {
     struct model_timing timing;
     enum detect_state state;
     bool held;       /* DOWN, risen, and waiting for hold_down to pass */
+    bool degraded;   /* the newest pass was a DETECT_WARNING */
+    bool silently;   /* DOWN, and silence alone decided: what a cascade may be made of */
     bool heard;      /* something has come back, whatever it said */
     bool hastened;   /* the next probe was brought forward of the usual pace */
     bool scatter;    /* the next usual gap is any part of it: probes must not go in step */

@@ -28,6 +28,9 @@ enum {
     HEALTH_REGION_FORCED_DOWN = 8, /* by an operator; absolute */
     HEALTH_REGION_PROVE = 16,      /* on_dns_failure: prove */
     HEALTH_REGION_SUSPECT = 32,    /* answers carry ttl.suspect */
+    HEALTH_REGION_SHARED = 64,     /* would be gated by silence alone just after another one left:
+                                    * it shares its answers with the next region */
+    HEALTH_REGION_FORCED_UP = 128, /* by an operator: in, whatever its checks say */
     HEALTH_REGION_AWAY = HEALTH_REGION_HELD | HEALTH_REGION_GATED | HEALTH_REGION_DRAINED |
                          HEALTH_REGION_FORCED_DOWN,
     HEALTH_EPOCH_SHIFT = 16,
@@ -36,6 +39,8 @@ enum {
 /* Flags of a group's word; bits 16 and above: the epoch its `proven` belongs to. */
 enum {
     HEALTH_GROUP_SUSPECT = 1, /* answers carry ttl.suspect */
+    HEALTH_GROUP_SHARED = 2,  /* as HEALTH_REGION_SHARED, of this group alone */
+    HEALTH_GROUP_RAMPING = 4, /* takes but `ramp` of its answers, for it has just come back */
 };
 
 struct health_region {
@@ -51,8 +56,12 @@ struct health_group {
      * itself: passing now, in any epoch.
      */
     _Atomic uint64_t proven[ADDR_FAMILIES];
+    _Atomic uint64_t degraded[ADDR_FAMILIES]; /* up, but not well: used when nothing better is */
     _Atomic uint32_t flags;
     uint32_t minimum; /* endpoints that must be up, both families together */
+    _Atomic uint32_t latency_us; /* of its checks, smoothed, moved by whole steps; 0: unknown */
+    _Atomic uint32_t capacity;   /* of the endpoints that are up, together; 0: not given */
+    _Atomic uint32_t ramp;       /* RAMPING: of 65536 answers so many */
 };
 
 /* One probe: a check against a target, run once whoever asks. */
@@ -174,6 +183,20 @@ void health_probe_tick(struct health *health, struct health_probe *probe, uint64
 
 /* ---- operator's hand (control thread) ---- */
 
-/* Set or clear HEALTH_REGION_DRAINED / HEALTH_REGION_FORCED_DOWN of a region by name. */
+/* Set or clear HEALTH_REGION_DRAINED, FORCED_DOWN or FORCED_UP of a region by name. */
 bool health_override(struct health *health, const char *region, uint32_t flag, bool on,
                      uint64_t now_ms);
+
+/* An operator's word on one endpoint, wherever it serves; it outranks its checks. */
+enum health_force {
+    HEALTH_FORCE_NONE,
+    HEALTH_FORCE_UP,
+    HEALTH_FORCE_DOWN,
+};
+
+/*
+ * Set the word for every endpoint at `address` (whatever its port), also of
+ * bindings to come, until it is set to NONE.
+ */
+void health_force_endpoint(struct health *health, const struct addr *address,
+                           enum health_force force, uint64_t now_ms);

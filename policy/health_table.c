@@ -491,7 +491,7 @@ struct health_binding *health_bind(struct health *health, const struct model *mo
         return NULL;
     }
     binding->health = health;
-    binding->minimum_regions = model->minimum_regions;
+    binding->minimum_regions = model->guards.minimum_regions;
     bind_regions(binding, model, now_ms);
     bind_services(binding, model, now_ms);
     health_refresh(health, now_ms);

@@ -46,6 +46,15 @@ struct steer_memory {
     _Atomic uint64_t bits[ADDR_FAMILIES];
 };
 
+/* What the operator's hand says of one pool of one service. */
+enum steer_hand {
+    STEER_HAND_DRAINED,     /* as a drained region, for this service alone */
+    STEER_HAND_FORCED_DOWN, /* excluded */
+    STEER_HAND_FORCED_UP,   /* stands on rung 1 with all its endpoints */
+    STEER_HAND_PARKED,      /* was left, and returns by hand only: second choice */
+    STEER_HANDS,
+};
+
 struct steer_service {
     /* what every answer reads, together */
     const struct steer_pool *pools; /* in the order of preference */
@@ -126,3 +135,11 @@ void steer_remember(const struct steer_service *service);
 
 /* Take over what `old` remembers, by address, as far as it is still configured. Control thread. */
 void steer_inherit(const struct steer_service *service, const struct steer_service *old);
+
+/*
+ * Set or clear the hand's word on pool `pool`. Control thread, while others
+ * answer; as one store for what they read in the common case.
+ */
+void steer_set_hand(const struct steer_service *service, uint32_t pool, enum steer_hand hand,
+                    bool on);
+bool steer_has_hand(const struct steer_service *service, uint32_t pool, enum steer_hand hand);

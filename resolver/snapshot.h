@@ -28,7 +28,7 @@ struct forward_upstream {
     enum forward_class class;
     const char *region_name;           /* "" when none was given */
     const struct health_region *region; /* NULL when none was given */
-    const struct model_tls *tls;        /* the model's; NULL: no TLS */
+    const struct tls_settings *tls;        /* the model's; NULL: no TLS */
     bool tcp;                           /* never over UDP */
     bool has_source;
     struct addr source; /* sent from here */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "resolver/forward/tls.h"
+#include "base/tls.h"
 
 struct write {
     uv_write_t request;

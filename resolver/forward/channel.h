@@ -13,7 +13,7 @@
 #include "base/addr.h"
 
 struct channel;
-struct model_tls;
+struct tls_settings;
 struct tls;
 struct tls_context;
 struct tls_ticket;
@@ -63,7 +63,7 @@ struct channel_opening {
     struct channel_buffers *buffers;
     /* NULL: plain TCP. All three must outlive the channel's close. */
     struct tls_context *context;
-    const struct model_tls *settings;
+    const struct tls_settings *settings;
     struct tls_ticket *ticket;
 };
 

@@ -24,7 +24,7 @@ struct connection_target {
     struct addr address;
     bool has_source;
     struct addr source;
-    const struct model_tls *tls; /* NULL: plain TCP. Copied: it need not outlive the call */
+    const struct tls_settings *tls; /* NULL: plain TCP. Copied: it need not outlive the call */
 };
 
 /* One question on a stream; the caller's memory, until it was told or has cancelled. */

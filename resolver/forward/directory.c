@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/json_writer.h"
 #include "base/log.h"
-#include "resolver/forward/tls.h"
+#include "base/tls.h"
 
 #define BUCKETS 256 /* a rule names a few upstreams, a large configuration hundreds */
 
@@ -48,7 +48,7 @@ struct directory *directory_new(void)
 static void entry_free(struct entry *entry)
 {
     if (entry != NULL) {
-        free((struct model_tls *)(uintptr_t)entry->upstream.target.tls);
+        free((struct tls_settings *)(uintptr_t)entry->upstream.target.tls);
         free(entry->upstream.region);
         free(entry->upstream.label);
         free(entry);

@@ -10,14 +10,14 @@
 
 #include "base/error.h"
 #include "resolver/forward/connection.h"
-#include "resolver/forward/tls.h"
+#include "base/tls.h"
 
 struct connection;
 
 struct target {
     struct target *next;
     struct connection_target where; /* its tls is `settings` */
-    struct model_tls *settings;     /* ours; NULL: no TLS */
+    struct tls_settings *settings;     /* ours; NULL: no TLS */
     struct tls_context *context;    /* NULL: none was needed yet */
     struct tls_ticket ticket;
 

@@ -492,7 +492,7 @@ static void everything_has_its_documented_default(void **state)
     assert_true(addr_is_loopback(&model->listeners[0].address));
     assert_true(model->query.any);
     assert_true(model->recursion.loopback && !model->recursion.any);
-    assert_int_equal(model->minimum_regions, 1);
+    assert_int_equal(model->guards.minimum_regions, 1);
     assert_int_equal(model->log_level, LOG_INFO);
     assert_int_equal(model->log_format, LOG_FORMAT_LOGFMT);
     assert_int_equal(model->in_flight, 10000);

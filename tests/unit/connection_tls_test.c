@@ -8,7 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "resolver/forward/tls.h"
+#include "base/tls.h"
 #include "scratch.h"
 
 #define DAY_S 86400L
@@ -240,22 +240,22 @@ static void fail_handshake(const struct asked *asked)
     }
 }
 
-static struct model_tls named(const char *name)
+static struct tls_settings named(const char *name)
 {
-    return (struct model_tls){ .name = name, .ca_file = authority_path };
+    return (struct tls_settings){ .name = name, .ca_file = authority_path };
 }
 
 /* `pins`: 32 bytes each. */
-static void pin(struct model_tls *tls, const void *pins, size_t count)
+static void pin(struct tls_settings *tls, const void *pins, size_t count)
 {
     tls->pins = (const uint8_t(*)[32])pins;
     tls->pin_count = count;
 }
 
 /* No name: the key decides. */
-static struct model_tls pinned(const struct identity *identity)
+static struct tls_settings pinned(const struct identity *identity)
 {
-    struct model_tls tls = { 0 };
+    struct tls_settings tls = { 0 };
 
     pin(&tls, identity->pin, 1);
     return tls;
@@ -263,7 +263,7 @@ static struct model_tls pinned(const struct identity *identity)
 
 /* ---- certificates that are accepted ---- */
 
-static void serves(const struct identity *identity, struct model_tls tls)
+static void serves(const struct identity *identity, struct tls_settings tls)
 {
     serve_as(identity, 0);
     target.tls = &tls;
@@ -311,7 +311,7 @@ static void a_pinned_key_needs_no_name_and_no_date(void **state)
 
 static void one_of_several_pins_is_enough(void **state)
 {
-    struct model_tls tls = { 0 };
+    struct tls_settings tls = { 0 };
     uint8_t pins[2][32];
 
     (void)state;
@@ -323,7 +323,7 @@ static void one_of_several_pins_is_enough(void **state)
 
 static void the_key_of_the_authority_may_be_pinned(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     pin(&tls, authority.pin, 1);
@@ -336,12 +336,12 @@ static void a_certificate_that_the_operator_names_is_trusted(void **state)
 
     (void)state;
     write_certificate("alone.pem", alone.certificate, path);
-    serves(&alone, (struct model_tls){ .name = "dns.example.com", .ca_file = path });
+    serves(&alone, (struct tls_settings){ .name = "dns.example.com", .ca_file = path });
 }
 
 static void tls_1_2_is_enough(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     serve_as(&good, TLS1_2_VERSION);
@@ -355,7 +355,7 @@ static void tls_1_2_is_enough(void **state)
 
 /* ---- and those that are not ---- */
 
-static void refuses(const struct identity *identity, struct model_tls tls, const char *text)
+static void refuses(const struct identity *identity, struct tls_settings tls, const char *text)
 {
     serve_as(identity, 0);
     target.tls = &tls;
@@ -400,7 +400,7 @@ static void one_signed_by_itself_is_refused(void **state)
 
 static void one_of_another_authority_is_refused(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     tls.ca_file = other_path;
@@ -410,7 +410,7 @@ static void one_of_another_authority_is_refused(void **state)
 static void the_systems_authorities_do_not_know_ours(void **state)
 {
     (void)state;
-    refuses(&good, (struct model_tls){ .name = "dns.example.com" },
+    refuses(&good, (struct tls_settings){ .name = "dns.example.com" },
             "certificate is not signed by a trusted authority");
 }
 
@@ -422,7 +422,7 @@ static void a_key_that_is_not_pinned_is_refused(void **state)
 
 static void a_good_name_does_not_make_up_for_the_pin(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     pin(&tls, alone.pin, 1);
@@ -431,7 +431,7 @@ static void a_good_name_does_not_make_up_for_the_pin(void **state)
 
 static void a_pin_does_not_make_up_for_the_name(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     pin(&tls, elsewhere.pin, 1);
@@ -440,7 +440,7 @@ static void a_pin_does_not_make_up_for_the_name(void **state)
 
 static void tls_1_1_is_not_enough(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     serve_as(&good, TLS1_1_VERSION);
@@ -454,7 +454,7 @@ static void tls_1_1_is_not_enough(void **state)
 static void one_that_speaks_no_tls_is_named(void **state)
 {
     static const uint8_t junk[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     target.tls = &tls;
@@ -467,7 +467,7 @@ static void one_that_speaks_no_tls_is_named(void **state)
 
 static void a_close_in_the_handshake_is_told_at_once(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     target.tls = &tls;
@@ -480,7 +480,7 @@ static void a_close_in_the_handshake_is_told_at_once(void **state)
 
 static void authorities_that_cannot_be_read_are_explained(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
     const char *text;
 
     (void)state;
@@ -512,7 +512,7 @@ static void serve_stream(unsigned number, bool polite)
 
 static void sessions_resume(int version, bool polite)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     serve_as(&good, version);
     target.tls = &tls;
@@ -544,8 +544,8 @@ static void sessions_of_tls_1_2_are_resumed(void **state)
 
 static void another_name_shares_no_session(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
-    struct model_tls other = pinned(&good);
+    struct tls_settings tls = named("dns.example.com");
+    struct tls_settings other = pinned(&good);
 
     (void)state;
     serve_as(&good, 0);
@@ -559,7 +559,7 @@ static void another_name_shares_no_session(void **state)
 
 static void a_session_that_the_upstream_forgot_does_no_harm(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     target.tls = &tls;
@@ -575,7 +575,7 @@ static void a_session_that_the_upstream_forgot_does_no_harm(void **state)
 
 static void questions_of_a_closed_tls_stream_are_asked_again(void **state)
 {
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
     uint8_t frame[2 + QUERY_BYTES];
 
     (void)state;
@@ -595,7 +595,7 @@ static void questions_of_a_closed_tls_stream_are_asked_again(void **state)
 static void damaged_records_end_the_stream(void **state)
 {
     static const uint8_t junk[64] = { 0x17, 3, 3, 0, 59, 1, 2, 3 };
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
     uint8_t frame[2 + QUERY_BYTES];
 
     (void)state;
@@ -619,7 +619,7 @@ static void damaged_records_end_the_stream(void **state)
 static void a_long_answer_comes_in_several_records(void **state)
 {
     static uint8_t frame[2 + 60000];
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
 
     (void)state;
     serve_as(&good, 0);
@@ -647,7 +647,7 @@ static void a_replaced_file_of_authorities_is_read_after_a_minute(void **state)
 {
     struct tls_contexts contexts = { 0 };
     struct tls_context *first, *second;
-    struct model_tls tls = named("dns.example.com");
+    struct tls_settings tls = named("dns.example.com");
     struct error err;
 
     (void)state;

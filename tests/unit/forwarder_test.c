@@ -1624,7 +1624,7 @@ static void a_blackhole_is_hedged_on_its_own_times(void **state)
 static void upstreams_are_told_apart_by_more_than_their_address(void **state)
 {
     static const uint8_t pin[1][32] = { { 1 } };
-    struct model_tls tls = { .name = "dns.example", .pins = pin, .pin_count = 1 };
+    struct tls_settings tls = { .name = "dns.example", .pins = pin, .pin_count = 1 };
     char name[] = "dns.example";
 
     (void)state;

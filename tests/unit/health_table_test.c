@@ -144,7 +144,7 @@ static void a_refused_reload_changes_nothing(void **state)
 
     w.regions[0].minimum_healthy.value = 0;
     w.regions[1].check_count = 0;
-    w.model.minimum_regions = 3;
+    w.model.guards.minimum_regions = 3;
     add_endpoint(&w, 0, 0, "203.0.113.12");
     struct health_binding *refused = bind_model(&w);
     assert_int_equal(region_flags(&w, 0), HEALTH_REGION_GATED); /* not in force yet */

@@ -376,7 +376,7 @@ static void minimum_regions_may_be_more_than_one(void **state)
     (void)state;
 
     set_up_model(&w);
-    w.model.minimum_regions = 2;
+    w.model.guards.minimum_regions = 2;
     begin(&w);
     pass_all(&w);
     give_times(&w, SEOUL_DNS, DETECT_STRONG, 3);

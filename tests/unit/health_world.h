@@ -105,7 +105,7 @@ static inline void set_up_model(struct world *w)
     w->model.regions = w->regions;
     w->model.region_count = REGIONS;
     w->model.services = w->services;
-    w->model.minimum_regions = 1;
+    w->model.guards.minimum_regions = 1;
     for (unsigned i = 0; i < REGIONS; i++) {
         w->regions[i].name = names[i];
         w->regions[i].minimum_healthy.value = 1;

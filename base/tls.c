@@ -1,4 +1,4 @@
-#include "resolver/forward/tls.h"
+#include "base/tls.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/addr.h"
-#include "resolver/forward/tls_library.h"
+#include "base/tls_library.h"
 
 #define REFRESH_MS     (24u * 3600u * 1000u) /* authorities are loaded anew */
 #define DOUBT_MS       60000u                /* and after one that is not among them */
@@ -25,7 +25,7 @@ struct tls_context {
 
 struct tls {
     struct tls_context *context;
-    const struct model_tls *settings;
+    const struct tls_settings *settings;
     struct tls_ticket *ticket;
     SSL *ssl;
     BIO *input, *output; /* the SSL's */
@@ -58,17 +58,17 @@ static char *put_text(char **at, const char *text)
     return copy;
 }
 
-struct model_tls *tls_settings_copy(const struct model_tls *settings)
+struct tls_settings *tls_settings_copy(const struct tls_settings *settings)
 {
     size_t pins_size = settings->pin_count * DIGEST_BYTES;
-    struct model_tls *copy = malloc(sizeof(*copy) + pins_size + text_size(settings->name) +
+    struct tls_settings *copy = malloc(sizeof(*copy) + pins_size + text_size(settings->name) +
                                     text_size(settings->ca_file));
 
     if (copy == NULL) {
         return NULL;
     }
     char *at = (char *)(copy + 1);
-    *copy = (struct model_tls){ .pin_count = settings->pin_count };
+    *copy = (struct tls_settings){ .pin_count = settings->pin_count };
     if (pins_size > 0) {
         memcpy(at, settings->pins, pins_size);
         copy->pins = (const uint8_t(*)[DIGEST_BYTES])at;
@@ -84,7 +84,7 @@ static bool texts_equal(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-bool tls_settings_equal(const struct model_tls *a, const struct model_tls *b)
+bool tls_settings_equal(const struct tls_settings *a, const struct tls_settings *b)
 {
     if (a == NULL || b == NULL || a == b) {
         return a == b;
@@ -96,7 +96,7 @@ bool tls_settings_equal(const struct model_tls *a, const struct model_tls *b)
 
 /* ---- the judgement of a certificate ---- */
 
-static bool is_pinned(const struct model_tls *settings, X509 *certificate)
+static bool is_pinned(const struct tls_settings *settings, X509 *certificate)
 {
     X509_PUBKEY *key = library->get_pubkey(certificate);
     uint8_t digest[DIGEST_BYTES];
@@ -122,7 +122,7 @@ static bool is_pinned(const struct model_tls *settings, X509 *certificate)
 }
 
 /* In a chain that was verified any key may be pinned (RFC 7858, section 4.2). */
-static bool is_chain_pinned(const struct model_tls *settings, X509_STORE_CTX *store)
+static bool is_chain_pinned(const struct tls_settings *settings, X509_STORE_CTX *store)
 {
     const OPENSSL_STACK *chain = (const OPENSSL_STACK *)library->store_ctx_get0_chain(store);
 
@@ -228,7 +228,7 @@ static void free_context(struct tls_context *context)
 }
 
 /* NULL, explained, when there is no memory or nothing to load. */
-static struct tls_context *load_context(const struct model_tls *settings, uint64_t now_ms,
+static struct tls_context *load_context(const struct tls_settings *settings, uint64_t now_ms,
                                         struct error *err)
 {
     struct tls_context *context = calloc(1, sizeof(*context));
@@ -277,7 +277,7 @@ static void unlink_context(struct tls_context *context)
     }
 }
 
-static bool is_for(const struct tls_context *context, const struct model_tls *settings)
+static bool is_for(const struct tls_context *context, const struct tls_settings *settings)
 {
     return context->has_authorities == (settings->name != NULL) &&
            (!context->has_authorities || texts_equal(context->ca_file, settings->ca_file));
@@ -290,7 +290,7 @@ static bool is_due(const struct tls_context *context, uint64_t now_ms)
 
 /* What was trusted so far stays when it cannot be loaded again. */
 static struct tls_context *renew(struct tls_contexts *contexts, struct tls_context *old,
-                                 const struct model_tls *settings, uint64_t now_ms)
+                                 const struct tls_settings *settings, uint64_t now_ms)
 {
     struct error err;
     struct tls_context *fresh = load_context(settings, now_ms, &err);
@@ -317,7 +317,7 @@ static int find_library(struct error *err)
     return 0;
 }
 
-int tls_context_find(struct tls_contexts *contexts, const struct model_tls *settings,
+int tls_context_find(struct tls_contexts *contexts, const struct tls_settings *settings,
                      uint64_t now_ms, struct tls_context **out, struct error *err)
 {
     struct tls_context *found = contexts->first;
@@ -412,7 +412,7 @@ static bool prepare(struct tls *tls)
     return true;
 }
 
-struct tls *tls_new(struct tls_context *context, const struct model_tls *settings,
+struct tls *tls_new(struct tls_context *context, const struct tls_settings *settings,
                     struct tls_ticket *ticket)
 {
     struct tls *tls = calloc(1, sizeof(*tls));

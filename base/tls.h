@@ -1,6 +1,6 @@
 #pragma once
 /*
- * tls - one end of a TLS stream to an upstream, in memory (RFC 7858)
+ * tls - our end of a TLS stream, in memory (RFC 8446, RFC 7858)
  *
  * Bytes go in and come out; sending and receiving them is the caller's. The
  * certificate is judged before anything is asked: by the name and the trusted
@@ -13,7 +13,15 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "policy/model.h"
+
+/* How a certificate is judged. */
+struct tls_settings {
+    const char *name;          /* must be in the certificate; NULL: pins alone decide */
+    const char *ca_file;       /* trusted authorities; NULL: the system's */
+    const uint8_t (*pins)[32]; /* SHA-256 of acceptable public keys (RFC 7858, appendix A) */
+    size_t pin_count;          /* 0: the name and the authorities decide */
+    const char *protocol;      /* ALPN (RFC 7301): "dot"; NULL: none is offered */
+};
 
 struct tls_context; /* a set of trusted authorities, loaded; shared by what trusts them */
 struct tls;         /* our end of one stream */
@@ -31,10 +39,10 @@ struct tls_ticket {
 /* ---- settings ---- */
 
 /* A copy, to be given to free(); NULL when memory is out. */
-struct model_tls *tls_settings_copy(const struct model_tls *settings);
+struct tls_settings *tls_settings_copy(const struct tls_settings *settings);
 
 /* Same content? NULL is the same as NULL only. */
-bool tls_settings_equal(const struct model_tls *a, const struct model_tls *b);
+bool tls_settings_equal(const struct tls_settings *a, const struct tls_settings *b);
 
 /* ---- authorities ---- */
 
@@ -45,7 +53,7 @@ bool tls_settings_equal(const struct model_tls *a, const struct model_tls *b);
  * any of them, so that an operator need only replace the file. -errno,
  * explained.
  */
-int tls_context_find(struct tls_contexts *contexts, const struct model_tls *settings,
+int tls_context_find(struct tls_contexts *contexts, const struct tls_settings *settings,
                      uint64_t now_ms, struct tls_context **out, struct error *err);
 
 /* One owner less; the last frees it. NULL is fine. */
@@ -57,7 +65,7 @@ void tls_context_unref(struct tls_context *context);
  * The beginning of a stream; its first bytes are there to be sent. `settings`
  * and `ticket` must outlive it. NULL when memory is out.
  */
-struct tls *tls_new(struct tls_context *context, const struct model_tls *settings,
+struct tls *tls_new(struct tls_context *context, const struct tls_settings *settings,
                     struct tls_ticket *ticket);
 void tls_free(struct tls *tls);
 

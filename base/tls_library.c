@@ -1,4 +1,4 @@
-#include "resolver/forward/tls_library.h"
+#include "base/tls_library.h"
 
 #include <dlfcn.h>
 #include <errno.h>
