@@ -14,13 +14,13 @@
 #include "resolver/api/api_route.h"
 #include "resolver/api/api_socket.h"
 #include "resolver/api/mhd.h"
+#include "resolver/api/peer.h"
 #include "resolver/control.h"
 
 #define CONNECTIONS_MAX      64u
 #define CONNECTION_TIMEOUT_S 10u
 #define CONNECTION_BYTES     (16u * 1024u) /* a request's head at most */
 #define ACCEPT_PAUSE_MS      1000u         /* when no connection can be accepted */
-#define BODY_MAX             (64u * 1024u) /* no page reads one; a client that sends more is cut */
 
 struct request;
 
@@ -41,7 +41,7 @@ struct waiting {
 struct request {
     struct api *api;
     struct MHD_Connection *connection;
-    size_t body_bytes;
+    struct text body;
     struct waiting *waiting; /* its reload, else NULL */
 };
 
@@ -163,17 +163,40 @@ static const char *argument(const struct request *request, const char *key)
                                                       key);
 }
 
+/* Who is at the other end of the socket. */
+static void find_author(const struct request *request, char *out, size_t cap)
+{
+    const union MHD_ConnectionInfo *info = request->api->mhd->get_connection_info(
+        request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    if (info == NULL) {
+        (void)snprintf(out, cap, "somebody");
+    } else {
+        peer_describe(info->connect_fd, out, cap);
+    }
+}
+
 static enum MHD_Result answer(struct request *request, const char *path, const char *method)
 {
     struct api_reply reply = { 0 };
+    char author[PEER_TEXT_MAX];
     struct api_request asked = {
         .method = method,
         .path = path,
         .name = argument(request, "name"),
         .type = argument(request, "type"),
         .client = argument(request, "client"),
+        .since = argument(request, "since"),
+        .target = argument(request, "target"),
+        .body = text_string(&request->body),
+        .body_length = request->body.length,
+        .author = author,
     };
 
+    if (text_failed(&request->body)) {
+        return MHD_NO;
+    }
+    find_author(request, author, sizeof(author));
     if (api_route(request->api->control, &asked, &reply) == API_ROUTE_REPLY) {
         return send_reply(request, &reply);
     }
@@ -191,7 +214,6 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     struct request *request = *connection_user;
 
     (void)version;
-    (void)data;
     if (request == NULL) {
         request = calloc(1, sizeof(*request));
         if (request == NULL) {
@@ -203,9 +225,12 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
         return MHD_YES;
     }
     if (*data_size > 0) {
-        request->body_bytes += *data_size;
+        if (request->body.length + *data_size > api_route_body_max(path)) {
+            return MHD_NO; /* cut off: nobody who means well sends that much */
+        }
+        text_put_bytes(&request->body, data, *data_size);
         *data_size = 0;
-        return request->body_bytes <= BODY_MAX ? MHD_YES : MHD_NO;
+        return MHD_YES;
     }
     return request->waiting != NULL ? go_on_with_reload(request) : answer(request, path, method);
 }
@@ -231,6 +256,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
             waiting->api = NULL; /* its reload frees it */
         }
     }
+    text_fini(&request->body);
     free(request);
     *connection_user = NULL;
 }

@@ -10,55 +10,38 @@
 #include "resolver/api/api_why.h"
 #include "resolver/control.h"
 
-#define SERVICES "/api/v1/services/"
-
 /* Enough of a foreign word to recognise it in an error. */
 #define SHOWN_MAX 100
 
-enum page {
-    PAGE_HEALTHZ,
-    PAGE_READYZ,
-    PAGE_STATUS,
-    PAGE_WHY,
-    PAGE_CONFIG,
-    PAGE_RELOAD,
-    PAGE_CACHE,
-    PAGE_CACHE_FLUSH,
-    PAGE_NOT_YET,
-};
+/* Fill `reply`; pages but the first two are only asked while a snapshot is in use. */
+typedef void page(struct control *control, const struct snapshot *snapshot,
+                  const struct api_request *request, struct api_reply *reply);
 
 struct route {
-    const char *path;
-    const char *method;
-    enum page page;
+    const char *path;   /* with a slash at its end: of all paths below it */
+    const char *method; /* NULL: any */
+    page *open;         /* NULL: the caller's, a reload */
+    bool early;         /* answers also before there is a snapshot */
 };
 
-static const struct route routes[] = {
-    { "/healthz", "GET", PAGE_HEALTHZ },         { "/readyz", "GET", PAGE_READYZ },
-    { "/api/v1/status", "GET", PAGE_STATUS },    { "/api/v1/why", "GET", PAGE_WHY },
-    { "/api/v1/config", "GET", PAGE_CONFIG },    { "/api/v1/reload", "POST", PAGE_RELOAD },
-    { "/metrics", NULL, PAGE_NOT_YET },          { "/api/v1/history", NULL, PAGE_NOT_YET },
-    { "/api/v1/events", NULL, PAGE_NOT_YET },    { "/api/v1/cache", "GET", PAGE_CACHE },
-    { "/api/v1/cache", "DELETE", PAGE_CACHE_FLUSH },
-    { "/api/v1/simulate", NULL, PAGE_NOT_YET },  { "/api/v1/review", NULL, PAGE_NOT_YET },
-    { "/api/v1/overrides", NULL, PAGE_NOT_YET },
-};
-
-#define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
-
-static void put_healthz(struct api_reply *reply)
+static void put_healthz(struct control *control, const struct snapshot *snapshot,
+                        const struct api_request *request, struct api_reply *reply)
 {
+    (void)control;
+    (void)snapshot;
+    (void)request;
     reply->status = 200;
     reply->content_type = API_REPLY_PLAIN;
     text_put(&reply->body, "alive\n");
 }
 
-static void put_readyz(struct control *control, struct api_reply *reply)
+static void put_readyz(struct control *control, const struct snapshot *snapshot,
+                       const struct api_request *request, struct api_reply *reply)
 {
-    const struct snapshot *snapshot = control_snapshot(control);
     const char *warning = control_config_warning(control);
     bool ready = control_is_ready(control);
 
+    (void)request;
     reply->status = ready ? 200 : 503;
     reply->content_type = API_REPLY_PLAIN;
     if (ready) {
@@ -74,27 +57,20 @@ static void put_readyz(struct control *control, struct api_reply *reply)
     }
 }
 
-/* Every page but the two above speaks of a configuration in use. */
-static const struct snapshot *find_snapshot(struct control *control, struct api_reply *reply)
+static void put_status(struct control *control, const struct snapshot *snapshot,
+                       const struct api_request *request, struct api_reply *reply)
 {
-    const struct snapshot *snapshot = control_snapshot(control);
-
-    if (snapshot == NULL) {
-        api_reply_error(reply, 503, "starting", "no configuration is in use yet");
-    }
-    return snapshot;
-}
-
-static void put_status(struct control *control, struct api_reply *reply)
-{
+    (void)snapshot;
+    (void)request;
     reply->status = 200;
     reply->content_type = API_REPLY_JSON;
     api_status_put(control, &reply->body);
 }
 
-static void put_why(struct control *control, const struct api_request *request,
-                    struct api_reply *reply)
+static void put_why(struct control *control, const struct snapshot *snapshot,
+                    const struct api_request *request, struct api_reply *reply)
 {
+    (void)snapshot;
     if (request->name == NULL || request->name[0] == '\0') {
         api_reply_error(reply, 400, "name_missing",
                         "which name? /api/v1/why?name=api.svc.example.com&type=A");
@@ -105,8 +81,11 @@ static void put_why(struct control *control, const struct api_request *request,
     api_why_put(control, request->name, request->type, request->client, reply);
 }
 
-static void put_config(const struct snapshot *snapshot, struct api_reply *reply)
+static void put_config(struct control *control, const struct snapshot *snapshot,
+                       const struct api_request *request, struct api_reply *reply)
 {
+    (void)control;
+    (void)request;
     reply->status = 200;
     reply->content_type = API_REPLY_YAML;
     config_print(snapshot->model, &reply->body);
@@ -130,9 +109,10 @@ static void put_unknown_service(const struct model *model, const char *name,
     free(names);
 }
 
-static void put_service(struct control *control, const struct snapshot *snapshot, const char *name,
-                        struct api_reply *reply)
+static void put_service(struct control *control, const struct snapshot *snapshot,
+                        const struct api_request *request, struct api_reply *reply)
 {
+    const char *name = request->rest;
     uint8_t dname[NAME_MAX_BYTES];
     struct error ignored;
     const struct steer_service *service = NULL;
@@ -148,6 +128,50 @@ static void put_service(struct control *control, const struct snapshot *snapshot
     reply->content_type = API_REPLY_JSON;
     api_status_put_service(control, service->index, &reply->body);
 }
+
+static void put_cache(struct control *control, const struct snapshot *snapshot,
+                      const struct api_request *request, struct api_reply *reply)
+{
+    (void)snapshot;
+    api_cache_put(control, request->name, reply);
+}
+
+static void flush_cache(struct control *control, const struct snapshot *snapshot,
+                        const struct api_request *request, struct api_reply *reply)
+{
+    (void)snapshot;
+    api_cache_flush(control, request->name, reply);
+}
+
+static void put_not_yet(struct control *control, const struct snapshot *snapshot,
+                        const struct api_request *request, struct api_reply *reply)
+{
+    (void)control;
+    (void)snapshot;
+    api_reply_error(reply, 501, "not_available", "%s is not available yet", request->path);
+}
+
+/* clang-format off */
+static const struct route routes[] = {
+    { "/healthz", "GET", put_healthz, true },
+    { "/readyz", "GET", put_readyz, true },
+    { "/metrics", NULL, put_not_yet, true },
+    { "/api/v1/events", NULL, put_not_yet, true },
+    { "/api/v1/status", "GET", put_status, false },
+    { "/api/v1/services/", "GET", put_service, false },
+    { "/api/v1/why", "GET", put_why, false },
+    { "/api/v1/config", "GET", put_config, false },
+    { "/api/v1/cache", "GET", put_cache, false },
+    { "/api/v1/cache", "DELETE", flush_cache, false },
+    { "/api/v1/reload", "POST", NULL, false },
+    { "/api/v1/history", NULL, put_not_yet, true },
+    { "/api/v1/simulate", NULL, put_not_yet, true },
+    { "/api/v1/review", NULL, put_not_yet, true },
+    { "/api/v1/overrides", NULL, put_not_yet, true },
+};
+/* clang-format on */
+
+#define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
 
 static void put_unknown_path(const char *path, struct api_reply *reply)
 {
@@ -169,15 +193,13 @@ static bool is_method(const char *wanted, const char *method)
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* Is it the method of the page? */
-static bool take_method(const char *wanted, const char *method, struct api_reply *reply)
+static bool is_path(const struct route *route, const char *path)
 {
-    if (is_method(wanted, method)) {
-        return true;
-    }
-    api_reply_error(reply, 405, "wrong_method", "use %s here, not %.20s", wanted, method);
-    reply->allow = wanted;
-    return false;
+    size_t length = strlen(route->path);
+
+    return route->path[length - 1] == '/'
+               ? strncmp(path, route->path, length) == 0 && path[length] != '\0'
+               : strcmp(path, route->path) == 0;
 }
 
 /* The page of the path and method, else any of the path, else NULL. */
@@ -186,7 +208,7 @@ static const struct route *find_route(const char *path, const char *method)
     const struct route *found = NULL;
 
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        if (strcmp(routes[i].path, path) != 0) {
+        if (!is_path(&routes[i], path)) {
             continue;
         }
         if (is_method(routes[i].method, method)) {
@@ -197,68 +219,38 @@ static const struct route *find_route(const char *path, const char *method)
     return found;
 }
 
-static enum api_route_outcome open_page(struct control *control, enum page page,
-                                        const struct api_request *request, struct api_reply *reply)
+size_t api_route_body_max(const char *path)
 {
-    const struct snapshot *snapshot;
-
-    switch (page) {
-    case PAGE_HEALTHZ:
-        put_healthz(reply);
-        return API_ROUTE_REPLY;
-    case PAGE_READYZ:
-        put_readyz(control, reply);
-        return API_ROUTE_REPLY;
-    case PAGE_NOT_YET:
-        api_reply_error(reply, 501, "not_available", "%s is not available yet", request->path);
-        return API_ROUTE_REPLY;
-    case PAGE_STATUS:
-    case PAGE_WHY:
-    case PAGE_CONFIG:
-    case PAGE_RELOAD:
-    case PAGE_CACHE:
-    case PAGE_CACHE_FLUSH:
-        break;
-    }
-    snapshot = find_snapshot(control, reply);
-    if (snapshot == NULL) {
-        return API_ROUTE_REPLY;
-    }
-    if (page == PAGE_STATUS) {
-        put_status(control, reply);
-    } else if (page == PAGE_WHY) {
-        put_why(control, request, reply);
-    } else if (page == PAGE_CONFIG) {
-        put_config(snapshot, reply);
-    } else if (page == PAGE_CACHE) {
-        api_cache_put(control, request->name, reply);
-    } else if (page == PAGE_CACHE_FLUSH) {
-        api_cache_flush(control, request->name, reply);
-    } else {
-        return API_ROUTE_RELOAD;
-    }
-    return API_ROUTE_REPLY;
+    return strcmp(path, "/api/v1/review") == 0 ? API_BODY_MAX_LARGE : API_BODY_MAX;
 }
 
 enum api_route_outcome api_route(struct control *control, const struct api_request *request,
                                  struct api_reply *reply)
 {
     const struct route *route = find_route(request->path, request->method);
+    const struct snapshot *snapshot = control_snapshot(control);
+    struct api_request inner = *request;
 
-    if (route != NULL) {
-        if (route->method != NULL && !take_method(route->method, request->method, reply)) {
-            return API_ROUTE_REPLY;
-        }
-        return open_page(control, route->page, request, reply);
-    }
-    if (strncmp(request->path, SERVICES, strlen(SERVICES)) != 0) {
+    if (route == NULL) {
         put_unknown_path(request->path, reply);
-    } else if (take_method("GET", request->method, reply)) {
-        const struct snapshot *snapshot = find_snapshot(control, reply);
-        if (snapshot != NULL) {
-            put_service(control, snapshot, request->path + strlen(SERVICES), reply);
-        }
+        return API_ROUTE_REPLY;
     }
+    if (!is_method(route->method, request->method)) {
+        api_reply_error(reply, 405, "wrong_method", "use %s here, not %.20s", route->method,
+                        request->method);
+        reply->allow = route->method;
+        return API_ROUTE_REPLY;
+    }
+    if (snapshot == NULL && !route->early) {
+        api_reply_error(reply, 503, "starting", "no configuration is in use yet");
+        return API_ROUTE_REPLY;
+    }
+    if (route->open == NULL) {
+        return API_ROUTE_RELOAD;
+    }
+    size_t length = strlen(route->path);
+    inner.rest = route->path[length - 1] == '/' ? request->path + length : "";
+    route->open(control, snapshot, &inner, reply);
     return API_ROUTE_REPLY;
 }
 

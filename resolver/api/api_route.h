@@ -10,19 +10,31 @@
 
 struct control;
 
+#define API_BODY_MAX       (64u * 1024u)
+#define API_BODY_MAX_LARGE (32u * 1024u * 1024u) /* of a configuration to be reviewed */
+
 /* A request; arguments of the query string are NULL when they are not given. */
 struct api_request {
     const char *method;
     const char *path; /* decoded, without the query string */
+    const char *rest; /* behind the page's path, for pages that stand for many; else "" */
     const char *name;
     const char *type;
     const char *client;
+    const char *since;
+    const char *target;
+    const char *body; /* terminated; "" without one */
+    size_t body_length;
+    const char *author; /* who asks, by the socket's credentials: "alice", "uid 1000" */
 };
 
 enum api_route_outcome {
     API_ROUTE_REPLY = 0,  /* `reply` is complete */
     API_ROUTE_RELOAD = 1, /* the caller reloads and replies with api_route_reloaded */
 };
+
+/* How long a body this path may be sent. */
+size_t api_route_body_max(const char *path);
 
 /* Find the page and fill `reply`, which is empty before. Never fails: errors are replies. */
 enum api_route_outcome api_route(struct control *control, const struct api_request *request,

@@ -16,6 +16,7 @@ static const struct {
     { "MHD_start_daemon", offsetof(struct mhd, start_daemon) },
     { "MHD_stop_daemon", offsetof(struct mhd, stop_daemon) },
     { "MHD_get_daemon_info", offsetof(struct mhd, get_daemon_info) },
+    { "MHD_get_connection_info", offsetof(struct mhd, get_connection_info) },
     { "MHD_get_timeout", offsetof(struct mhd, get_timeout) },
     { "MHD_run", offsetof(struct mhd, run) },
     { "MHD_suspend_connection", offsetof(struct mhd, suspend_connection) },

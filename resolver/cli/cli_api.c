@@ -30,6 +30,12 @@ static void print_refusal(const struct cli_http_reply *reply)
 int cli_api_call(const struct cli *cli, const char *method, const char *target, unsigned timeout_ms,
                  struct text *body)
 {
+    return cli_api_send(cli, method, target, NULL, timeout_ms, body);
+}
+
+int cli_api_send(const struct cli *cli, const char *method, const char *target,
+                 const struct text *sent, unsigned timeout_ms, struct text *body)
+{
     struct cli_http_reply reply = { 0 };
     struct text socket = { 0 };
     struct error err = { 0 };
@@ -40,7 +46,7 @@ int cli_api_call(const struct cli *cli, const char *method, const char *target, 
         text_fini(&socket);
         return CLI_NO_SERVER;
     }
-    if (cli_http(text_string(&socket), method, target, timeout_ms, &reply, &err) < 0) {
+    if (cli_http(text_string(&socket), method, target, sent, timeout_ms, &reply, &err) < 0) {
         cli_print_error(&err);
         code = CLI_NO_SERVER;
     } else if (reply.status != 200) {

@@ -15,3 +15,7 @@ struct cli;
  */
 int cli_api_call(const struct cli *cli, const char *method, const char *target, unsigned timeout_ms,
                  struct text *body);
+
+/* The same with a body to be sent; NULL: none. */
+int cli_api_send(const struct cli *cli, const char *method, const char *target,
+                 const struct text *sent, unsigned timeout_ms, struct text *body);

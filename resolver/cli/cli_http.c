@@ -180,8 +180,9 @@ static int parse(const struct text *raw, struct cli_http_reply *out)
     return text_failed(&out->body) ? -ENOMEM : 0;
 }
 
-int cli_http(const char *socket_path, const char *method, const char *target, unsigned timeout_ms,
-             struct cli_http_reply *out, struct error *err)
+int cli_http(const char *socket_path, const char *method, const char *target,
+             const struct text *sent, unsigned timeout_ms, struct cli_http_reply *out,
+             struct error *err)
 {
     struct call call = {
         .fd = -1,
@@ -192,8 +193,15 @@ int cli_http(const char *socket_path, const char *method, const char *target, un
     struct text raw = { 0 };
 
     memset(out, 0, sizeof(*out));
-    text_printf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n",
-                method, target, strcmp(method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
+    text_printf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method,
+                target);
+    if (sent != NULL || strcmp(method, "POST") == 0) {
+        text_printf(&request, "Content-Length: %zu\r\n", sent == NULL ? 0 : sent->length);
+    }
+    text_put(&request, "\r\n");
+    if (sent != NULL) {
+        text_put_bytes(&request, text_string(sent), sent->length);
+    }
     int rc = text_failed(&request) ? -ENOMEM : open_socket(&call);
     if (rc == 0) {
         rc = send_all(&call, text_string(&request), request.length);

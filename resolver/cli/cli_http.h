@@ -17,11 +17,11 @@ struct cli_http_reply {
 
 /*
  * Ask the server that listens on `socket_path`. `target` is the path with its
- * query string, already escaped. 0, or -errno, explained: -ENOENT and
+ * query string, already escaped; `sent` is the body, or NULL. 0, or -errno, explained: -ENOENT and
  * -ECONNREFUSED when nobody listens there, -EACCES, -ETIMEDOUT, -EPROTO.
  */
-int cli_http(const char *socket_path, const char *method, const char *target, unsigned timeout_ms,
-             struct cli_http_reply *out, struct error *err);
+int cli_http(const char *socket_path, const char *method, const char *target,
+             const struct text *sent, unsigned timeout_ms, struct cli_http_reply *out, struct error *err);
 
 /* Append `value` escaped for a query string or a path segment (RFC 3986, section 2). */
 void cli_http_put_escaped(struct text *out, const char *value);

@@ -311,7 +311,7 @@ static int wait_until_ready(struct demo_world *world, struct error *err)
     while (clock_now_ms() < deadline_ms) {
         struct cli_http_reply reply;
         struct error ignored = { 0 };
-        int rc = cli_http(world->socket_path, "GET", "/readyz", 1000, &reply, &ignored);
+        int rc = cli_http(world->socket_path, "GET", "/readyz", NULL, 1000, &reply, &ignored);
         bool ready = rc == 0 && reply.status == 200;
         text_fini(&reply.body);
         if (ready) {

@@ -292,7 +292,7 @@ static void *run_call(void *user)
     struct call *call = user;
 
     call->rc =
-        cli_http(call->path, call->method, call->target, PATIENCE_MS, &call->reply, &call->err);
+        cli_http(call->path, call->method, call->target, NULL, PATIENCE_MS, &call->reply, &call->err);
     (void)uv_async_send(call->ended);
     return NULL;
 }
