@@ -4,18 +4,20 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/addr.h"
 #include "base/tls_library.h"
+#include "base/tls_pins.h"
 
 #define REFRESH_MS     (24u * 3600u * 1000u) /* authorities are loaded anew */
 #define DOUBT_MS       60000u                /* and after one that is not among them */
 #define NAME_MAX_BYTES 256
-#define DIGEST_BYTES   32
 
 struct tls_context {
     unsigned owners; /* targets and streams; the list is none */
     struct tls_context *next, **link;
+    bool kept; /* the list owns it too */
     SSL_CTX *ssl_context;
     char *ca_file;        /* NULL: the system's, or none */
     bool has_authorities; /* false: pins alone decide */
@@ -38,101 +40,7 @@ struct tls {
 /* set with the first context of each loop, always to the same */
 static const struct tls_library *_Atomic library;
 
-/* ---- settings ---- */
-
-static size_t text_size(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
-static char *put_text(char **at, const char *text)
-{
-    size_t size = text_size(text);
-    char *copy = *at;
-
-    if (size == 0) {
-        return NULL;
-    }
-    memcpy(copy, text, size);
-    *at += size;
-    return copy;
-}
-
-struct tls_settings *tls_settings_copy(const struct tls_settings *settings)
-{
-    size_t pins_size = settings->pin_count * DIGEST_BYTES;
-    struct tls_settings *copy = malloc(sizeof(*copy) + pins_size + text_size(settings->name) +
-                                    text_size(settings->ca_file));
-
-    if (copy == NULL) {
-        return NULL;
-    }
-    char *at = (char *)(copy + 1);
-    *copy = (struct tls_settings){ .pin_count = settings->pin_count };
-    if (pins_size > 0) {
-        memcpy(at, settings->pins, pins_size);
-        copy->pins = (const uint8_t(*)[DIGEST_BYTES])at;
-        at += pins_size;
-    }
-    copy->name = put_text(&at, settings->name);
-    copy->ca_file = put_text(&at, settings->ca_file);
-    return copy;
-}
-
-static bool texts_equal(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-bool tls_settings_equal(const struct tls_settings *a, const struct tls_settings *b)
-{
-    if (a == NULL || b == NULL || a == b) {
-        return a == b;
-    }
-    return a->pin_count == b->pin_count && texts_equal(a->name, b->name) &&
-           texts_equal(a->ca_file, b->ca_file) &&
-           (a->pin_count == 0 || memcmp(a->pins, b->pins, a->pin_count * DIGEST_BYTES) == 0);
-}
-
 /* ---- the judgement of a certificate ---- */
-
-static bool is_pinned(const struct tls_settings *settings, X509 *certificate)
-{
-    X509_PUBKEY *key = library->get_pubkey(certificate);
-    uint8_t digest[DIGEST_BYTES];
-    uint8_t *der = NULL;
-    bool found = false;
-
-    int size = library->i2d_pubkey(key, NULL);
-    if (size > 0) {
-        der = malloc((size_t)size);
-    }
-    if (der == NULL) {
-        return false;
-    }
-    uint8_t *end = der;
-    if (library->i2d_pubkey(key, &end) == size) {
-        (void)library->sha256(der, (size_t)size, digest);
-        for (size_t i = 0; i < settings->pin_count && !found; i++) {
-            found = memcmp(settings->pins[i], digest, sizeof(digest)) == 0;
-        }
-    }
-    free(der);
-    return found;
-}
-
-/* In a chain that was verified any key may be pinned (RFC 7858, section 4.2). */
-static bool is_chain_pinned(const struct tls_settings *settings, X509_STORE_CTX *store)
-{
-    const OPENSSL_STACK *chain = (const OPENSSL_STACK *)library->store_ctx_get0_chain(store);
-
-    for (int i = 0; i < library->sk_num(chain); i++) {
-        if (is_pinned(settings, library->sk_value(chain, i))) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static int on_certificate(X509_STORE_CTX *store, void *unused)
 {
@@ -142,13 +50,18 @@ static int on_certificate(X509_STORE_CTX *store, void *unused)
     bool pinned = true;
 
     (void)unused;
+    if (tls->settings->unverified) {
+        library->store_ctx_set_error(store, X509_V_OK);
+        return 1;
+    }
     if (named && library->verify_cert(store) <= 0) {
         return 0;
     }
     if (tls->settings->pin_count > 0) {
         /* the key of the stream itself is proved by the handshake, the others by the chain */
-        pinned = named ? is_chain_pinned(tls->settings, store)
-                       : is_pinned(tls->settings, library->store_ctx_get0_cert(store));
+        pinned = named
+                     ? tls_pins_match_chain(library, tls->settings, store)
+                     : tls_pins_match(library, tls->settings, library->store_ctx_get0_cert(store));
     }
     if (!pinned || (!named && tls->settings->pin_count == 0)) {
         tls->unpinned = true;
@@ -166,6 +79,9 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls *tls = library->ssl_get_ex_data(ssl, 0);
 
+    if (tls->ticket == NULL) {
+        return 0;
+    }
     tls_ticket_clear(tls->ticket);
     tls->ticket->session = session;
     return 1;
@@ -183,8 +99,6 @@ void tls_ticket_clear(struct tls_ticket *ticket)
 
 static void set_options(SSL_CTX *context)
 {
-    static const uint8_t protocols[] = { 3, 'd', 'o', 't' };
-
     (void)library->context_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, NULL);
     /* an idle stream holds half the memory */
     (void)library->context_ctrl(context, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, NULL);
@@ -192,7 +106,6 @@ static void set_options(SSL_CTX *context)
                                 SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL, NULL);
     library->context_sess_set_new_cb(context, on_session);
     (void)library->context_set_options(context, SSL_OP_NO_RENEGOTIATION);
-    (void)library->context_set_alpn_protos(context, protocols, sizeof(protocols));
     library->context_set_verify(context, SSL_VERIFY_PEER, NULL);
     library->context_set_cert_verify_callback(context, on_certificate, NULL);
     /* one that the operator names is trusted, be it a root or not */
@@ -220,6 +133,12 @@ static int load_authorities(struct tls_context *context, struct error *err)
                      reason != NULL ? reason : "nothing is known about why");
 }
 
+/* Pins alone need none, and a certificate that is not judged needs none. */
+static bool needs_authorities(const struct tls_settings *settings)
+{
+    return settings->name != NULL && !settings->unverified;
+}
+
 static void free_context(struct tls_context *context)
 {
     library->context_free(context->ssl_context); /* NULL is fine */
@@ -232,14 +151,15 @@ static struct tls_context *load_context(const struct tls_settings *settings, uin
                                         struct error *err)
 {
     struct tls_context *context = calloc(1, sizeof(*context));
-    bool from_file = settings->name != NULL && settings->ca_file != NULL;
+    bool has_authorities = needs_authorities(settings);
+    bool from_file = has_authorities && settings->ca_file != NULL;
 
     if (context == NULL) {
         (void)error_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
     context->loaded_ms = now_ms;
-    context->has_authorities = settings->name != NULL;
+    context->has_authorities = has_authorities;
     context->ca_file = from_file ? strdup(settings->ca_file) : NULL;
     library->err_clear_error();
     context->ssl_context = library->context_new(library->client_method());
@@ -264,6 +184,8 @@ static void link_context(struct tls_contexts *contexts, struct tls_context *cont
     }
     context->link = &contexts->first;
     contexts->first = context;
+    context->kept = contexts->keeps;
+    context->owners += contexts->keeps;
 }
 
 static void unlink_context(struct tls_context *context)
@@ -277,10 +199,38 @@ static void unlink_context(struct tls_context *context)
     }
 }
 
+/* Take it off the list, which then owns it no longer. */
+static void drop_context(struct tls_context *context)
+{
+    unlink_context(context);
+    if (context->kept) {
+        context->kept = false;
+        tls_context_unref(context);
+    }
+}
+
+/* Those that the list alone has kept for a day: nobody asks for them any more. */
+static void drop_unused(struct tls_contexts *contexts, uint64_t now_ms)
+{
+    struct tls_context *next;
+
+    for (struct tls_context *at = contexts->first; at != NULL; at = next) {
+        next = at->next;
+        if (at->kept && at->owners == 1 && now_ms - at->loaded_ms >= 2ull * REFRESH_MS) {
+            drop_context(at);
+        }
+    }
+}
+
 static bool is_for(const struct tls_context *context, const struct tls_settings *settings)
 {
-    return context->has_authorities == (settings->name != NULL) &&
-           (!context->has_authorities || texts_equal(context->ca_file, settings->ca_file));
+    if (context->has_authorities != needs_authorities(settings)) {
+        return false;
+    }
+    if (!context->has_authorities || context->ca_file == NULL || settings->ca_file == NULL) {
+        return !context->has_authorities || context->ca_file == settings->ca_file;
+    }
+    return strcmp(context->ca_file, settings->ca_file) == 0;
 }
 
 static bool is_due(const struct tls_context *context, uint64_t now_ms)
@@ -299,7 +249,8 @@ static struct tls_context *renew(struct tls_contexts *contexts, struct tls_conte
         old->loaded_ms = now_ms;
         return old;
     }
-    unlink_context(old);
+    drop_context(old);
+    drop_unused(contexts, now_ms);
     link_context(contexts, fresh);
     return fresh;
 }
@@ -333,6 +284,7 @@ int tls_context_find(struct tls_contexts *contexts, const struct tls_settings *s
         if (found == NULL) {
             return err->code;
         }
+        drop_unused(contexts, now_ms);
         link_context(contexts, found);
     } else if (is_due(found, now_ms)) {
         found = renew(contexts, found, settings, now_ms);
@@ -347,6 +299,13 @@ void tls_context_unref(struct tls_context *context)
     if (context != NULL && --context->owners == 0) {
         unlink_context(context);
         free_context(context);
+    }
+}
+
+void tls_contexts_clear(struct tls_contexts *contexts)
+{
+    while (contexts->first != NULL) {
+        drop_context(contexts->first);
     }
 }
 
@@ -368,13 +327,13 @@ static bool host_name(const char *name, char *out)
     return true;
 }
 
-/* Whom to expect at the other end. */
-static bool expect_name(SSL *ssl, const char *name)
+/* Whom to expect at the other end; without verification it is told only. */
+static bool expect_name(SSL *ssl, const struct tls_settings *settings)
 {
     X509_VERIFY_PARAM *param = library->ssl_get0_param(ssl);
     char host[NAME_MAX_BYTES];
 
-    if (!host_name(name, host)) {
+    if (!host_name(settings->name, host)) {
         return false;
     }
     if (library->param_set1_ip_asc(param, host) == 1) {
@@ -385,6 +344,28 @@ static bool expect_name(SSL *ssl, const char *name)
     return library->param_set1_host(param, host, 0) == 1 &&
            library->ssl_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host) ==
                1;
+}
+
+static bool offer_protocol(SSL *ssl, const char *protocol)
+{
+    uint8_t list[256];
+    size_t length = strlen(protocol);
+
+    if (length == 0 || length >= sizeof(list)) {
+        return false;
+    }
+    list[0] = (uint8_t)length;
+    memcpy(list + 1, protocol, length);
+    return library->ssl_set_alpn_protos(ssl, list, (unsigned)length + 1) == 0;
+}
+
+/* What is said in the first message of all. */
+static bool introduce(struct tls *tls)
+{
+    const struct tls_settings *settings = tls->settings;
+
+    return (settings->name == NULL || expect_name(tls->ssl, settings)) &&
+           (settings->protocol == NULL || offer_protocol(tls->ssl, settings->protocol));
 }
 
 static bool prepare(struct tls *tls)
@@ -403,11 +384,10 @@ static bool prepare(struct tls *tls)
     }
     library->ssl_set_bio(tls->ssl, tls->input, tls->output);
     library->ssl_set_connect_state(tls->ssl);
-    if (library->ssl_set_ex_data(tls->ssl, 0, tls) != 1 ||
-        (tls->settings->name != NULL && !expect_name(tls->ssl, tls->settings->name))) {
+    if (library->ssl_set_ex_data(tls->ssl, 0, tls) != 1 || !introduce(tls)) {
         return false;
     }
-    tls->offered = tls->ticket->session != NULL &&
+    tls->offered = tls->ticket != NULL && tls->ticket->session != NULL &&
                    library->ssl_set_session(tls->ssl, tls->ticket->session) == 1;
     return true;
 }
@@ -496,9 +476,37 @@ static int explain(struct tls *tls)
     const char *reason = library->err_reason_error_string(code);
     if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER) {
         reason = "it does not speak TLS there";
+    } else if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+               ERR_GET_REASON(code) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL) {
+        reason = "it does not speak this protocol there";
     }
     tls->text = reason != NULL ? reason : "the TLS stream is damaged";
     return -EPROTO;
+}
+
+/* What a call that did not succeed means. */
+static int outcome(struct tls *tls, int result)
+{
+    switch (library->ssl_get_error(tls->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return 0;
+    case SSL_ERROR_ZERO_RETURN:
+        return -ESHUTDOWN;
+    default:
+        return explain(tls);
+    }
+}
+
+int tls_handshake(struct tls *tls)
+{
+    library->err_clear_error();
+    int result = library->ssl_do_handshake(tls->ssl);
+    if (result == 1) {
+        tls->open = true;
+        return 1;
+    }
+    return outcome(tls, result);
 }
 
 int tls_read(struct tls *tls, uint8_t *out, size_t cap)
@@ -508,18 +516,7 @@ int tls_read(struct tls *tls, uint8_t *out, size_t cap)
     library->err_clear_error();
     int got = library->ssl_read(tls->ssl, out, size);
     tls->open = tls->open || library->ssl_is_init_finished(tls->ssl) == 1;
-    if (got > 0) {
-        return got;
-    }
-    switch (library->ssl_get_error(tls->ssl, got)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE:
-        return 0;
-    case SSL_ERROR_ZERO_RETURN:
-        return -ESHUTDOWN;
-    default:
-        return explain(tls);
-    }
+    return got > 0 ? got : outcome(tls, got);
 }
 
 int tls_write(struct tls *tls, const uint8_t *bytes, size_t size)
@@ -565,6 +562,19 @@ bool tls_is_resumed(const struct tls *tls)
 bool tls_offered_ticket(const struct tls *tls)
 {
     return tls->offered;
+}
+
+bool tls_seconds_left(const struct tls *tls, int64_t now_s, int64_t *out_s)
+{
+    X509 *certificate = library->ssl_get0_peer_certificate(tls->ssl);
+    struct tm end;
+
+    if (certificate == NULL ||
+        library->time_to_tm(library->get0_not_after(certificate), &end) != 1) {
+        return false;
+    }
+    *out_s = (int64_t)timegm(&end) - now_s;
+    return true;
 }
 
 const char *tls_text(const struct tls *tls)

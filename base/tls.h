@@ -4,24 +4,16 @@
  *
  * Bytes go in and come out; sending and receiving them is the caller's. The
  * certificate is judged before anything is asked: by the name and the trusted
- * authorities, by the public key (pins, RFC 7858, appendix A), or by both; TLS
- * 1.2 is the least. The newest session of a target is kept and resumed. One
- * thread.
+ * authorities, by the public key (pins, RFC 7858, appendix A), or by both, or
+ * not at all where the settings say so; TLS 1.2 is the least. The newest session
+ * of a target may be kept and resumed. One thread.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
-
-/* How a certificate is judged. */
-struct tls_settings {
-    const char *name;          /* must be in the certificate; NULL: pins alone decide */
-    const char *ca_file;       /* trusted authorities; NULL: the system's */
-    const uint8_t (*pins)[32]; /* SHA-256 of acceptable public keys (RFC 7858, appendix A) */
-    size_t pin_count;          /* 0: the name and the authorities decide */
-    const char *protocol;      /* ALPN (RFC 7301): "dot"; NULL: none is offered */
-};
+#include "base/tls_settings.h"
 
 struct tls_context; /* a set of trusted authorities, loaded; shared by what trusts them */
 struct tls;         /* our end of one stream */
@@ -29,20 +21,13 @@ struct tls;         /* our end of one stream */
 /* Those that are loaded. Zeroed at first. */
 struct tls_contexts {
     struct tls_context *first;
+    bool keeps; /* it owns what it lists, until tls_contexts_clear or a day without use */
 };
 
 /* The newest session of a target. Zeroed at first. */
 struct tls_ticket {
     struct ssl_session_st *session;
 };
-
-/* ---- settings ---- */
-
-/* A copy, to be given to free(); NULL when memory is out. */
-struct tls_settings *tls_settings_copy(const struct tls_settings *settings);
-
-/* Same content? NULL is the same as NULL only. */
-bool tls_settings_equal(const struct tls_settings *a, const struct tls_settings *b);
 
 /* ---- authorities ---- */
 
@@ -59,11 +44,15 @@ int tls_context_find(struct tls_contexts *contexts, const struct tls_settings *s
 /* One owner less; the last frees it. NULL is fine. */
 void tls_context_unref(struct tls_context *context);
 
+/* Those that the list owns are given up; it is empty then. */
+void tls_contexts_clear(struct tls_contexts *contexts);
+
 /* ---- streams ---- */
 
 /*
  * The beginning of a stream; its first bytes are there to be sent. `settings`
- * and `ticket` must outlive it. NULL when memory is out.
+ * and `ticket` must outlive it. A ticket of NULL: the handshake is a whole one and
+ * shows the certificate. NULL when memory is out.
  */
 struct tls *tls_new(struct tls_context *context, const struct tls_settings *settings,
                     struct tls_ticket *ticket);
@@ -71,6 +60,12 @@ void tls_free(struct tls *tls);
 
 /* Bytes from the upstream. 0 or -ENOMEM. What they mean is told by tls_read. */
 int tls_feed(struct tls *tls, const uint8_t *bytes, size_t size);
+
+/*
+ * Go on with the handshake: 1 when it is complete, 0 when more must come first,
+ * or why it failed, as tls_read. May be left to tls_read, too.
+ */
+int tls_handshake(struct tls *tls);
 
 /*
  * Go on with what was fed. The number of bytes written to `out`, 0 when more
@@ -96,6 +91,12 @@ bool tls_is_open(const struct tls *tls);
 /* The upstream took the session of before / we offered one. */
 bool tls_is_resumed(const struct tls *tls);
 bool tls_offered_ticket(const struct tls *tls);
+
+/*
+ * How long the peer's own certificate is valid, judged or not, in seconds from
+ * `now_s` of the civil time; below 0 when it has expired. False when none came.
+ */
+bool tls_seconds_left(const struct tls *tls, int64_t now_s, int64_t *out_s);
 
 /* Why it ended, in a few words: "certificate has expired". Static. */
 const char *tls_text(const struct tls *tls);

@@ -3,8 +3,9 @@
  * tls_library - OpenSSL, loaded when it is needed
  *
  * Nothing is linked with it: it takes some 5 MiB of memory, which most servers
- * would hold without having an upstream over TLS. Any thread.
+ * would hold without having an upstream or a check over TLS. Any thread.
  */
+#include <openssl/asn1.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/sha.h>
@@ -31,7 +32,6 @@ struct tls_library {
     __typeof__(SSL_CTX_set_default_verify_paths) *context_set_default_verify_paths;
     __typeof__(SSL_CTX_load_verify_file) *context_load_verify_file;
     __typeof__(SSL_CTX_get0_param) *context_get0_param;
-    __typeof__(SSL_CTX_set_alpn_protos) *context_set_alpn_protos;
     __typeof__(SSL_CTX_sess_set_new_cb) *context_sess_set_new_cb;
     /* SSL */
     __typeof__(SSL_new) *ssl_new;
@@ -40,8 +40,10 @@ struct tls_library {
     __typeof__(SSL_set_ex_data) *ssl_set_ex_data;
     __typeof__(SSL_get_ex_data) *ssl_get_ex_data;
     __typeof__(SSL_set_bio) *ssl_set_bio;
+    __typeof__(SSL_set_alpn_protos) *ssl_set_alpn_protos;
     __typeof__(SSL_set_connect_state) *ssl_set_connect_state;
     __typeof__(SSL_get0_param) *ssl_get0_param;
+    __typeof__(SSL_get0_peer_certificate) *ssl_get0_peer_certificate;
     __typeof__(SSL_set_session) *ssl_set_session;
     __typeof__(SSL_session_reused) *ssl_session_reused;
     __typeof__(SSL_is_init_finished) *ssl_is_init_finished;
@@ -67,6 +69,8 @@ struct tls_library {
     __typeof__(X509_STORE_CTX_set_error) *store_ctx_set_error;
     __typeof__(X509_get_X509_PUBKEY) *get_pubkey;
     __typeof__(i2d_X509_PUBKEY) *i2d_pubkey;
+    __typeof__(X509_get0_notAfter) *get0_not_after;
+    __typeof__(ASN1_TIME_to_tm) *time_to_tm;
     __typeof__(OPENSSL_sk_num) *sk_num;
     __typeof__(OPENSSL_sk_value) *sk_value;
     __typeof__(SHA256) *sha256;

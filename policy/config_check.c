@@ -4,163 +4,81 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "policy/config_address.h"
-#include "zones/name.h"
-#include "zones/wire.h"
-#include "zones/words.h"
+#include "policy/config_check_kinds.h"
+#include "policy/config_check_parts.h"
+#include "policy/config_part.h"
+#include "policy/config_value.h"
 
 #define CONFIRM_LEAST_MS 50
 #define HOLD_DOWN_MAX_MS 300000
-#define RANDOM_WORD      "{random}"
+#define EXEC_INTERVAL_MS 10000
+#define EXEC_TIMEOUT_MS  5000
 
-/* What is written of each kind before it goes into the model. */
-struct dns_written {
-    const char *name;
-    const char *type;
-    uint16_t port;
-};
-
-struct http_written {
-    uint16_t port;
-    const char *path;
-    const char *host;
-};
-
-struct tcp_written {
-    uint16_t port;
-};
+/* How many failures decide when nothing is said: "auto", or a number. */
+#define FALL_STANDARD        "3"
+#define FALL_COUNTED         3 /* what `fall` is with auto, for those who count */
+#define FALSE_ALARM_STANDARD "1/30d"
+#define FALSE_ALARM_LEAST_MS 3600000ull        /* an hour */
+#define FALSE_ALARM_MOST_MS  (3650 * 86400000ull) /* ten years */
 
 /* clang-format off */
-#define AT(member) offsetof(struct dns_written, member)
-static const struct config_row dns_expect_rows[] = {
-    { "address", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "Addresses that must all be in the answer.",
-      .usual = "any data",
-      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST, .forms_help = "an address or a list of them" },
-    { "rcode", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "The response code that passes.",
-      .usual = "NOERROR with data",
-      .forms = CONFIG_FORM_TEXT, .forms_help = "a response code such as NOERROR" },
-};
-static const struct config_table dns_expect_table = {
-    "checks.NAME.dns.expect", "What a good answer holds.",
-    dns_expect_rows, sizeof(dns_expect_rows) / sizeof(dns_expect_rows[0]),
-};
-static const struct config_row dns_rows[] = {
-    { "server", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "The DNS server to ask, port 53 unless written; of a region's check required.",
-      .usual = "the endpoint",
-      .forms = CONFIG_FORM_TEXT, .forms_help = "an address" },
-    { "name", CONFIG_TEXT, AT(name), 1, 1000, CONFIG_REQUIRED,
-      .help = "The name to ask for; `{random}` in it is replaced anew in each probe, against "
-              "caches.",
-      .example = "a name that always exists, e.g. name: canary.corp.example" },
-    { "type", CONFIG_TEXT, AT(type), 1, 16, "A",
-      .help = "The type to ask for." },
-    { "port", CONFIG_PORT, AT(port), 1, 65535, "53",
-      .help = "The port of an endpoint that is written without one." },
-    { "expect", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "What a good answer holds.",
-      .usual = "NOERROR with data",
-      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &dns_expect_table },
-};
-#undef AT
-static const struct config_table dns_table = {
-    "checks.NAME.dns", "Asks a DNS server. NXDOMAIN or no data where data is expected counts as "
-    "`misconfigured`, not as down.",
-    dns_rows, sizeof(dns_rows) / sizeof(dns_rows[0]),
-};
-
-#define AT(member) offsetof(struct tcp_written, member)
-static const struct config_row tcp_rows[] = {
-    { "server", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "The address to connect to; of a region's check required.",
-      .usual = "the endpoint",
-      .forms = CONFIG_FORM_TEXT, .forms_help = "an address" },
-    { "port", CONFIG_PORT, AT(port), 1, 65535, NULL,
-      .help = "The port to connect to; an endpoint or server written with a port is probed "
-              "there.",
-      .usual = "required unless the server has one" },
-};
-#undef AT
-static const struct config_table tcp_table = {
-    "checks.NAME.tcp", "Opens a TCP connection.",
-    tcp_rows, sizeof(tcp_rows) / sizeof(tcp_rows[0]),
-};
-
-static const struct config_row http_expect_rows[] = {
-    { "status", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "Status codes that pass.",
-      .usual = "200-299",
-      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST,
-      .forms_help = "a code, a range such as 200-299, or a list of them" },
-    { "body", CONFIG_TEXT, 0, 1, 1024, NULL,
-      .help = "A text that must be in the body.",
-      .usual = "any body" },
-};
-static const struct config_table http_expect_table = {
-    "checks.NAME.http.expect", "What a good response is.",
-    http_expect_rows, sizeof(http_expect_rows) / sizeof(http_expect_rows[0]),
-};
-
-#define AT(member) offsetof(struct http_written, member)
-static const struct config_row http_rows[] = {
-    { "server", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "The address to connect to; of a region's check required.",
-      .usual = "the endpoint",
-      .forms = CONFIG_FORM_TEXT, .forms_help = "an address" },
-    { "port", CONFIG_PORT, AT(port), 1, 65535, NULL,
-      .help = "The port to connect to; an endpoint or server written with a port is probed "
-              "there.",
-      .usual = "required unless the server has one" },
-    { "path", CONFIG_TEXT, AT(path), 1, 1024, "/",
-      .help = "What to get." },
-    { "host", CONFIG_TEXT, AT(host), 1, 255, NULL,
-      .help = "The Host header.",
-      .usual = "the service's name" },
-    { "expect", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "What a good response is.",
-      .usual = "status 200-299",
-      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &http_expect_table },
-};
-#undef AT
-static const struct config_table http_table = {
-    "checks.NAME.http", "Sends a GET request over plain HTTP.",
-    http_rows, sizeof(http_rows) / sizeof(http_rows[0]),
-};
-
+#define KIND(word, kind_table, what)                                                             \
+    { word, CONFIG_PART, 0, 0, 0, NULL, .help = what,                                            \
+      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &kind_table }
 #define AT(member) offsetof(struct model_check, timing.member)
 static const struct config_row check_rows[] = {
-    { "dns", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "Ask a DNS server.",
-      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &dns_table },
-    { "tcp", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "Open a TCP connection.",
-      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &tcp_table },
-    { "http", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "Send an HTTP request.",
-      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &http_table },
-    { "https", CONFIG_LATER, 0, 0, 0, NULL, .help = "Send an HTTPS request." },
-    { "tls", CONFIG_LATER, 0, 0, 0, NULL, .help = "Make a TLS handshake." },
-    { "icmp", CONFIG_LATER, 0, 0, 0, NULL, .help = "Send an ICMP echo." },
-    { "exec", CONFIG_LATER, 0, 0, 0, NULL, .help = "Run a program." },
-    { "push", CONFIG_LATER, 0, 0, 0, NULL, .help = "Be told from outside." },
-    { "all", CONFIG_LATER, 0, 0, 0, NULL, .help = "Pass when all of several checks pass." },
-    { "any", CONFIG_LATER, 0, 0, 0, NULL, .help = "Pass when any of several checks passes." },
-    { "at_least", CONFIG_LATER, 0, 0, 0, NULL, .help = "Pass when so many of several checks "
-    "pass." },
-    { "of", CONFIG_LATER, 0, 0, 0, NULL, .help = "The checks that `at_least` counts." },
+    KIND("dns", config_check_dns_table, "Ask a DNS server."),
+    KIND("tcp", config_check_tcp_table, "Open a TCP connection."),
+    KIND("http", config_check_http_table, "Send an HTTP request."),
+    KIND("https", config_check_https_table, "Send an HTTPS request."),
+    KIND("tls", config_check_handshake_table, "Make a TLS handshake."),
+    KIND("icmp", config_check_icmp_table, "Send an ICMP echo."),
+    KIND("exec", config_check_exec_table, "Run a program."),
+    KIND("push", config_check_push_table, "Be told from outside."),
+    KIND("file", config_check_file_table, "Look at a file."),
+    { "all", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Instead of a kind: all of several checks and conditions must hold.",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP,
+      .forms_help = "a list of checks and conditions", .part = &config_check_table },
+    { "any", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Instead of a kind: any of several must hold.",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP,
+      .forms_help = "a list of checks and conditions", .part = &config_check_table },
+    { "at_least", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Instead of a kind: so many of those in `of` must hold.",
+      .forms = CONFIG_FORM_TEXT, .forms_help = "a number" },
+    { "of", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "What `at_least` counts.",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP,
+      .forms_help = "a list of checks and conditions", .part = &config_check_table },
+    { "not", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Instead of a kind: a check or condition that must not hold.",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_MAP,
+      .forms_help = "a check or a condition", .part = &config_check_table },
+    { "region", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Instead of a kind: this region must be in.",
+      .forms = CONFIG_FORM_TEXT, .forms_help = "the name of a region" },
+    { "service", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Instead of a kind: this service must stand well in some region.",
+      .forms = CONFIG_FORM_TEXT, .forms_help = "the name of a service" },
     { "interval", CONFIG_MS, AT(interval_ms), 10, 3600000, "1s",
-      .help = "Time between two probes of a healthy target." },
+      .help = "Time between two probes of a healthy target.",
+      .usual = "1s; of exec 10s" },
     { "timeout", CONFIG_MS, AT(timeout_ms), 1, 60000, "500ms",
-      .help = "A probe is lost when it is unanswered for so long." },
+      .help = "A probe is lost when it is unanswered for so long.",
+      .usual = "500ms; of exec 5s" },
     { "confirm_interval", CONFIG_MS, AT(confirm_interval_ms), 10, 3600000, NULL,
       .help = "Time between two probes once one has failed.",
       .usual = "interval/20, at least "
       "50ms" },
-    { "fall", CONFIG_COUNT, AT(fall), 1, 100, "3",
+    { "fall", CONFIG_COUNT, AT(fall), 1, 100, FALL_STANDARD,
       .help = "Strong failures in a row that make a target down: refused, reset, wrong answer, "
-              "bad status." },
+              "bad status; `auto`: as many as it takes, see false_alarm.",
+      .word = "auto" },
+    { "false_alarm", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "With `fall: auto`: how often a target that lives may be declared down.",
+      .usual = FALSE_ALARM_STANDARD,
+      .forms = CONFIG_FORM_TEXT, .forms_help = "a rate such as 1/30d" },
     { "silent_fall", CONFIG_COUNT, AT(silent_fall), 1, 32, "10",
       .help = "Unanswered probes in a row, the oldest past `timeout`, that make a target down." },
     { "rise", CONFIG_COUNT, AT(rise), 1, 100, "2",
@@ -173,275 +91,104 @@ static const struct config_row check_rows[] = {
       .usual = "5m, at least hold_down" },
     { "jitter", CONFIG_PERCENT, AT(jitter_percent), 0, 50, "10%",
       .help = "How much an interval varies at random, so that probes do not come in step." },
+    { "degraded_above", CONFIG_MS, offsetof(struct model_check, degraded_ms), 1, 60000, "off",
+      .help = "A pass that takes longer makes its target degraded: up, but used when nothing "
+              "better is.",
+      .word = "off" },
 };
 #undef AT
 /* clang-format on */
 
 const struct config_table config_check_table = {
     "checks.NAME",
-    "A probe and its timing. Each check is one of dns, tcp and http. Named here it can be used by "
-    "several services and regions; written in place it looks the same.",
+    "A probe of one kind and its timing, or a condition over several: all, any, at_least with of, "
+    "not, region or service, nested at will. Named here it can be used by several services, and a "
+    "probe by regions too; written in place it looks the same.",
     check_rows,
     sizeof(check_rows) / sizeof(check_rows[0]),
 };
 
-static bool read_server(struct config_context *context, const struct config_item *kind,
-                        uint16_t default_port, struct model_check *check)
+static const struct {
+    const char *word;
+    config_check_reader *read;
+} kinds[] = {
+    { "dns", config_check_read_dns },     { "tcp", config_check_read_tcp },
+    { "http", config_check_read_http },   { "https", config_check_read_https },
+    { "tls", config_check_read_handshake }, { "icmp", config_check_read_icmp },
+    { "exec", config_check_read_exec },   { "push", config_check_read_push },
+    { "file", config_check_read_file },
+};
+
+#define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
+
+/* ------------------------------------------------------------------ timing */
+
+static bool is_written(const struct config_item *check, const char *key)
 {
     struct config_item item;
 
-    if (!config_item_get(kind, "server", &item)) {
-        return true;
-    }
-    check->has_server =
-        config_address_read(context, &item, CONFIG_ADDRESS_SERVER, default_port, &check->server);
-    return check->has_server;
+    return config_item_get(check, key, &item);
 }
 
-/* tcp and http know no usual port: it comes from `port` or stands behind the server. */
-static void settle_port(struct config_context *context, const struct config_item *kind,
-                        uint16_t port, bool good, struct model_check *check)
+/* "1/30d": one in so long. */
+static int read_rate(const char *text, uint64_t *out_ms, struct error *err)
 {
-    struct config_item ignored;
+    uint64_t ms = 0;
 
-    if (port == 0 && check->server.port == 0 && good && !config_item_get(kind, "port", &ignored)) {
-        struct error *err = config_error_key(context, kind, "port is required");
-        error_hint(err, "what the check connects to, e.g. port: 8080");
+    if (strncmp(text, "1/", 2) != 0 || config_value_ms(text + 2, &ms, err) < 0) {
+        error_set(err, -EINVAL, "'%.80s' is not a rate of false alarms", text);
+        error_hint(err, "write 1/30d: one in thirty days");
+        return err->code;
     }
-    check->port = port != 0 ? port : check->server.port;
-    if (check->has_server && check->server.port == 0) {
-        check->server.port = port;
+    if (ms < FALSE_ALARM_LEAST_MS || ms > FALSE_ALARM_MOST_MS) {
+        return error_set(err, -EINVAL, "'%.80s' is out of range: it must be 1/1h to 1/3650d", text);
     }
+    *out_ms = ms;
+    return 0;
 }
 
-/* ------------------------------------------------------------------ dns */
-
-/* Names with {random} are valid when they are with a word as long as the probe's in its place. */
-static bool is_valid_query_name(const char *name, struct error *err)
-{
-    struct text text = { 0 };
-    uint8_t dname[NAME_MAX_BYTES];
-    const char *rest = name;
-
-    for (const char *found; (found = strstr(rest, RANDOM_WORD)) != NULL;) {
-        text_put_bytes(&text, rest, (size_t)(found - rest));
-        text_put(&text, "0123456789abcdef");
-        rest = found + strlen(RANDOM_WORD);
-    }
-    text_put(&text, rest);
-    bool valid = name_parse(text_string(&text), dname, err) >= 0;
-    text_fini(&text);
-    return valid;
-}
-
-static void read_expected_addresses(struct config_context *context,
-                                    const struct config_item *expect, struct model_check *check)
-{
-    struct config_item item;
-
-    if (!config_item_get(expect, "address", &item) ||
-        !config_address_read_list(context, &item, CONFIG_ADDRESS_ANSWER, &check->expect_addresses,
-                                  &check->expect_address_count)) {
-        return;
-    }
-    for (size_t i = 0; i < check->expect_address_count; i++) {
-        struct config_item one = config_item_list_at(&item, i);
-        uint16_t type = check->expect_addresses[i].family == ADDR_V4 ? WIRE_A : WIRE_AAAA;
-        if (type != check->query_type) {
-            char name[WORDS_MAX];
-            struct error *err =
-                config_error_value(context, &one, "%s is never in an answer of type %s",
-                                   one.value->text, words_type_name(check->query_type, name));
-            error_hint(err, "IPv4 addresses stand in A records, IPv6 in AAAA");
-        }
-    }
-}
-
-static void read_expected_rcode(struct config_context *context, const struct config_item *expect,
-                                struct model_check *check)
+static void read_false_alarm(struct config_context *context, const struct config_item *check,
+                             struct model_timing *timing)
 {
     struct config_item item;
     struct error err;
 
-    if (!config_item_get(expect, "rcode", &item)) {
+    int rc = read_rate(FALSE_ALARM_STANDARD, &timing->false_alarm_ms, &err);
+    REQUIRE(rc == 0);
+    if (!config_item_get(check, "false_alarm", &item)) {
         return;
     }
     const char *text = config_table_scalar(context, &item);
     if (text == NULL) {
         return;
     }
-    if (words_rcode(text, &check->expect_rcode, &err) < 0) {
+    if (read_rate(text, &timing->false_alarm_ms, &err) < 0) {
         config_error_take(context, &item, &err);
-        return;
-    }
-    check->expect_rcode_given = true;
-    if (check->expect_rcode != 0 && check->expect_address_count > 0) {
-        config_error_value(context, &item, "an answer of %s holds no addresses", text);
+    } else if (!timing->fall_auto) {
+        struct error *wrong = config_error_key(context, &item, "needs fall: auto");
+        error_hint(wrong, "with a number as fall that number alone decides");
     }
 }
 
-static void read_dns(struct config_context *context, const struct config_item *kind,
-                     struct model_check *check)
+static void settle_fall(struct config_context *context, const struct config_item *check,
+                        struct model_timing *timing)
 {
-    struct dns_written written = { 0 };
-    struct config_item item;
-    struct error err;
-
-    check->kind = MODEL_CHECK_DNS;
-    (void)config_table_read(context, &dns_table, kind, &written);
-    (void)read_server(context, kind, 53, check);
-    check->port = written.port;
-    check->query_name = written.name;
-    if (written.name != NULL && config_item_get(kind, "name", &item) &&
-        !is_valid_query_name(written.name, &err)) {
-        config_error_take(context, &item, &err);
-    }
-    bool good = words_type(written.type, &check->query_type, &err) >= 0;
-    if (!good && config_item_get(kind, "type", &item)) {
-        config_error_take(context, &item, &err);
-    }
-    if (config_item_get(kind, "expect", &item)) {
-        (void)config_table_read(context, &dns_expect_table, &item, NULL);
-        if (good) {
-            read_expected_addresses(context, &item, check);
-        }
-        read_expected_rcode(context, &item, check);
-    }
+    timing->fall_auto = timing->fall == 0;
+    timing->fall = timing->fall_auto ? FALL_COUNTED : timing->fall;
+    read_false_alarm(context, check, timing);
 }
-
-/* ------------------------------------------------------------------ tcp, http */
-
-static void read_tcp(struct config_context *context, const struct config_item *kind,
-                     struct model_check *check)
-{
-    struct tcp_written written = { 0 };
-
-    check->kind = MODEL_CHECK_TCP;
-    bool good = config_table_read(context, &tcp_table, kind, &written);
-    good = read_server(context, kind, 0, check) && good;
-    settle_port(context, kind, written.port, good, check);
-}
-
-static bool read_status(const char *text, unsigned *out)
-{
-    unsigned value = 0;
-
-    for (size_t i = 0; i < 3; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
-        }
-        value = value * 10 + (unsigned)(text[i] - '0');
-    }
-    *out = value;
-    return value >= 100 && value <= 599; /* RFC 9110, section 15 */
-}
-
-/* "200" or "200-299". */
-static bool read_statuses(const char *text, struct model_range *out)
-{
-    unsigned first;
-    unsigned last;
-
-    if (!read_status(text, &first)) {
-        return false;
-    }
-    last = first;
-    if (text[3] == '-') {
-        if (!read_status(text + 4, &last) || text[7] != '\0' || last < first) {
-            return false;
-        }
-    } else if (text[3] != '\0') {
-        return false;
-    }
-    *out = (struct model_range){ .first = (uint16_t)first, .last = (uint16_t)last };
-    return true;
-}
-
-static void read_expected_statuses(struct config_context *context, const struct config_item *expect,
-                                   struct model_check *check)
-{
-    struct config_item item;
-
-    if (!config_item_get(expect, "status", &item)) {
-        return;
-    }
-    size_t count = config_item_list_count(&item);
-    struct model_range *list = arena_array(context->arena, count, sizeof(*list));
-    if (count == 0) {
-        config_error_value(context, &item, "no status would pass");
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct config_item one = config_item_list_at(&item, i);
-        const char *text = config_table_scalar(context, &one);
-        if (text != NULL && !read_statuses(text, &list[i])) {
-            struct error *err =
-                config_error_value(context, &one, "'%.40s' is not an HTTP status", text);
-            error_hint(err, "write 200, 200-299 or [200, 204]; they go from 100 to 599");
-        }
-    }
-    check->statuses = list;
-    check->status_count = count;
-}
-
-/* Neither may end the line or the word it goes into (RFC 9112, section 3). */
-static bool is_request_word(const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c <= ' ' || *c == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void check_request(struct config_context *context, const struct config_item *kind,
-                          const struct http_written *written)
-{
-    struct config_item item;
-
-    if (config_item_get(kind, "path", &item) && written->path != NULL &&
-        (written->path[0] != '/' || !is_request_word(written->path))) {
-        struct error *err =
-            config_error_value(context, &item, "'%.100s' is not a path", written->path);
-        error_hint(err, "it begins with a slash and holds no blanks, e.g. /healthz");
-    }
-    if (config_item_get(kind, "host", &item) && written->host != NULL &&
-        (!is_request_word(written->host) || strchr(written->host, '/') != NULL)) {
-        struct error *err =
-            config_error_value(context, &item, "'%.100s' is not a host", written->host);
-        error_hint(err, "a name, with a port if need be, e.g. api.example.com");
-    }
-}
-
-static void read_http(struct config_context *context, const struct config_item *kind,
-                      struct model_check *check)
-{
-    static const struct model_range usual = { 200, 299 };
-    struct http_written written = { 0 };
-    struct config_item item;
-
-    check->kind = MODEL_CHECK_HTTP;
-    bool good = config_table_read(context, &http_table, kind, &written);
-    good = read_server(context, kind, 0, check) && good;
-    settle_port(context, kind, written.port, good, check);
-    check_request(context, kind, &written);
-    check->path = written.path;
-    check->host = written.host;
-    check->statuses = arena_copy(context->arena, &usual, sizeof(usual));
-    check->status_count = 1;
-    if (config_item_get(kind, "expect", &item)) {
-        (void)config_table_read(context, &http_expect_table, &item, &check->body);
-        read_expected_statuses(context, &item, check);
-    }
-}
-
-/* ------------------------------------------------------------------ a check */
 
 static void settle_timing(struct config_context *context, const struct config_item *check,
-                          struct model_timing *timing)
+                          enum model_check_kind kind, struct model_timing *timing)
 {
     struct config_item item;
 
+    if (kind == MODEL_CHECK_EXEC && !is_written(check, "interval")) {
+        timing->interval_ms = EXEC_INTERVAL_MS;
+    }
+    if (kind == MODEL_CHECK_EXEC && !is_written(check, "timeout")) {
+        timing->timeout_ms = EXEC_TIMEOUT_MS;
+    }
     if (timing->confirm_interval_ms == 0) {
         uint32_t share = timing->interval_ms / 20;
         timing->confirm_interval_ms = share > CONFIRM_LEAST_MS ? share : CONFIRM_LEAST_MS;
@@ -453,41 +200,48 @@ static void settle_timing(struct config_context *context, const struct config_it
         struct error *err = config_error_value(context, &item, "is less than hold_down");
         error_hint(err, "hold_down doubles with each flap up to hold_down_max");
     }
+    settle_fall(context, check, timing);
 }
+
+/* ------------------------------------------------------------------ a check */
 
 static void report_kinds(struct config_context *context, const struct config_item *check,
-                         unsigned kinds)
+                         unsigned count)
 {
-    struct error *err =
-        kinds == 0 ? config_error_key(context, check, "a check must be one of dns, tcp and http")
-                   : config_error_key(context, check, "a check is only one of dns, tcp and http");
+    struct text list = { 0 };
 
-    error_hint(err, kinds == 0 ? "e.g. http: {port: 8080, path: /healthz}"
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        text_printf(&list, "%s%s", i == 0 ? "" : i + 1 == KIND_COUNT ? " and " : ", ",
+                    kinds[i].word);
+    }
+    struct error *err = config_error_key(context, check, "a check %s one of %s",
+                                         count == 0 ? "must be" : "is only", text_string(&list));
+    error_hint(err, count == 0 ? "e.g. http: {port: 8080, path: /healthz}"
                                : "list several: check: [{http: ...}, {dns: ...}]");
+    text_fini(&list);
 }
 
-/* A check written as a map. */
-static bool read_map(struct config_context *context, const struct config_item *item,
-                     struct model_check *check)
+bool config_check_read(struct config_context *context, const struct config_item *item,
+                       struct model_check *out)
 {
-    static void (*const readers[])(struct config_context *, const struct config_item *,
-                                   struct model_check *) = { read_dns, read_tcp, read_http };
-    static const char *const names[] = { "dns", "tcp", "http" };
     size_t errors = context->error_count;
     struct config_item kind;
-    unsigned kinds = 0;
+    unsigned count = 0;
 
-    check->place = config_node_place(item->key);
-    bool good = config_table_read(context, &config_check_table, item, check);
-    settle_timing(context, item, &check->timing);
-    for (size_t i = 0; i < 3; i++) {
-        if (config_item_get(item, names[i], &kind)) {
-            readers[i](context, &kind, check);
-            kinds++;
+    out->place = config_node_place(item->key);
+    bool good = config_table_read(context, &config_check_table, item, out);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (!config_item_get(item, kinds[i].word, &kind)) {
+            continue;
+        }
+        count++;
+        if (kind.value->kind == CONFIG_NODE_MAP || config_node_is_empty(kind.value)) {
+            kinds[i].read(context, &kind, out); /* else its form is reported */
         }
     }
-    if (kinds > 1 || (kinds == 0 && good)) {
-        report_kinds(context, item, kinds);
+    settle_timing(context, item, out->kind, &out->timing);
+    if (count > 1 || (count == 0 && good)) {
+        report_kinds(context, item, count);
     }
     return context->error_count == errors;
 }
@@ -508,39 +262,123 @@ void config_check_read_named(struct config_context *context, const struct config
             struct error *err = config_error_key(context, &item, "not a good name of a check");
             error_hint(err, CONFIG_NAMES_HINT);
         }
-        context->check_broken[i] = !read_map(context, &item, check);
+        if (!config_part_is(&item)) {
+            context->check_broken[i] = !config_check_read(context, &item, check);
+        }
         config_names_add(&context->check_names, context->scratch, check->name, (uint32_t)i);
     }
     config_names_sort(&context->check_names);
+    config_part_note_named(context, section);
 }
 
-/* A check by its name. */
-static bool copy_named(struct config_context *context, const struct config_item *item,
-                       struct model_check *check)
+bool config_check_find(struct config_context *context, const struct config_item *item,
+                       uint32_t *out_index)
 {
     const char *name = config_table_scalar(context, item);
 
     if (name == NULL) {
         return false;
     }
-    uint32_t index = config_names_find(&context->check_names, name);
-    if (index == CONFIG_NAMES_NONE) {
-        const char *nearest = config_names_nearest(&context->check_names, name);
-        struct error *err = config_error_value(context, item, "unknown check '%.80s'", name);
-        if (nearest != NULL) {
-            error_hint(err, "did you mean '%s'?", nearest);
-        } else {
-            error_hint(err, "name it in the section checks, or write it here as a map");
-        }
-        return false;
+    *out_index = config_names_find(&context->check_names, name);
+    if (*out_index != CONFIG_NAMES_NONE) {
+        return true;
     }
-    *check = context->checks[index];
-    return !context->check_broken[index];
+    const char *nearest = config_names_nearest(&context->check_names, name);
+    struct error *err = config_error_value(context, item, "unknown check '%.80s'", name);
+    if (nearest != NULL) {
+        error_hint(err, "did you mean '%s'?", nearest);
+    } else {
+        error_hint(err, "name it in the section checks, or write it here as a map");
+    }
+    return false;
 }
 
-bool config_check_read_list(struct config_context *context, const struct config_item *item,
-                            bool needs_server, const char *host, const struct model_check **out,
-                            size_t *out_count)
+/* ------------------------------------------------------------------ where it is used */
+
+/* Words in the arguments that nothing stands for in a region. */
+static const char *find_word_of_endpoints(const struct model_check *check)
+{
+    static const char *const words[] = { "{address}", "{port}", "{service}" };
+
+    for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
+        for (size_t i = 0; i < check->argument_count; i++) {
+            if (strstr(check->arguments[i], words[w]) != NULL) {
+                return words[w];
+            }
+        }
+        if (check->file != NULL && strstr(check->file, words[w]) != NULL) {
+            return words[w];
+        }
+    }
+    return NULL;
+}
+
+static bool asks_somebody(enum model_check_kind kind)
+{
+    return kind != MODEL_CHECK_EXEC && kind != MODEL_CHECK_PUSH && kind != MODEL_CHECK_FILE;
+}
+
+/* What a region's check must do without: there is no endpoint. */
+static bool fits_region(struct config_context *context, const struct config_item *item,
+                        const struct model_check *check)
+{
+    const char *word = find_word_of_endpoints(check);
+
+    if (asks_somebody(check->kind) && !check->has_server) {
+        struct error *err = config_error_key(
+            context, item, "server is required: a region's check has no endpoint to ask");
+        error_hint(err, "e.g. dns: {server: 10.1.0.2, name: canary.corp.example}");
+        return false;
+    }
+    if (word != NULL) {
+        struct error *err = config_error_key(
+            context, item, "%s stands for nothing: a region's check has no endpoint", word);
+        error_hint(err, "{region} is the region's name");
+        return false;
+    }
+    return true;
+}
+
+bool config_check_settle(struct config_context *context, const struct config_item *item,
+                         const char *host, struct model_check *check)
+{
+    if (host == NULL && !fits_region(context, item, check)) {
+        return false;
+    }
+    if (check->host == NULL) {
+        check->host = host;
+    }
+    return config_check_default_name(context, item, check);
+}
+
+/* A region's check, which is no condition: the region counts. */
+static bool read_region_check(struct config_context *context, const struct config_item *item,
+                              struct model_check *check)
+{
+    uint32_t index = CONFIG_NAMES_NONE;
+    bool is_condition = config_part_is(item);
+    bool good = true;
+
+    if (!is_condition && item->value->kind == CONFIG_NODE_MAP) {
+        good = config_check_read(context, item, check);
+    } else if (!is_condition) {
+        if (!config_check_find(context, item, &index)) {
+            return false;
+        }
+        is_condition = config_part_is_named(context, index);
+        *check = context->checks[index];
+        good = !context->check_broken[index];
+    }
+    if (is_condition) {
+        struct error *err = config_error_key(context, item, "a region takes no condition");
+        error_hint(err, "its minimum_healthy says how many of its checks must pass");
+        return false;
+    }
+    return good && config_check_settle(context, item, NULL, check);
+}
+
+bool config_check_read_region(struct config_context *context, const struct config_item *item,
+                              struct model_region *region)
 {
     size_t count = config_item_list_count(item);
     struct model_check *list = arena_array(context->arena, count, sizeof(*list));
@@ -548,20 +386,9 @@ bool config_check_read_list(struct config_context *context, const struct config_
 
     for (size_t i = 0; i < count; i++) {
         struct config_item one = config_item_list_at(item, i);
-        bool fine = one.value->kind == CONFIG_NODE_MAP ? read_map(context, &one, &list[i])
-                                                       : copy_named(context, &one, &list[i]);
-        if (fine && needs_server && !list[i].has_server) {
-            struct error *err = config_error_key(
-                context, &one, "server is required: a region's check has no endpoint to ask");
-            error_hint(err, "e.g. dns: {server: 10.1.0.2, name: canary.corp.example}");
-            fine = false;
-        }
-        if (list[i].kind == MODEL_CHECK_HTTP && list[i].host == NULL) {
-            list[i].host = host;
-        }
-        good = good && fine;
+        good = read_region_check(context, &one, &list[i]) && good;
     }
-    *out = list;
-    *out_count = count;
+    region->checks = list;
+    region->check_count = count;
     return good;
 }

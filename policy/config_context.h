@@ -45,6 +45,7 @@ struct config_context {
     struct config_names check_names;
     struct model_check *checks; /* named ones, by index of check_names */
     bool *check_broken;
+    struct config_parts *parts; /* see config_part */
 };
 
 /* Returns -ENOMEM without anything to free, or 0. */

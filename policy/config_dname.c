@@ -45,7 +45,10 @@ void config_dname_check_doubles(struct config_context *context, const struct con
             struct config_item first = config_item_at(section, names->list[i - 1].index);
             struct config_item again = config_item_at(section, names->list[i].index);
             config_node_format_place(first.key, place, sizeof(place));
-            config_error_key(context, &again, "is given twice, first at %s", place);
+            struct error *err =
+                config_error_key(context, &again, "is given twice, first at %s", place);
+            error_hint(err, "names are the same whatever their case and with or without the last "
+                            "dot");
         }
     }
 }

@@ -15,7 +15,7 @@
 
 #define CONFIG_MAX_BYTES ((size_t)16 * 1024 * 1024) /* of a file and all it includes */
 #define CONFIG_MAX_NODES 2000000u                   /* likewise, aliases followed */
-#define CONFIG_MAX_DEPTH 32u
+#define CONFIG_MAX_DEPTH 64u
 
 struct config_file {
     const char *path;   /* as shown in messages; lives as long as the model */

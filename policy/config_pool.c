@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "policy/config_address.h"
 #include "policy/config_dname.h"
+#include "policy/config_print.h"
 #include "policy/config_region.h"
 #include "policy/config_service.h"
 #include "zones/name.h"
@@ -15,6 +16,8 @@ struct written {
     unsigned as_cname;
     bool keep_addresses;
     uint16_t port;
+    uint32_t weight;
+    uint32_t capacity;
 };
 
 /* clang-format off */
@@ -40,8 +43,13 @@ static const struct config_row endpoint_rows[] = {
     { "port", CONFIG_PORT, AT(port), 1, 65535, NULL,
       .help = "Where a hostname's addresses are probed.",
       .usual = "the check's" },
-    { "weight", CONFIG_LATER, 0, 0, 0, NULL, .help = "Its share of the answers." },
-    { "capacity", CONFIG_LATER, 0, 0, 0, NULL, .help = "What it can carry." },
+    { "weight", CONFIG_COUNT, AT(weight), 0, 1000000, "1",
+      .help = "Its share of the answers beside the others', for the filter `weight`; of a hostname "
+              "that of each address. 0: only when nothing else is there." },
+    { "capacity", CONFIG_COUNT, AT(capacity), 1, 1000000000, NULL,
+      .help = "What it can carry, in the units of the filter `capacity`; of a hostname what all "
+              "its addresses of a family carry together.",
+      .usual = "not known" },
 };
 #undef AT
 /* clang-format on */
@@ -101,6 +109,7 @@ static bool read_endpoint(struct config_context *context, const struct config_it
     struct written written = { 0 };
 
     endpoint->place = config_node_place(item->value);
+    endpoint->weight = 1;
     if (item->value->kind != CONFIG_NODE_MAP) {
         return config_address_read(context, &address, CONFIG_ADDRESS_ENDPOINT, 0,
                                    &endpoint->address);
@@ -108,6 +117,8 @@ static bool read_endpoint(struct config_context *context, const struct config_it
     if (!config_table_read(context, &config_pool_endpoint_table, item, &written)) {
         return false;
     }
+    endpoint->weight = written.weight;
+    endpoint->capacity = written.capacity;
     if (config_item_get(item, "address", &address)) {
         if (written.hostname != NULL) {
             config_error_key(context, item, "is either an address or a hostname");
@@ -398,19 +409,93 @@ static void check_names_of(struct config_context *context, const struct config_i
     }
 }
 
-void config_pool_check_names(struct config_context *context, const struct config_item *services)
+/* Those of one service, or of one of its views. */
+static void check_names_in(struct config_context *context, const struct config_item *item,
+                           const struct model_service *service)
 {
     struct config_item endpoints;
 
-    for (size_t i = 0; services != NULL && i < context->model->service_count; i++) {
+    if (!config_item_get(item, "endpoints", &endpoints) ||
+        endpoints.value->kind != CONFIG_NODE_MAP) {
+        return;
+    }
+    for (size_t i = 0; i < endpoints.value->count; i++) {
+        struct config_item pool = config_item_at(&endpoints, i);
+        check_names_of(context, &pool, service);
+    }
+}
+
+void config_pool_check_names(struct config_context *context, const struct config_item *services)
+{
+    const struct model_service *list = context->model->services;
+    struct config_item views;
+    size_t next = 0; /* a service of the file is followed by its views */
+
+    for (size_t i = 0; next < context->model->service_count; i++) {
         struct config_item service = config_item_at(services, i);
-        if (!config_item_get(&service, "endpoints", &endpoints) ||
-            endpoints.value->kind != CONFIG_NODE_MAP) {
-            continue;
+        check_names_in(context, &service, &list[next]);
+        for (size_t v = 0; v < list[next].view_count; v++) {
+            REQUIRE(config_item_get(&service, "views", &views));
+            struct config_item view = config_item_at(&views, v);
+            check_names_in(context, &view, &list[next + 1 + v]);
         }
-        for (size_t j = 0; j < endpoints.value->count; j++) {
-            struct config_item pool = config_item_at(&endpoints, j);
-            check_names_of(context, &pool, &context->model->services[i]);
+        next += 1 + list[next].view_count;
+    }
+}
+
+/* ------------------------------------------------------------------ printing */
+
+static void put_hostname(const struct model_endpoint *endpoint, struct text *out)
+{
+    char name[NAME_TEXT_MAX];
+
+    name_format(endpoint->hostname, name, sizeof(name));
+    text_put(out, "{hostname: ");
+    config_print_scalar(name, out);
+    text_printf(out, ", answer: %s, keep_addresses: %s", endpoint->as_cname ? "cname" : "address",
+                endpoint->keep_addresses ? "true" : "false");
+    if (endpoint->address.port != 0) {
+        text_printf(out, ", port: %u", endpoint->address.port);
+    }
+}
+
+static void put_endpoint(const struct model_endpoint *endpoint, struct text *out)
+{
+    bool plain = endpoint->weight == 1 && endpoint->capacity == 0;
+
+    if (endpoint->hostname == NULL) {
+        text_put(out, plain ? "" : "{address: ");
+        config_print_address(&endpoint->address, out);
+    } else {
+        put_hostname(endpoint, out);
+    }
+    if (endpoint->weight != 1) {
+        text_printf(out, ", weight: %u", endpoint->weight);
+    }
+    if (endpoint->capacity != 0) {
+        text_printf(out, ", capacity: %u", endpoint->capacity);
+    }
+    text_put(out, plain && endpoint->hostname == NULL ? "" : "}");
+}
+
+void config_pool_put(const struct model *model, const struct model_service *service,
+                     unsigned indent, struct text *out)
+{
+    text_printf(out, "%*sorder: [", (int)indent, "");
+    for (size_t i = 0; i < service->pool_count; i++) {
+        text_put(out, i == 0 ? "" : ", ");
+        config_print_scalar(model->regions[service->pools[i].region].name, out);
+    }
+    text_printf(out, "]\n%*sendpoints:\n", (int)indent, "");
+    for (size_t i = 0; i < service->pool_count; i++) {
+        const struct model_pool *pool = &service->pools[i];
+        text_printf(out, "%*s", (int)indent + 2, "");
+        config_print_scalar(model->regions[pool->region].name, out);
+        text_put(out, ": [");
+        for (size_t j = 0; j < pool->endpoint_count; j++) {
+            text_put(out, j == 0 ? "" : ", ");
+            put_endpoint(&pool->endpoints[j], out);
         }
+        text_put(out, "]\n");
     }
 }

@@ -13,8 +13,8 @@
 extern const struct config_table config_pool_endpoint_table;
 
 /*
- * Read `order` and `endpoints` of the service `item` into its pools. Returns
- * false, reported, when anything was wrong.
+ * Read `order` and `endpoints` of `item`, a service or one of its views, into
+ * the pools of `service`. Returns false, reported, when anything was wrong.
  */
 bool config_pool_read(struct config_context *context, const struct config_item *item,
                       struct model_service *service);
@@ -29,3 +29,7 @@ bool config_pool_check_addresses(struct config_context *context, const struct co
  * been read.
  */
 void config_pool_check_names(struct config_context *context, const struct config_item *services);
+
+/* Write `order` and `endpoints` as lines with this indent. */
+void config_pool_put(const struct model *model, const struct model_service *service,
+                     unsigned indent, struct text *out);

@@ -6,16 +6,24 @@
 #include <unistd.h>
 
 #include "policy/config.h"
+#include "policy/config_acl.h"
 #include "policy/config_cache.h"
-#include "policy/config_check.h"
+#include "policy/config_check_print.h"
+#include "policy/config_clients.h"
 #include "policy/config_env.h"
 #include "policy/config_forward.h"
+#include "policy/config_guards.h"
+#include "policy/config_maintenance.h"
+#include "policy/config_notify.h"
+#include "policy/config_pool.h"
 #include "policy/config_region.h"
 #include "policy/config_sections.h"
 #include "policy/config_server.h"
+#include "policy/config_steer.h"
 #include "policy/config_table.h"
 #include "policy/config_utf8.h"
 #include "policy/config_value.h"
+#include "policy/config_view.h"
 #include "zones/name.h"
 #include "zones/words.h"
 
@@ -157,9 +165,8 @@ static bool has_value(const struct config_row *row, const void *base)
     return true;
 }
 
-/* Every plain value of a table, a line each. */
-static void put_rows(const struct config_table *table, const void *base, unsigned indent,
-                     struct text *out)
+void config_print_rows(const struct config_table *table, const void *base, unsigned indent,
+                       struct text *out)
 {
     for (size_t i = 0; i < table->row_count; i++) {
         const struct config_row *row = &table->rows[i];
@@ -172,7 +179,7 @@ static void put_rows(const struct config_table *table, const void *base, unsigne
     }
 }
 
-static void put_addresses(const struct addr *list, size_t count, struct text *out)
+void config_print_addresses(const struct addr *list, size_t count, struct text *out)
 {
     text_put_char(out, '[');
     for (size_t i = 0; i < count; i++) {
@@ -182,193 +189,13 @@ static void put_addresses(const struct addr *list, size_t count, struct text *ou
     text_put_char(out, ']');
 }
 
-/* ------------------------------------------------------------------ checks */
-
-static void put_dns(const struct model_check *check, struct text *out)
-{
-    char type[WORDS_MAX];
-    bool addresses = check->expect_address_count > 0;
-
-    text_put(out, "name: ");
-    config_print_scalar(check->query_name, out);
-    text_printf(out, ", type: %s, port: %u", words_type_name(check->query_type, type), check->port);
-    if (!addresses && !check->expect_rcode_given) {
-        return;
-    }
-    text_put(out, ", expect: {");
-    if (addresses) {
-        text_put(out, "address: ");
-        put_addresses(check->expect_addresses, check->expect_address_count, out);
-    }
-    if (check->expect_rcode_given) {
-        text_printf(out, "%srcode: %s", addresses ? ", " : "",
-                    words_rcode_find(check->expect_rcode));
-    }
-    text_put_char(out, '}');
-}
-
-static void put_http(const struct model_check *check, const char *host, struct text *out)
-{
-    text_printf(out, "port: %u, path: ", check->port);
-    config_print_scalar(check->path, out);
-    if (host != NULL) {
-        text_put(out, ", host: ");
-        config_print_scalar(host, out);
-    }
-    text_put(out, ", expect: {status: [");
-    for (size_t i = 0; i < check->status_count; i++) {
-        const struct model_range *range = &check->statuses[i];
-        text_printf(out, range->first == range->last ? "%s%u" : "%s%u-%u", i == 0 ? "" : ", ",
-                    range->first, range->last);
-    }
-    text_put_char(out, ']');
-    if (check->body != NULL) {
-        text_put(out, ", body: ");
-        config_print_scalar(check->body, out);
-    }
-    text_put_char(out, '}');
-}
-
-/* The map of a check; the first line continues the caller's. */
-static void put_check(const struct model_check *check, const char *host, unsigned indent,
-                      struct text *out)
-{
-    static const char *const kinds[] = { "dns", "tcp", "http" };
-
-    text_printf(out, "%s: {", kinds[check->kind]);
-    if (check->has_server) {
-        text_put(out, "server: ");
-        config_print_address(&check->server, out);
-        text_put(out, ", ");
-    }
-    if (check->kind == MODEL_CHECK_DNS) {
-        put_dns(check, out);
-    } else if (check->kind == MODEL_CHECK_HTTP) {
-        put_http(check, host, out);
-    } else {
-        text_printf(out, "port: %u", check->port);
-    }
-    text_put(out, "}\n");
-    put_rows(&config_check_table, check, indent, out);
-}
-
-static void put_checks(const char *key, const struct model_check *checks, size_t count,
-                       struct text *out)
-{
-    if (count == 0) {
-        return;
-    }
-    text_printf(out, "    %s:\n", key);
-    for (size_t i = 0; i < count; i++) {
-        text_put(out, "      - ");
-        if (checks[i].name != NULL) {
-            config_print_scalar(checks[i].name, out);
-            text_put_char(out, '\n');
-        } else {
-            put_check(&checks[i], checks[i].host, 8, out);
-        }
-    }
-}
-
-/* One use of a named check. */
-struct use {
-    const struct model_check *check;
-    const char *service; /* NULL: a region's */
-    size_t order;
-};
-
-struct uses {
-    struct use *list; /* NULL while they are counted */
-    size_t count;
-};
-
-static void note(struct uses *uses, const struct model_check *checks, size_t count,
-                 const char *service)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (checks[i].name == NULL) {
-            continue;
-        }
-        if (uses->list != NULL) {
-            uses->list[uses->count] = (struct use){ &checks[i], service, uses->count };
-        }
-        uses->count++;
-    }
-}
-
-static void note_all(struct uses *uses, const struct model *model)
-{
-    uses->count = 0;
-    for (size_t i = 0; i < model->region_count; i++) {
-        note(uses, model->regions[i].checks, model->regions[i].check_count, NULL);
-    }
-    for (size_t i = 0; i < model->service_count; i++) {
-        const struct model_service *service = &model->services[i];
-        note(uses, service->checks, service->check_count, service->name);
-    }
-}
-
-static int compare_uses(const void *a, const void *b)
-{
-    const struct use *x = a;
-    const struct use *y = b;
-    int order = strcmp(x->check->name, y->check->name);
-
-    return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
-}
-
-/*
- * The host that was written with a named check, or NULL: each service then got
- * its own name. A host that is written is the same for all who use the check.
- */
-static const char *written_host(const struct use *uses, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *host = uses[i].check->host;
-        if (host != NULL && (uses[i].service == NULL || strcmp(host, uses[i].service) != 0)) {
-            return host;
-        }
-    }
-    return NULL;
-}
-
-static void put_named_checks(const struct model *model, struct text *out)
-{
-    struct uses uses = { 0 };
-
-    note_all(&uses, model);
-    if (uses.count == 0) {
-        return;
-    }
-    uses.list = calloc(uses.count, sizeof(*uses.list));
-    if (uses.list == NULL) {
-        out->failed = true;
-        return;
-    }
-    note_all(&uses, model);
-    qsort(uses.list, uses.count, sizeof(*uses.list), compare_uses);
-    text_put(out, "checks:\n");
-    for (size_t i = 0, end; i < uses.count; i = end) {
-        const struct model_check *check = uses.list[i].check;
-        for (end = i + 1;
-             end < uses.count && strcmp(uses.list[end].check->name, check->name) == 0;) {
-            end++;
-        }
-        text_put(out, "  ");
-        config_print_scalar(check->name, out);
-        text_put(out, ":\n    ");
-        put_check(check, written_host(uses.list + i, end - i), 4, out);
-    }
-    free(uses.list);
-}
-
 /* ------------------------------------------------------------------ sections */
 
 static void put_section(const struct config_table *table, const struct model *model,
                         struct text *out)
 {
     text_printf(out, "%s:\n", table->name);
-    put_rows(table, model, 2, out);
+    config_print_rows(table, model, 2, out);
 }
 
 static void put_key(const char *name, struct text *out)
@@ -380,24 +207,9 @@ static void put_key(const char *name, struct text *out)
 
 static void put_acl(const char *key, const struct model_acl *acl, struct text *out)
 {
-    const char *comma = "";
-    char base[ADDR_TEXT_MAX];
-
-    text_printf(out, "  %s: [", key);
-    if (acl->any) {
-        text_put(out, "any");
-        comma = ", ";
-    }
-    if (acl->loopback) {
-        text_printf(out, "%sloopback", comma);
-        comma = ", ";
-    }
-    for (size_t i = 0; i < acl->prefix_count; i++) {
-        addr_format(&acl->prefixes[i].base, base, sizeof(base));
-        text_printf(out, "%s\"%s/%u\"", comma, base, acl->prefixes[i].bits);
-        comma = ", ";
-    }
-    text_put(out, "]\n");
+    text_printf(out, "  %s: ", key);
+    config_acl_put(acl, out);
+    text_put_char(out, '\n');
 }
 
 static void put_regions(const struct model *model, struct text *out)
@@ -409,49 +221,8 @@ static void put_regions(const struct model *model, struct text *out)
         const struct model_region *region = &model->regions[i];
         put_key(region->name, out);
         text_put_char(out, '\n');
-        put_rows(&config_region_table, region, 4, out);
-        put_checks("checks", region->checks, region->check_count, out);
-    }
-}
-
-static void put_endpoint(const struct model_endpoint *endpoint, struct text *out)
-{
-    char name[NAME_TEXT_MAX];
-
-    if (endpoint->hostname == NULL) {
-        config_print_address(&endpoint->address, out);
-        return;
-    }
-    name_format(endpoint->hostname, name, sizeof(name));
-    text_put(out, "{hostname: ");
-    config_print_scalar(name, out);
-    text_printf(out, ", answer: %s, keep_addresses: %s", endpoint->as_cname ? "cname" : "address",
-                endpoint->keep_addresses ? "true" : "false");
-    if (endpoint->address.port != 0) {
-        text_printf(out, ", port: %u", endpoint->address.port);
-    }
-    text_put_char(out, '}');
-}
-
-static void put_pools(const struct model *model, const struct model_service *service,
-                      struct text *out)
-{
-    text_put(out, "    order: [");
-    for (size_t i = 0; i < service->pool_count; i++) {
-        text_put(out, i == 0 ? "" : ", ");
-        config_print_scalar(model->regions[service->pools[i].region].name, out);
-    }
-    text_put(out, "]\n    endpoints:\n");
-    for (size_t i = 0; i < service->pool_count; i++) {
-        const struct model_pool *pool = &service->pools[i];
-        text_put(out, "    ");
-        put_key(model->regions[pool->region].name, out);
-        text_put(out, " [");
-        for (size_t j = 0; j < pool->endpoint_count; j++) {
-            text_put(out, j == 0 ? "" : ", ");
-            put_endpoint(&pool->endpoints[j], out);
-        }
-        text_put(out, "]\n");
+        config_print_rows(&config_region_table, region, 4, out);
+        config_check_put_region(region, out);
     }
 }
 
@@ -462,8 +233,15 @@ static void put_service(const struct model *model, const struct model_service *s
 
     put_key(service->name, out);
     text_put_char(out, '\n');
-    text_put(out, "    policy: failover\n");
-    text_put(out, "    failback: auto\n");
+    config_steer_put(model, service, out);
+    text_printf(out, "    failback: %s\n",
+                service->failback == MODEL_FAILBACK_MANUAL ? "manual" : "auto");
+    text_put(out, "    ramp: ");
+    config_value_put_ms(service->ramp_ms, out);
+    text_put(out, "\n");
+    if (service->srv_port != 0) {
+        text_printf(out, "    srv: {port: %u}\n", service->srv_port);
+    }
     text_put(out, "    minimum_healthy: ");
     config_value_put_minimum(service->minimum_healthy, out);
     text_printf(out, "\n    max_addresses: %u\n", service->max_addresses);
@@ -472,18 +250,19 @@ static void put_service(const struct model *model, const struct model_service *s
         config_value_put_ms(service->max_failover_ms, out);
         text_put_char(out, '\n');
     }
-    put_pools(model, service, out);
+    config_pool_put(model, service, 4, out);
     text_printf(out, "    ttl: {normal: %us, suspect: %us}\n", service->ttl_normal_s,
                 service->ttl_suspect_s);
-    put_checks("check", service->checks, service->check_count, out);
+    config_check_put_service(model, service, out);
     text_put(out, "    on_all_down: ");
     if (service->on_all_down == MODEL_ALL_DOWN_FALLBACK) {
         text_put(out, "{fallback: ");
-        put_addresses(service->fallback, service->fallback_count, out);
+        config_print_addresses(service->fallback, service->fallback_count, out);
         text_put(out, "}\n");
     } else {
         text_printf(out, "%s\n", modes[service->on_all_down]);
     }
+    config_view_put_service(model, service, out);
 }
 
 static void put_zone(const struct model_zone *zone, struct text *out)
@@ -515,9 +294,10 @@ static void put_zone(const struct model_zone *zone, struct text *out)
 static void put_named_sections(const struct model *model, struct text *out)
 {
     put_regions(model, out);
-    put_named_checks(model, out);
+    config_check_put_named(model, out);
+    config_view_put(model, out);
     text_put(out, model->service_count > 0 ? "services:\n" : "");
-    for (size_t i = 0; i < model->service_count; i++) {
+    for (size_t i = 0; i < model->service_count; i += 1 + model->services[i].view_count) {
         put_service(model, &model->services[i], out);
     }
     text_put(out, model->zone_count > 0 ? "zones:\n" : "");
@@ -551,8 +331,13 @@ void config_print(const struct model *model, struct text *out)
     put_acl("recursion", &model->recursion, out);
     put_named_sections(model, out);
     put_section(&config_cache_table, model, out);
-    put_rows(&config_sections_table, model, 0, out);
-    put_section(&config_server_guards_table, model, out);
+    config_print_rows(&config_sections_table, model, 0, out);
+    put_section(&config_guards_table, model, out);
+    config_guards_put(model, out);
+    config_clients_put(model, out);
+    config_maintenance_put(model, out);
+    config_notify_put(model, out);
     put_section(&config_server_api_table, model, out);
     put_section(&config_server_log_table, model, out);
+    put_section(&config_server_journal_table, model, out);
 }

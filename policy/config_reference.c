@@ -31,6 +31,7 @@ static void put_kind(const struct config_row *row, struct text *out)
         [CONFIG_TEXT] = "text",
         [CONFIG_PATH] = "path",
         [CONFIG_COUNT] = "number",
+        [CONFIG_SERIAL] = "number",
         [CONFIG_PORT] = "port",
         [CONFIG_MS] = "duration",
         [CONFIG_SECONDS] = "duration",
@@ -48,7 +49,7 @@ static void put_kind(const struct config_row *row, struct text *out)
     } else {
         text_put(out, kinds[row->kind]);
         if (row->word != NULL) {
-            text_printf(out, " or `%s`", row->word);
+            text_printf(out, row->word[0] == '\0' ? " or `\"\"`" : " or `%s`", row->word);
         }
     }
 }

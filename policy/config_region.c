@@ -21,7 +21,8 @@ static const struct config_row region_rows[] = {
       .example = "how many of the region's own checks must pass, e.g. minimum_healthy: 50% (0: "
                  "it has none)" },
     { "checks", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "The region's own checks, by name or in place; each has a `server`.",
+      .help = "The region's own checks, by name or in place; each that asks somebody has a "
+              "`server`.",
       .usual = "none",
       .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP,
       .forms_help = "a check or a list of checks", .part = &config_check_table },
@@ -89,9 +90,7 @@ static void read_one(struct config_context *context, const struct config_item *i
     check_name(context, item);
     bool good = config_table_read(context, &config_region_table, item, region);
     if (has_checks) {
-        good = config_check_read_list(context, &checks, true, NULL, &region->checks,
-                                      &region->check_count) &&
-               good;
+        good = config_check_read_region(context, &checks, region) && good;
     }
     if (good) {
         check_minimum(context, item, region);

@@ -126,6 +126,7 @@ static void put_alternatives(struct json_writer *json, const struct config_row *
 {
     switch (row->kind) {
     case CONFIG_COUNT:
+    case CONFIG_SERIAL:
     case CONFIG_PORT:
         put_integer(json, row);
         put_pattern(json, VARIABLE);

@@ -2,11 +2,18 @@
 
 #include "policy/config_cache.h"
 #include "policy/config_check.h"
+#include "policy/config_clients.h"
+#include "policy/config_condition.h"
 #include "policy/config_forward.h"
+#include "policy/config_guards.h"
+#include "policy/config_maintenance.h"
+#include "policy/config_notify.h"
+#include "policy/config_part.h"
 #include "policy/config_pool.h"
 #include "policy/config_region.h"
 #include "policy/config_server.h"
 #include "policy/config_service.h"
+#include "policy/config_view.h"
 #include "policy/config_zone.h"
 
 /* clang-format off */
@@ -29,6 +36,13 @@ static const struct config_row section_rows[] = {
     { "services", CONFIG_PART, 0, 0, 0, NULL, .help = "The names whose answers move.",
       .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to services",
       .part = &config_service_table },
+    { "views", CONFIG_PART, 0, 0, 0, NULL, .help = "Clients that get endpoints of their own.",
+      .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to views",
+      .part = &config_view_table },
+    { "clients", CONFIG_PART, 0, 0, 0, NULL, .help = "Where clients stand, for `nearest`.",
+      .usual = "where this node stands",
+      .forms = CONFIG_FORM_LIST | CONFIG_FORM_MAP, .forms_help = "a list of maps",
+      .part = &config_clients_table },
     { "zones", CONFIG_PART, 0, 0, 0, NULL, .help = "The zones we answer for.",
       .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED, .forms_help = "a map from names to zones",
       .part = &config_zone_table },
@@ -43,14 +57,28 @@ static const struct config_row section_rows[] = {
     { "hosts", CONFIG_PATH, offsetof(struct model, hosts), 1, 0, NULL,
       .help = "A file like /etc/hosts whose names are answered before any is asked for elsewhere.",
       .usual = "none" },
-    { "clients", CONFIG_LATER, 0, 0, 0, NULL, .help = "Where a client stands." },
     { "guards", CONFIG_PART, 0, 0, 0, NULL, .help = "What automation never does.",
-      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_guards_table },
+      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_guards_table },
     { "api", CONFIG_PART, 0, 0, 0, NULL, .help = "How the server is asked and told.",
       .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_api_table },
     { "log", CONFIG_PART, 0, 0, 0, NULL, .help = "What is written to stderr.",
       .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_log_table },
-    { "notify", CONFIG_LATER, 0, 0, 0, NULL, .help = "Who is told of transitions." },
+    { "journal", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "What happened, in files of the state directory.",
+      .usual = "{size: 8MiB, files: 4}",
+      .forms = CONFIG_FORM_MAP, .forms_help = "a map", .part = &config_server_journal_table },
+    { "maintenance", CONFIG_PART, 0, 0, 0, NULL, .help = "Times in which something is drained.",
+      .forms = CONFIG_FORM_LIST | CONFIG_FORM_MAP, .forms_help = "a list of maps",
+      .part = &config_maintenance_table },
+    { "notify", CONFIG_PART, 0, 0, 0, NULL, .help = "Who is told of what happens.",
+      .forms = CONFIG_FORM_LIST | CONFIG_FORM_MAP, .forms_help = "a list of maps",
+      .part = &config_notify_table },
+    { "laggards", CONFIG_COUNT, offsetof(struct model, laggards), 0, 1000000, "off",
+      .help = "How many clients each thread remembers, to tell which of them had the old answer "
+              "when a service moved and have not asked again.",
+      .word = "off" },
+    { "generation", CONFIG_SERIAL, offsetof(struct model, file_generation), 0, 0, "0",
+      .help = "The number of this plan: a reload with a lower one is refused; 0: it has none." },
     { "fleet", CONFIG_LATER, 0, 0, 0, NULL, .help = "Health shared between nodes." },
     { "include", CONFIG_PART, 0, 0, 0, NULL,
       .help = "Files to read too, patterns allowed; a key given twice is an error.",
@@ -85,11 +113,19 @@ void config_sections_read(struct config_context *context, const struct config_no
     /* what is referred to comes before what refers to it */
     config_check_read_named(context, section(&file, "checks", &item));
     config_region_read(context, section(&file, "regions", &item));
+    config_part_read_named(context);
     config_server_read(context, &file);
+    config_guards_read(context, &file);
     config_cache_read(context, &file);
+    config_view_read(context, section(&file, "views", &item));
     config_service_read(context, section(&file, "services", &item));
+    config_view_check_used(context, section(&file, "views", &item));
+    config_condition_resolve(context, section(&file, "services", &item));
     config_zone_read(context, section(&file, "zones", &item));
     config_pool_check_names(context, section(&file, "services", &item));
+    config_clients_read(context, &file);
+    config_maintenance_read(context, &file);
+    config_notify_read(context, &file);
     config_forward_read(context, section(&file, "forward", &item));
 }
 

@@ -13,7 +13,7 @@ extern const struct config_table config_sections_table;
 /* Read the tree of all files into the context's model. */
 void config_sections_read(struct config_context *context, const struct config_node *root);
 
-#define CONFIG_SECTIONS_MAX_TABLES 48
+#define CONFIG_SECTIONS_MAX_TABLES 96
 
 /* All tables, each once, the root first and parts behind what they belong to. */
 size_t config_sections_list(const struct config_table *out[CONFIG_SECTIONS_MAX_TABLES]);

@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "policy/config_acl.h"
 #include "policy/config_address.h"
 #include "policy/config_region.h"
 
 #define DNS_PORT      53 /* RFC 1035, section 4.2 */
 #define MAX_LISTENERS 64
+#define KIB           ((uint64_t)1024)
 
 /* clang-format off */
 #define AT(member) offsetof(struct model, member)
@@ -18,7 +20,7 @@ static const struct config_row node_rows[] = {
       .help = "What this node is called in logs and status.",
       .usual = "the host name" },
     { "region", CONFIG_PART, 0, 0, 0, NULL,
-      .help = "Where this node stands: the start of upstream order.",
+      .help = "Where this node stands: the start of nearest and of upstream order.",
       .usual = "none",
       .forms = CONFIG_FORM_TEXT, .forms_help = "the name of a region" },
     { "state_directory", CONFIG_PATH, AT(state_directory), 1, 0, "/var/lib/leeward",
@@ -77,20 +79,6 @@ const struct config_table config_server_access_table = {
     "access", "Who may ask what.", access_rows, sizeof(access_rows) / sizeof(access_rows[0]),
 };
 
-static const struct config_row guards_rows[] = {
-    { "minimum_regions", CONFIG_COUNT, AT(guards.minimum_regions), 0, 1000000, "1",
-      .help = "When gates would leave fewer regions in than this, all gates lift." },
-    { "removal_limit", CONFIG_LATER, 0, 0, 0, NULL, .help = "How much a reload may remove." },
-    { "cascade_window", CONFIG_LATER, 0, 0, 0, NULL, .help = "Caution after a region was left." },
-    { "accept", CONFIG_LATER, 0, 0, 0, NULL, .help = "Consent to one larger change." },
-    { "isolation", CONFIG_LATER, 0, 0, 0, NULL, .help = "Witnesses that tell when this node is "
-    "cut off." },
-};
-const struct config_table config_server_guards_table = {
-    "guards", "What automation never does.",
-    guards_rows, sizeof(guards_rows) / sizeof(guards_rows[0]),
-};
-
 static const struct config_row api_rows[] = {
     { "socket", CONFIG_PATH, AT(api_socket), 1, 0, "/run/leeward/leeward.sock",
       .help = "The Unix socket of the api; `off`: none.",
@@ -123,9 +111,20 @@ static const struct config_row log_rows[] = {
       .help = "Which queries are written.",
       .choices = queries_choices },
 };
-#undef AT
 const struct config_table config_server_log_table = {
     "log", "One line per event, to stderr.", log_rows, sizeof(log_rows) / sizeof(log_rows[0]),
+};
+
+static const struct config_row journal_rows[] = {
+    { "size", CONFIG_SIZE, AT(journal_bytes), 64 * KIB, KIB * KIB * KIB, "8MiB",
+      .help = "When a file is full and the next one is begun." },
+    { "files", CONFIG_COUNT, AT(journal_files), 1, 1000, "4",
+      .help = "How many are kept." },
+};
+#undef AT
+const struct config_table config_server_journal_table = {
+    "journal", "What happened, in files of the state directory.",
+    journal_rows, sizeof(journal_rows) / sizeof(journal_rows[0]),
 };
 /* clang-format on */
 
@@ -245,33 +244,6 @@ static void read_listen(struct config_context *context, const struct config_item
 
 /* ------------------------------------------------------------------ access */
 
-static void read_acl(struct config_context *context, const struct config_item *item,
-                     struct model_acl *acl)
-{
-    size_t count = config_item_list_count(item);
-    struct addr_prefix *prefixes = arena_array(context->arena, count, sizeof(*prefixes));
-    struct error err;
-
-    *acl = (struct model_acl){ .prefixes = prefixes };
-    for (size_t i = 0; i < count; i++) {
-        struct config_item one = config_item_list_at(item, i);
-        const char *text = config_table_scalar(context, &one);
-        if (text == NULL) {
-            continue;
-        }
-        if (strcmp(text, "any") == 0) {
-            acl->any = true;
-        } else if (strcmp(text, "loopback") == 0) {
-            acl->loopback = true;
-        } else if (addr_prefix_parse(text, &prefixes[acl->prefix_count], &err) == 0) {
-            acl->prefix_count++;
-        } else {
-            error_hint(&err, "write any, loopback, 10.0.0.0/8, 2001:db8::/32 or an address");
-            config_error_take(context, &one, &err);
-        }
-    }
-}
-
 static void read_access(struct config_context *context, const struct config_item *root)
 {
     struct model *model = context->model;
@@ -284,10 +256,10 @@ static void read_access(struct config_context *context, const struct config_item
         return;
     }
     if (config_item_get(&access, "query", &item) && item.value->kind != CONFIG_NODE_MAP) {
-        read_acl(context, &item, &model->query);
+        config_acl_read(context, &item, &model->query);
     }
     if (config_item_get(&access, "recursion", &item) && item.value->kind != CONFIG_NODE_MAP) {
-        read_acl(context, &item, &model->recursion);
+        config_acl_read(context, &item, &model->recursion);
     }
     if (config_item_get(&access, "transfer", &item) && item.value->kind != CONFIG_NODE_MAP &&
         config_item_list_count(&item) > 0) {
@@ -298,21 +270,6 @@ static void read_access(struct config_context *context, const struct config_item
 }
 
 /* ------------------------------------------------------------------ the rest */
-
-static void read_guards(struct config_context *context, const struct config_item *root)
-{
-    const struct model *model = context->model;
-    struct config_item guards;
-    struct config_item minimum;
-
-    if (read_section(context, &config_server_guards_table, root, &guards) &&
-        config_item_get(&guards, "minimum_regions", &minimum) && model->region_count > 0 &&
-        model->guards.minimum_regions > model->region_count) {
-        struct error *err = config_error_value(context, &minimum, "there are only %zu regions",
-                                               model->region_count);
-        error_hint(err, "no region's checks could ever act");
-    }
-}
 
 static void read_api(struct config_context *context, const struct config_item *root)
 {
@@ -335,7 +292,7 @@ void config_server_read(struct config_context *context, const struct config_item
     read_node(context, root);
     read_listen(context, root);
     read_access(context, root);
-    read_guards(context, root);
     read_api(context, root);
     (void)read_section(context, &config_server_log_table, root, &ignored);
+    (void)read_section(context, &config_server_journal_table, root, &ignored);
 }

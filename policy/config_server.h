@@ -1,7 +1,7 @@
 #pragma once
 /*
  * config_server - the sections about the server itself: node, listen, access,
- * guards, api and log
+ * api, log and journal
  *
  * Control thread.
  */
@@ -11,9 +11,9 @@
 extern const struct config_table config_server_node_table;
 extern const struct config_table config_server_listen_table;
 extern const struct config_table config_server_access_table;
-extern const struct config_table config_server_guards_table;
 extern const struct config_table config_server_api_table;
 extern const struct config_table config_server_log_table;
+extern const struct config_table config_server_journal_table;
 
 /*
  * Read all these sections of the file `root` into the model, with the defaults

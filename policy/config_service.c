@@ -5,10 +5,15 @@
 #include "base/arena.h"
 #include "policy/config_address.h"
 #include "policy/config_check.h"
+#include "policy/config_condition.h"
+#include "policy/config_dname.h"
+#include "policy/config_filter.h"
 #include "policy/config_pool.h"
 #include "policy/config_region.h"
+#include "policy/config_steer.h"
 #include "policy/config_timing.h"
 #include "policy/config_value.h"
+#include "policy/config_view.h"
 #include "zones/name.h"
 
 #define TTL_SUSPECT_S 5
@@ -16,20 +21,22 @@
 /* A service with what is written but has only one value so far. */
 struct written {
     struct model_service service;
-    unsigned policy;
-    unsigned failback;
+    unsigned policy; /* enum config_steer_policy */
 };
 
 /* clang-format off */
 static const struct config_choice policy_choices[] = {
-    { "failover", 0, false },
-    { "nearest", 0, true }, { "latency", 0, true }, { "weighted", 0, true }, { "all", 0, true },
+    { "failover", CONFIG_STEER_FAILOVER, false },
+    { "nearest", CONFIG_STEER_NEAREST, false },
+    { "latency", CONFIG_STEER_LATENCY, false },
+    { "weighted", CONFIG_STEER_WEIGHTED, false },
+    { "all", CONFIG_STEER_ALL, false },
     { NULL, 0, false },
 };
 
 static const struct config_choice failback_choices[] = {
-    { "auto", 0, false },
-    { "manual", 0, true },
+    { "auto", MODEL_FAILBACK_AUTO, false },
+    { "manual", MODEL_FAILBACK_MANUAL, false },
     { NULL, 0, false },
 };
 
@@ -66,12 +73,29 @@ static const struct config_table all_down_table = {
     all_down_rows, sizeof(all_down_rows) / sizeof(all_down_rows[0]),
 };
 
+static const struct config_row srv_rows[] = {
+    { "port", CONFIG_PORT, AT(srv_port), 1, 65535, CONFIG_REQUIRED,
+      .help = "The port in the answer.",
+      .example = "e.g. srv: {port: 443}" },
+};
+static const struct config_table srv_table = {
+    "services.NAME.srv", "How questions for SRV are answered: the port, or a map.",
+    srv_rows, sizeof(srv_rows) / sizeof(srv_rows[0]),
+};
+
 static const struct config_row service_rows[] = {
     { "policy", CONFIG_CHOICE, offsetof(struct written, policy), 0, 0, "failover",
-      .help = "How an answer is chosen: `failover` takes the first region in `order` that is "
-              "well.",
+      .help = "How an answer is chosen, of the regions that are well: `failover` takes the first "
+              "one in `order`, `nearest` the one nearest to the client, `latency` the quickest, "
+              "`weighted` one endpoint of all of them by weight, `all` everything.",
       .choices = policy_choices },
-    { "steer", CONFIG_LATER, 0, 0, 0, NULL, .help = "Filters instead of a policy." },
+    { "steer", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Filters instead of a policy: `failover` is `[region_order]`, `nearest` "
+              "`[nearest]`, `latency` `[latency]`, `weighted` `[all, weight, {limit: 1}]`, `all` "
+              "`[all]`.",
+      .usual = "as policy says",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP,
+      .forms_help = "a list of filters", .part = &config_filter_table },
     { "order", CONFIG_PART, 0, 0, 0, NULL,
       .help = "The regions, the preferred one first.",
       .usual = "as written under endpoints",
@@ -81,9 +105,18 @@ static const struct config_row service_rows[] = {
       .usual = "{normal: 30s, suspect: 5s}",
       .forms = CONFIG_FORM_TEXT | CONFIG_FORM_MAP,
       .forms_help = "a duration, or a map with normal and suspect", .part = &ttl_table },
-    { "failback", CONFIG_CHOICE, offsetof(struct written, failback), 0, 0, "auto",
-      .help = "Whether answers return by themselves to a region that is well again.",
+    { "failback", CONFIG_CHOICE, AT(failback), 0, 0, "auto",
+      .help = "Whether answers return by themselves to a region that is well again; `manual`: it "
+              "stays second choice until it is released.",
       .choices = failback_choices },
+    { "ramp", CONFIG_MS, AT(ramp_ms), 0, 86400000, "0s",
+      .help = "A region that came back takes its share little by little over this time; 0s: at "
+              "once." },
+    { "srv", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Answer questions for SRV too, with this port.",
+      .usual = "none",
+      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_MAP, .forms_help = "a port or a map",
+      .part = &srv_table },
     { "max_addresses", CONFIG_COUNT, AT(max_addresses), 1, 64, "8",
       .help = "Most addresses in one answer." },
     { "check", CONFIG_PART, 0, 0, 0, NULL,
@@ -111,6 +144,11 @@ static const struct config_row service_rows[] = {
       .example = "e.g. endpoints: {seoul: [203.0.113.10]}",
       .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST | CONFIG_FORM_MAP | CONFIG_FORM_NAMED,
       .forms_help = "a map from regions to addresses", .part = &config_pool_endpoint_table },
+    { "views", CONFIG_PART, 0, 0, 0, NULL,
+      .help = "Other endpoints for the clients of a view.",
+      .usual = "none",
+      .forms = CONFIG_FORM_MAP | CONFIG_FORM_NAMED,
+      .forms_help = "a map from views to their endpoints", .part = &config_view_service_table },
 };
 #undef AT
 /* clang-format on */
@@ -132,6 +170,7 @@ static void read_name(struct config_context *context, const struct config_item *
     struct error err;
 
     service->place = config_node_place(item->key);
+    service->view = MODEL_NONE;
     service->name = arena_strdup(context->arena, item->name);
     int length = name_parse(item->name, dname, &err);
     if (length < 0) {
@@ -241,6 +280,21 @@ static void read_all_down(struct config_context *context, const struct config_it
     }
 }
 
+static void read_srv(struct config_context *context, const struct config_item *item,
+                     struct written *written)
+{
+    struct config_item srv;
+
+    if (!config_item_get(item, "srv", &srv) || config_node_is_empty(srv.value)) {
+        return;
+    }
+    if (srv.value->kind == CONFIG_NODE_MAP) {
+        (void)config_table_read(context, &srv_table, &srv, written);
+    } else if (srv.value->kind == CONFIG_NODE_SCALAR) {
+        (void)config_table_read_value(context, &srv_rows[0], &srv, written);
+    }
+}
+
 static bool read_checks(struct config_context *context, const struct config_item *item,
                         struct model_service *service)
 {
@@ -249,8 +303,7 @@ static bool read_checks(struct config_context *context, const struct config_item
     if (!config_item_get(item, "check", &checks)) {
         return true;
     }
-    return config_check_read_list(context, &checks, false, service->name, &service->checks,
-                                  &service->check_count);
+    return config_condition_read_service(context, &checks, service);
 }
 
 /* ------------------------------------------------------------------ what spans keys */
@@ -289,41 +342,40 @@ static void check_minimum(struct config_context *context, const struct config_it
     }
 }
 
-static void report_slow(struct config_context *context, const struct config_item *limit,
-                        const struct config_timing_worst *worst)
+/* What spans keys, of the service or of one of its views in `item`. */
+static bool check_one(struct config_context *context, const struct config_item *item,
+                      const struct config_item *base, const struct model_service *service)
 {
-    struct text who = { 0 };
-    struct text time = { 0 };
+    size_t errors = context->error_count;
 
-    config_timing_put_check(worst, &who);
-    config_value_put_ms(worst->ms, &time);
-    struct error *err = config_error_value(
-        context, limit, "leaving a region can take %s: so long %s needs to be sure of %s",
-        text_string(&time), text_string(&who), worst->silent ? "silence" : "failures");
-    error_hint(err, "lower its interval, %s and confirm_interval; leeward check --timing shows all",
-               worst->silent ? "timeout, silent_fall" : "fall");
-    text_fini(&who);
-    text_fini(&time);
+    check_minimum(context, base, service);
+    if (service->condition == NULL) { /* else what it refers to is not known yet */
+        config_timing_check_limit(context, base, service);
+    }
+    return config_steer_check_pools(context, item, service) && context->error_count == errors;
 }
 
-static void check_failover(struct config_context *context, const struct config_item *item,
-                           const struct model_service *service)
+/* The services behind `base` for its views; what is the same is said and checked once. */
+static void read_views(struct config_context *context, const struct config_item *item, bool good,
+                       struct model_service *base)
 {
-    struct config_item limit;
+    struct config_item views;
 
-    if (service->max_failover_ms == 0 || !config_item_get(item, "max_failover", &limit)) {
+    if (!config_item_get(item, "views", &views) || views.value->kind != CONFIG_NODE_MAP) {
         return;
     }
-    struct config_timing_worst worst = config_timing_find(context->model, service);
-    if (worst.check == NULL) {
-        struct error *err =
-            config_error_value(context, &limit, "nothing is checked, so no region is ever left");
-        error_hint(err, "give the service a check");
-    } else if (worst.ms > service->max_failover_ms) {
-        report_slow(context, &limit, &worst);
+    for (size_t i = 0; i < views.value->count; i++) {
+        struct config_item one = config_item_at(&views, i);
+        struct model_service *view = base + 1 + i;
+        bool read = config_view_read_service(context, &one, base, view);
+        if (good && read) {
+            good = check_one(context, &one, item, view);
+        }
     }
+    base->view_count = (uint32_t)views.value->count;
 }
 
+/* Into `out`, which has room for the views too. */
 static void read_one(struct config_context *context, const struct config_item *item,
                      struct model_service *out)
 {
@@ -335,12 +387,12 @@ static void read_one(struct config_context *context, const struct config_item *i
     read_ttl(context, item, &written);
     good = read_checks(context, item, service) && good;
     good = config_pool_read(context, item, service) && good;
+    good = config_steer_read(context, item, written.policy, service) && good;
     read_all_down(context, item, service);
-    if (good) {
-        check_minimum(context, item, service);
-        check_failover(context, item, service);
-    }
+    read_srv(context, item, &written);
+    good = good && check_one(context, item, item, service);
     *out = *service;
+    read_views(context, item, good, out);
 }
 
 /* Names that differ in case or the last dot only are the same name. */
@@ -348,25 +400,31 @@ static void check_doubles(struct config_context *context, const struct config_it
 {
     const struct model *model = context->model;
     struct config_names names = { 0 };
-    char place[256];
+    uint32_t number = 0; /* in the section */
 
-    for (size_t i = 0; i < model->service_count; i++) {
+    for (size_t i = 0; i < model->service_count; i += 1 + model->services[i].view_count) {
         if (model->services[i].dname != NULL) {
-            config_names_add(&names, context->scratch, model->services[i].name, (uint32_t)i);
+            config_names_add(&names, context->scratch, model->services[i].name, number);
         }
+        number++;
     }
     config_names_sort(&names);
-    for (size_t i = 1; i < names.count; i++) {
-        if (strcmp(names.list[i - 1].name, names.list[i].name) == 0) {
-            struct config_item first = config_item_at(section, names.list[i - 1].index);
-            struct config_item again = config_item_at(section, names.list[i].index);
-            config_node_format_place(first.key, place, sizeof(place));
-            struct error *err =
-                config_error_key(context, &again, "is given twice, first at %s", place);
-            error_hint(err, "names are the same whatever their case and with or without the last "
-                            "dot");
+    config_dname_check_doubles(context, section, &names);
+}
+
+/* How many services of the model the section makes: each, and each of its views. */
+static size_t count_services(const struct config_item *section)
+{
+    struct config_item views;
+    size_t count = section->value->count;
+
+    for (size_t i = 0; i < section->value->count; i++) {
+        struct config_item one = config_item_at(section, i);
+        if (config_item_get(&one, "views", &views) && views.value->kind == CONFIG_NODE_MAP) {
+            count += views.value->count;
         }
     }
+    return count;
 }
 
 void config_service_read(struct config_context *context, const struct config_item *section)
@@ -381,11 +439,13 @@ void config_service_read(struct config_context *context, const struct config_ite
         error_hint(err, "name the places where endpoints stand, e.g. regions: {seoul: "
                         "{minimum_healthy: 0}}");
     }
-    model->service_count = section->value->count;
-    model->services = arena_array(context->arena, model->service_count, sizeof(*model->services));
-    for (size_t i = 0; i < model->service_count; i++) {
+    model->services =
+        arena_array(context->arena, count_services(section), sizeof(*model->services));
+    for (size_t i = 0; i < section->value->count; i++) {
         struct config_item item = config_item_at(section, i);
-        read_one(context, &item, &model->services[i]);
+        struct model_service *service = &model->services[model->service_count];
+        read_one(context, &item, service);
+        model->service_count += 1 + service->view_count;
     }
     check_doubles(context, section);
 }

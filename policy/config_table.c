@@ -47,7 +47,7 @@ static void put_unsigned(void *base, const struct config_row *row, uint64_t valu
 
     if (row->kind == CONFIG_PORT) {
         put(base, row, &narrow, sizeof(narrow));
-    } else if (row->kind == CONFIG_SIZE) {
+    } else if (row->kind == CONFIG_SIZE || row->kind == CONFIG_SERIAL) {
         put(base, row, &value, sizeof(value));
     } else {
         put(base, row, &wide, sizeof(wide));
@@ -99,9 +99,8 @@ static void put_number(enum config_kind kind, uint64_t value, struct text *out)
 
 static uint64_t greatest(const struct config_row *row)
 {
-    uint64_t type_max = row->kind == CONFIG_PORT   ? UINT16_MAX
-                        : row->kind == CONFIG_SIZE ? UINT64_MAX
-                                                   : UINT32_MAX;
+    bool wide = row->kind == CONFIG_SIZE || row->kind == CONFIG_SERIAL;
+    uint64_t type_max = row->kind == CONFIG_PORT ? UINT16_MAX : wide ? UINT64_MAX : UINT32_MAX;
 
     return row->max == 0 ? type_max : row->max;
 }
@@ -110,6 +109,7 @@ void config_table_put_range(const struct config_row *row, struct text *out)
 {
     switch (row->kind) {
     case CONFIG_COUNT:
+    case CONFIG_SERIAL:
     case CONFIG_PORT:
     case CONFIG_MS:
     case CONFIG_SECONDS:
@@ -439,7 +439,7 @@ static uint64_t number_of(const struct config_row *row, const void *base)
     uint32_t number;
     uint16_t port;
 
-    if (row->kind == CONFIG_SIZE) {
+    if (row->kind == CONFIG_SIZE || row->kind == CONFIG_SERIAL) {
         memcpy(&wide, at, sizeof(wide));
         return wide;
     }

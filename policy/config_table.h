@@ -17,6 +17,7 @@ enum config_kind {
     CONFIG_TEXT,    /* const char *; min and max are lengths, 4096 when max is 0 */
     CONFIG_PATH,    /* const char *, relative to the file that names it */
     CONFIG_COUNT,   /* uint32_t */
+    CONFIG_SERIAL,  /* uint64_t; a plain number */
     CONFIG_PORT,    /* uint16_t */
     CONFIG_MS,      /* uint32_t, milliseconds; a duration in the file */
     CONFIG_SECONDS, /* uint32_t; a duration of whole seconds in the file */

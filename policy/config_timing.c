@@ -6,50 +6,54 @@
 #include "policy/config_value.h"
 #include "policy/timing.h"
 
-static void look_at(const struct model_check *checks, size_t count,
-                    const struct model_region *region, struct config_timing_worst *worst)
+/* Write "check 'web'" or "the dns check in line 7 of region seoul". */
+static void put_check(const struct timing_worst *worst, struct text *out)
 {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t strong = timing_strong_ms(&checks[i].timing);
-        uint32_t silent = timing_silent_ms(&checks[i].timing);
-        uint32_t ms = strong > silent ? strong : silent;
-
-        worst->strong_ms = strong > worst->strong_ms ? strong : worst->strong_ms;
-        worst->silent_ms = silent > worst->silent_ms ? silent : worst->silent_ms;
-        if (ms > worst->ms) {
-            worst->ms = ms;
-            worst->silent = silent >= strong;
-            worst->check = &checks[i];
-            worst->region = region;
-        }
-    }
-}
-
-struct config_timing_worst config_timing_find(const struct model *model,
-                                              const struct model_service *service)
-{
-    struct config_timing_worst worst = { 0 };
-
-    look_at(service->checks, service->check_count, NULL, &worst);
-    for (size_t i = 0; i < service->pool_count; i++) {
-        const struct model_region *region = &model->regions[service->pools[i].region];
-        look_at(region->checks, region->check_count, region, &worst);
-    }
-    return worst;
-}
-
-void config_timing_put_check(const struct config_timing_worst *worst, struct text *out)
-{
-    static const char *const kinds[] = { "dns", "tcp", "http" };
-
     if (worst->check->name != NULL) {
         text_printf(out, "check '%s'", worst->check->name);
     } else {
-        text_printf(out, "the %s check in line %u", kinds[worst->check->kind],
+        text_printf(out, "the %s check in line %u", model_check_word(worst->check),
                     worst->check->place.line);
     }
     if (worst->region != NULL) {
         text_printf(out, " of region %s", worst->region->name);
+    } else if (worst->service != NULL) {
+        text_printf(out, " of service %s", worst->service->name);
+    }
+}
+
+static void report_slow(struct config_context *context, const struct config_item *limit,
+                        const struct timing_worst *worst)
+{
+    struct text who = { 0 };
+    struct text time = { 0 };
+
+    put_check(worst, &who);
+    config_value_put_ms(worst->ms, &time);
+    struct error *err = config_error_value(
+        context, limit, "leaving a region can take %s: so long %s needs to be sure of %s",
+        text_string(&time), text_string(&who), worst->silent ? "silence" : "failures");
+    error_hint(err, "lower its interval, %s and confirm_interval; leeward check --timing shows all",
+               worst->silent ? "timeout, silent_fall" : "fall");
+    text_fini(&who);
+    text_fini(&time);
+}
+
+void config_timing_check_limit(struct config_context *context, const struct config_item *item,
+                               const struct model_service *service)
+{
+    struct config_item limit;
+
+    if (service->max_failover_ms == 0 || !config_item_get(item, "max_failover", &limit)) {
+        return;
+    }
+    struct timing_worst worst = timing_worst_find(context->model, service);
+    if (worst.check == NULL) {
+        struct error *err =
+            config_error_value(context, &limit, "nothing is checked, so no region is ever left");
+        error_hint(err, "give the service a check");
+    } else if (worst.ms > service->max_failover_ms) {
+        report_slow(context, &limit, &worst);
     }
 }
 
@@ -62,12 +66,25 @@ static void put_cell(uint64_t ms, int width, struct text *out)
     text_fini(&cell);
 }
 
+/* A view of a service has its name, and may stand in other regions. */
+static void put_name(const struct model *model, const struct model_service *service,
+                     struct text *out)
+{
+    text_put(out, service->name);
+    if (service->view != MODEL_NONE) {
+        text_printf(out, " (%s)", model->views[service->view].name);
+    }
+}
+
 static void put_row(const struct model *model, const struct model_service *service, int width,
                     struct text *out)
 {
-    struct config_timing_worst worst = config_timing_find(model, service);
+    struct timing_worst worst = timing_worst_find(model, service);
+    struct text name = { 0 };
 
-    text_printf(out, "%-*s", width, service->name);
+    put_name(model, service, &name);
+    text_printf(out, "%-*s", width, text_string(&name));
+    text_fini(&name);
     put_cell(worst.strong_ms, 8, out);
     put_cell(worst.silent_ms, 8, out);
     put_cell(service->max_failover_ms, 12, out);
@@ -75,7 +92,7 @@ static void put_row(const struct model *model, const struct model_service *servi
     if (worst.check == NULL) {
         text_put(out, "nothing is checked");
     } else {
-        config_timing_put_check(&worst, out);
+        put_check(&worst, out);
     }
     text_put_char(out, '\n');
 }
@@ -85,8 +102,10 @@ void config_print_timing(const struct model *model, struct text *out)
     int width = (int)strlen("SERVICE");
 
     for (size_t i = 0; i < model->service_count; i++) {
-        int length = (int)strlen(model->services[i].name);
-        width = length > width ? length : width;
+        struct text name = { 0 };
+        put_name(model, &model->services[i], &name);
+        width = (int)name.length > width ? (int)name.length : width;
+        text_fini(&name);
     }
     text_printf(out, "%-*s  %8s  %8s  %12s  %s\n", width, "SERVICE", "FAILING", "SILENT",
                 "MAX_FAILOVER", "SLOWEST");

@@ -2,26 +2,10 @@
 /*
  * config_timing - which check makes a service's worst case, for people
  *
- * The formulas are in timing.h. Pure functions, any thread.
+ * The formulas are in timing.h. Control thread and command line.
  */
-#include <stdbool.h>
-#include <stdint.h>
+#include "policy/config_context.h"
 
-#include "base/text.h"
-#include "policy/model.h"
-
-struct config_timing_worst {
-    uint32_t ms;        /* 0: nothing is checked */
-    uint32_t strong_ms; /* the worst by failures, over all checks */
-    uint32_t silent_ms; /* the worst by silence */
-    bool silent;        /* `ms` is by silence */
-    const struct model_check *check;
-    const struct model_region *region; /* whose check it is; NULL: the service's own */
-};
-
-/* The slowest check of the service and of its regions. */
-struct config_timing_worst config_timing_find(const struct model *model,
-                                              const struct model_service *service);
-
-/* Write "check 'web'" or "the dns check in line 7 of region seoul". */
-void config_timing_put_check(const struct config_timing_worst *worst, struct text *out);
+/* Report at `max_failover` of the service `item` when leaving a region can take longer. */
+void config_timing_check_limit(struct config_context *context, const struct config_item *item,
+                               const struct model_service *service);

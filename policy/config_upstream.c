@@ -1,21 +1,20 @@
 #include "policy/config_upstream.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "policy/config_address.h"
-#include "policy/config_pin.h"
 #include "policy/config_print.h"
 #include "policy/config_region.h"
+#include "policy/config_tls.h"
 #include "policy/config_value.h"
-#include "zones/name.h"
 
 #define DNS_PORT  53  /* RFC 1035, section 4.2 */
 #define TLS_PORT  853 /* RFC 7858, section 3.1 */
-#define MAX_PINS  16
 #define MAX_QUERY 60000000 /* a million a second */
+
+#define TLS_PROTOCOL "dot" /* for ALPN, as IANA lists it */
+#define WHOSE        "the resolver's"
 
 /* clang-format off */
 #define AT(member) offsetof(struct tls_settings, member)
@@ -76,75 +75,15 @@ const struct config_table config_upstream_table = {
 
 /* ------------------------------------------------------------------ tls */
 
-/* Certificates are for names and addresses (RFC 6125; RFC 8310, section 8). */
-static bool is_subject(const char *text)
-{
-    uint8_t dname[NAME_MAX_BYTES];
-    struct addr addr;
-    struct error ignored;
-
-    if (addr_parse(text, 0, &addr, &ignored) == 0) {
-        return addr.port == 0;
-    }
-    return strchr(text, '*') == NULL && strchr(text, ' ') == NULL &&
-           name_parse(text, dname, &ignored) > 1;
-}
-
-static bool check_subject(struct config_context *context, const struct config_item *item,
-                          const char *name)
-{
-    if (is_subject(name)) {
-        return true;
-    }
-    struct error *err = config_error_value(context, item, "'%.80s' is not a name", name);
-    error_hint(err, "the name in the resolver's certificate, e.g. cloudflare-dns.com");
-    return false;
-}
-
-static bool read_pins(struct config_context *context, const struct config_item *item,
-                      struct tls_settings *tls)
-{
-    size_t count = config_item_list_count(item);
-    struct error err;
-    bool good = true;
-
-    if (count > MAX_PINS) {
-        config_error_key(context, item, "more than %d", MAX_PINS);
-        return false;
-    }
-    uint8_t(*list)[CONFIG_PIN_BYTES] = arena_array(context->arena, count, sizeof(*list));
-    for (size_t i = 0; i < count; i++) {
-        struct config_item one = config_item_list_at(item, i);
-        const char *text = config_table_scalar(context, &one);
-        if (text == NULL) {
-            good = false;
-        } else if (config_pin_read(text, list[i], &err) < 0) {
-            config_error_take(context, &one, &err);
-            good = false;
-        }
-    }
-    tls->pins = (const uint8_t(*)[CONFIG_PIN_BYTES])list;
-    tls->pin_count = count;
-    return good;
-}
-
 static bool read_tls_map(struct config_context *context, const struct config_item *item,
                          struct tls_settings *tls)
 {
     struct config_item child;
     bool good = config_table_read(context, &tls_table, item, tls);
 
-    if (config_item_get(item, "pins", &child) && child.value->kind != CONFIG_NODE_MAP) {
-        good = read_pins(context, &child, tls) && good;
-    }
+    good = config_tls_read_trust(context, item, tls) && good;
     if (tls->name != NULL && config_item_get(item, "name", &child)) {
-        good = check_subject(context, &child, tls->name) && good;
-    }
-    if (tls->ca_file != NULL && config_item_get(item, "ca_file", &child) &&
-        access(tls->ca_file, R_OK) < 0) {
-        config_error_value(context, &child, "%.200s cannot be read: %s", tls->ca_file,
-                           strerror(errno));
-        good = false;
+        good = config_tls_check_subject(context, &child, tls->name, WHOSE) && good;
     }
     if (good && tls->name == NULL && tls->pin_count > 0 &&
         config_item_get(item, "ca_file", &child)) {
@@ -168,6 +107,7 @@ static bool read_tls(struct config_context *context, const struct config_item *i
     bool on;
 
     upstream->tls = tls;
+    tls->protocol = TLS_PROTOCOL;
     if (item->value->kind == CONFIG_NODE_MAP || config_node_is_empty(item->value)) {
         return read_tls_map(context, item, tls);
     }
@@ -184,7 +124,7 @@ static bool read_tls(struct config_context *context, const struct config_item *i
         return !on;
     }
     tls->name = arena_strdup(context->arena, text);
-    return check_subject(context, item, text);
+    return config_tls_check_subject(context, item, text, WHOSE);
 }
 
 /* ------------------------------------------------------------------ upstream */
@@ -266,29 +206,6 @@ bool config_upstream_read(struct config_context *context, const struct config_it
            check_families(context, item, upstream) && good;
 }
 
-static void put_tls(const struct tls_settings *tls, struct text *out)
-{
-    const char *comma = "";
-
-    text_put(out, ", tls: {");
-    if (tls->name != NULL) {
-        text_put(out, "name: ");
-        config_print_scalar(tls->name, out);
-        comma = ", ";
-    }
-    for (size_t i = 0; i < tls->pin_count; i++) {
-        text_printf(out, "%s", i == 0 ? comma : "");
-        text_put(out, i == 0 ? "pins: [" : ", ");
-        config_pin_put(tls->pins[i], out);
-        text_put(out, i + 1 == tls->pin_count ? "]" : "");
-    }
-    if (tls->ca_file != NULL) {
-        text_put(out, ", ca_file: ");
-        config_print_path(tls->ca_file, out);
-    }
-    text_put_char(out, '}');
-}
-
 void config_upstream_put(const struct model *model, const struct model_upstream *upstream,
                          struct text *out)
 {
@@ -303,7 +220,9 @@ void config_upstream_put(const struct model *model, const struct model_upstream 
     text_put(out, "address: ");
     config_print_address(&upstream->address, out);
     if (upstream->tls != NULL) {
-        put_tls(upstream->tls, out);
+        text_put(out, ", tls: {");
+        config_tls_put(upstream->tls, out);
+        text_put_char(out, '}');
     }
     text_put(out, upstream->tcp ? ", tcp: true" : "");
     if (upstream->max_queries_per_minute > 0) {

@@ -1,5 +1,6 @@
 #include "policy/detect.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -46,6 +47,49 @@ static uint64_t watched_at(const struct detect_open *open, uint64_t for_ms)
     return open->sent_ms + open->lost_ms + for_ms;
 }
 
+/* ---- probes in flight ---- */
+
+const struct detect_open *detect_open_probes(const struct detect *detect)
+{
+    return detect->open_more != NULL ? detect->open_more : detect->open_few;
+}
+
+static struct detect_open *open_probes(struct detect *d)
+{
+    return d->open_more != NULL ? d->open_more : d->open_few;
+}
+
+static void add_open(struct detect *d, const struct detect_open *open)
+{
+    REQUIRE(d->open_count < DETECT_OPEN_MAX);
+    if (d->open_more == NULL && d->open_count == DETECT_OPEN_FEW) {
+        d->open_more = calloc(DETECT_OPEN_MAX, sizeof(*d->open_more));
+        REQUIRE(d->open_more != NULL);
+        memcpy(d->open_more, d->open_few, sizeof(d->open_few));
+    }
+    open_probes(d)[d->open_count++] = *open;
+}
+
+/* The probes go back to the few places only when none is left: no to and fro. */
+static void drop_open(struct detect *d, uint32_t i)
+{
+    struct detect_open *open = open_probes(d);
+
+    d->open_count--;
+    memmove(&open[i], &open[i + 1], (d->open_count - i) * sizeof(open[0]));
+    if (d->open_count == 0) {
+        free(d->open_more);
+        d->open_more = NULL;
+    }
+}
+
+void detect_fini(struct detect *detect)
+{
+    free(detect->open_more);
+    detect->open_more = NULL;
+    detect->open_count = 0;
+}
+
 void detect_init(struct detect *detect, const struct model_timing *timing, uint32_t seed,
                  uint64_t now_ms)
 {
@@ -62,9 +106,11 @@ void detect_init(struct detect *detect, const struct model_timing *timing, uint3
 /* The oldest probe in flight that still counts, or NULL. */
 static const struct detect_open *oldest_counting(const struct detect *d)
 {
+    const struct detect_open *open = detect_open_probes(d);
+
     for (uint32_t i = 0; i < d->open_count; i++) {
-        if (!d->open[i].forgiven) {
-            return &d->open[i];
+        if (!open[i].forgiven) {
+            return &open[i];
         }
     }
     return NULL;
@@ -131,10 +177,14 @@ static uint64_t hurried_gap_ms(const struct detect *d)
  */
 static uint64_t roomy_gap_ms(const struct detect *d, uint64_t gap_ms)
 {
-    if (d->open_count < d->timing.silent_fall) {
+    if (d->open_count < d->timing.silent_fall) { /* nearly always */
         return gap_ms;
     }
-    return later(gap_ms, 1 + d->timing.timeout_ms / (DETECT_OPEN_MAX - d->timing.silent_fall));
+    uint32_t needed = detect_silent_needed(d);
+    if (d->open_count < needed) {
+        return gap_ms;
+    }
+    return later(gap_ms, 1 + d->timing.timeout_ms / (DETECT_OPEN_MAX - needed));
 }
 
 /* Bring the next probe forward to a confirmation's gap behind the last one. */
@@ -142,7 +192,7 @@ static void hasten(struct detect *d)
 {
     uint64_t at_ms = d->last_sent_ms + roomy_gap_ms(d, hurried_gap_ms(d));
 
-    if (at_ms < d->next_send_ms) {
+    if (at_ms < d->next_send_ms && d->next_number > 0) {
         d->next_send_ms = at_ms;
         d->hastened = true;
     }
@@ -171,7 +221,7 @@ static void note_time(struct detect *d, uint64_t now_ms)
     if (now_ms > expected + STALL_MS) {
         uint64_t lost = now_ms - expected;
         for (uint32_t i = 0; i < d->open_count; i++) {
-            d->open[i].lost_ms += lost;
+            open_probes(d)[i].lost_ms += lost;
         }
         d->hold_until_ms += d->held ? lost : 0;
         d->scatter = d->scatter || lost >= d->timing.interval_ms;
@@ -184,14 +234,19 @@ bool detect_is_due(const struct detect *detect, uint64_t now_ms)
     return detect->open_count < DETECT_OPEN_MAX && now_ms >= detect->next_send_ms;
 }
 
+void detect_want_now(struct detect *detect, uint64_t now_ms)
+{
+    detect->next_send_ms = earlier(detect->next_send_ms, now_ms);
+}
+
 uint32_t detect_sent(struct detect *detect, uint64_t now_ms)
 {
     struct detect *d = detect;
     uint32_t number = ++d->next_number;
 
-    REQUIRE(d->open_count < DETECT_OPEN_MAX);
     note_time(d, now_ms);
-    d->open[d->open_count++] = (struct detect_open){ .number = number, .sent_ms = now_ms };
+    add_open(d, &(struct detect_open){ .number = number, .sent_ms = now_ms });
+    evidence_sent(&d->evidence);
     d->last_sent_ms = now_ms;
     d->hastened = is_hurried(d, now_ms);
     d->next_send_ms = now_ms + roomy_gap_ms(d, d->hastened ? hurried_gap_ms(d) : usual_gap_ms(d));
@@ -212,6 +267,29 @@ static void enter(struct detect *d, enum detect_state state, uint64_t now_ms)
     }
 }
 
+/* Do the answers alone, refusals and wrong ones, make a verdict? */
+static bool is_told(const struct detect *d)
+{
+    if (d->state == DETECT_UNKNOWN) {
+        return d->strong_run > 0; /* the first result alone decides */
+    }
+    if (d->timing.fall_auto) {
+        return d->strong_run > 0 && evidence_told(&d->evidence, &d->timing) >=
+                                        evidence_threshold(&d->timing) - EVIDENCE_ROUNDING;
+    }
+    return d->strong_run >= d->timing.fall;
+}
+
+static bool is_quiet(const struct detect *d, uint64_t now_ms)
+{
+    return d->state != DETECT_DOWN && d->recovered_ms != 0 && now_ms - d->recovered_ms >= QUIET_MS;
+}
+
+uint32_t detect_flaps(const struct detect *detect, uint64_t now_ms)
+{
+    return is_quiet(detect, now_ms) ? 0 : detect->flaps;
+}
+
 /* hold_down doubles with each flap and halves with each quiet time before it. */
 static uint32_t next_hold_ms(const struct detect *d, uint64_t now_ms)
 {
@@ -227,8 +305,11 @@ static uint32_t next_hold_ms(const struct detect *d, uint64_t now_ms)
 static void go_down(struct detect *d, uint64_t now_ms)
 {
     d->hold_now_ms = next_hold_ms(d, now_ms);
+    d->flaps = is_quiet(d, now_ms) ? 1 : d->flaps + 1;
     d->held = false;
+    d->silently = !is_told(d);
     d->pass_run = 0;
+    evidence_forget(&d->evidence);
     enter(d, DETECT_DOWN, now_ms);
 }
 
@@ -242,6 +323,7 @@ static void go_up(struct detect *d, uint64_t now_ms)
 static void go_held(struct detect *d, uint64_t now_ms)
 {
     d->held = true;
+    evidence_forget(&d->evidence); /* what was noted while it was down is no part of its life */
     d->hold_until_ms = now_ms + d->hold_now_ms;
     d->since_ms = now_ms;
 }
@@ -254,10 +336,32 @@ uint32_t detect_silent_count(const struct detect *detect, uint64_t now_ms)
     uint64_t limit = age_limit_ms(detect);
 
     for (uint32_t i = 0; i < detect->open_count; i++) {
-        const struct detect_open *open = &detect->open[i];
+        const struct detect_open *open = &detect_open_probes(detect)[i];
         count += !open->forgiven && now_ms >= watched_at(open, limit);
     }
     return count;
+}
+
+/* How many probes were sent after this one. */
+static uint32_t age_of(const struct detect *d, uint32_t number)
+{
+    return d->next_number - number;
+}
+
+/* The probes in flight that count as silent, as bits of the evidence. */
+static uint64_t unanswered_bits(const struct detect *d, uint64_t now_ms)
+{
+    uint64_t bits = 0;
+    uint64_t limit = age_limit_ms(d);
+
+    for (uint32_t i = 0; i < d->open_count; i++) {
+        const struct detect_open *open = &detect_open_probes(d)[i];
+        uint32_t age = age_of(d, open->number);
+        if (age < EVIDENCE_PROBES && now_ms >= watched_at(open, limit)) {
+            bits |= UINT64_C(1) << age;
+        }
+    }
+    return bits;
 }
 
 /* Is the oldest unanswered probe of the run past its timeout? */
@@ -287,10 +391,27 @@ static void note_silence(struct detect *d, const struct detect_open *open)
     note_failure(d, open->sent_ms);
 }
 
+static bool is_silent(const struct detect *d, uint64_t now_ms)
+{
+    if (d->timing.fall_auto) {
+        return evidence_silent(&d->evidence, &d->timing, unanswered_bits(d, now_ms)) >=
+               evidence_threshold(&d->timing) - EVIDENCE_ROUNDING;
+    }
+    return detect_silent_count(d, now_ms) + d->strong_run >= d->timing.silent_fall;
+}
+
 static bool is_dead(const struct detect *d, bool ripe, uint64_t now_ms)
 {
-    return d->strong_run >= d->timing.fall ||
-           (ripe && detect_silent_count(d, now_ms) + d->strong_run >= d->timing.silent_fall);
+    return is_told(d) || (ripe && is_silent(d, now_ms));
+}
+
+/* DOWN for silence, and now it refuses: that is no longer silence alone. */
+static bool is_told_after_all(struct detect *d)
+{
+    bool told = d->silently && !d->held && d->strong_run >= d->timing.fall;
+
+    d->silently = d->silently && !told;
+    return told;
 }
 
 /* Judge a run of failures. Returns true when the state or `held` changed. */
@@ -329,7 +450,7 @@ static bool judge(struct detect *d, uint64_t now_ms)
             d->since_ms = now_ms;
             return true;
         }
-        return false;
+        return is_told_after_all(d);
     }
     return false;
 }
@@ -351,7 +472,7 @@ static void clear_run(struct detect *d)
     d->silent_run = 0;
     d->first_failure_ms = 0;
     for (uint32_t i = 0; i < d->open_count; i++) {
-        d->open[i].forgiven = true;
+        open_probes(d)[i].forgiven = true;
     }
 }
 
@@ -395,25 +516,44 @@ static bool take_neutral(struct detect *d, const struct detect_open *open, uint6
 static bool take_open(struct detect *d, uint32_t number, struct detect_open *out)
 {
     for (uint32_t i = 0; i < d->open_count; i++) {
-        if (d->open[i].number == number) {
-            *out = d->open[i];
-            d->open_count--;
-            memmove(&d->open[i], &d->open[i + 1], (d->open_count - i) * sizeof(d->open[0]));
+        const struct detect_open *open = &detect_open_probes(d)[i];
+        if (open->number == number) {
+            *out = *open;
+            drop_open(d, i);
             return true;
         }
     }
     return false;
 }
 
+/* What is known of a target that is DOWN is no part of its life. */
+static void note_evidence(struct detect *d, const struct detect_open *open,
+                          enum detect_outcome outcome)
+{
+    static const enum evidence_kind kinds[] = {
+        [DETECT_PASS] = EVIDENCE_PASS,     [DETECT_WARNING] = EVIDENCE_PASS,
+        [DETECT_STRONG] = EVIDENCE_STRONG, [DETECT_SILENT] = EVIDENCE_SILENT,
+        [DETECT_NEUTRAL] = EVIDENCE_PASS, /* it answered, after all */
+    };
+
+    if (outcome != DETECT_VOID && (d->state != DETECT_DOWN || d->held)) {
+        evidence_note(&d->evidence, age_of(d, open->number), kinds[outcome]);
+    }
+}
+
 static bool take_result(struct detect *d, const struct detect_open *open,
                         enum detect_outcome outcome, uint64_t now_ms)
 {
+    bool was_degraded = d->degraded;
+
+    note_evidence(d, open, outcome);
     switch (outcome) {
     case DETECT_PASS:
     case DETECT_WARNING:
         d->heard = true;
         d->degraded = outcome == DETECT_WARNING;
-        return take_pass(d, open, now_ms);
+        return take_pass(d, open, now_ms) ||
+               (d->degraded != was_degraded && d->state != DETECT_DOWN);
     case DETECT_NEUTRAL:
         d->heard = true;
         return take_neutral(d, open, now_ms);
@@ -482,7 +622,7 @@ static uint64_t next_ripening_ms(const struct detect *d, uint64_t now_ms)
         wake = ripe;
     }
     for (uint32_t i = 0; i < d->open_count; i++) {
-        const struct detect_open *open = &d->open[i];
+        const struct detect_open *open = &detect_open_probes(d)[i];
         if (open->forgiven) {
             continue;
         }
@@ -511,6 +651,55 @@ uint64_t detect_wake_ms(const struct detect *detect, uint64_t now_ms)
     return later(wake == UINT64_MAX ? now_ms + 1000 : wake, now_ms);
 }
 
+/* ---- for people ---- */
+
+uint32_t detect_strong_needed(const struct detect *detect)
+{
+    return detect->timing.fall_auto ? evidence_told_needed(&detect->evidence, &detect->timing)
+                                    : detect->timing.fall;
+}
+
+uint32_t detect_silent_needed(const struct detect *detect)
+{
+    return detect->timing.fall_auto ? evidence_silent_needed(&detect->evidence, &detect->timing)
+                                    : detect->timing.silent_fall;
+}
+
+static uint32_t permille(float rate)
+{
+    return (uint32_t)(rate * 1000.0f + 0.5f);
+}
+
+static uint32_t tenths(double nats)
+{
+    return (uint32_t)(nats * 10 + 0.5);
+}
+
+struct detect_evidence detect_evidence(const struct detect *detect, uint64_t now_ms)
+{
+    const struct detect *d = detect;
+    struct detect_evidence out = {
+        .weighed = d->timing.fall_auto,
+        .lost_permille = permille(d->evidence.failed_rate),
+        .wrong_permille = permille(d->evidence.strong_rate),
+    };
+
+    if (out.weighed) {
+        double told = evidence_told(&d->evidence, &d->timing);
+        double silent = evidence_silent(&d->evidence, &d->timing, unanswered_bits(d, now_ms));
+        out.silent = silent > told;
+        out.sum = tenths(out.silent ? silent : told);
+        out.needed = tenths(evidence_threshold(&d->timing));
+        return out;
+    }
+    uint32_t silent = detect_silent_count(d, now_ms) + d->strong_run;
+    out.silent =
+        (uint64_t)silent * d->timing.fall > (uint64_t)d->strong_run * d->timing.silent_fall;
+    out.sum = out.silent ? silent : d->strong_run;
+    out.needed = out.silent ? d->timing.silent_fall : d->timing.fall;
+    return out;
+}
+
 bool detect_is_short_ttl(const struct detect *detect, uint64_t now_ms)
 {
     if (detect->state == DETECT_UNKNOWN) {
@@ -522,6 +711,7 @@ bool detect_is_short_ttl(const struct detect *detect, uint64_t now_ms)
 void detect_absolve(struct detect *detect, uint64_t now_ms)
 {
     clear_run(detect);
+    evidence_forget(&detect->evidence);
     if (detect->state == DETECT_DOWN || detect->state == DETECT_SUSPECT) {
         go_up(detect, now_ms);
         calm(detect, detect->last_sent_ms);
@@ -541,4 +731,37 @@ const char *detect_state_name(const struct detect *detect)
         return detect->held ? "held" : "down";
     }
     return "unknown";
+}
+
+/* ---- how long it takes ---- */
+
+static uint32_t worst_ms(const struct model_timing *t, bool silent, uint32_t rtt_ms,
+                         uint32_t needed)
+{
+    uint64_t gap = ((uint64_t)t->interval_ms * (100u + t->jitter_percent) + 99) / 100;
+    uint64_t confirm = earlier(t->confirm_interval_ms, t->interval_ms);
+    uint64_t known = rtt_ms; /* how long after its sending the first failure is known */
+    uint64_t last = rtt_ms;
+
+    if (silent) {
+        known = last = earlier(later(2ull * rtt_ms, AGE_FLOOR_MS), t->timeout_ms);
+    }
+    if (needed >= 2) {
+        last += later(confirm, known) + (needed - 2) * confirm;
+    }
+    uint64_t worst = gap + (silent ? later(t->timeout_ms, last) : last);
+    return worst > UINT32_MAX ? UINT32_MAX : (uint32_t)worst;
+}
+
+uint32_t detect_worst_ms(const struct model_timing *timing, bool silent, uint32_t rtt_ms)
+{
+    return worst_ms(timing, silent, rtt_ms, silent ? timing->silent_fall : timing->fall);
+}
+
+uint32_t detect_worst_lossy_ms(const struct model_timing *timing, bool silent, uint32_t rtt_ms)
+{
+    uint32_t least = silent ? timing->silent_fall : timing->fall;
+
+    return worst_ms(timing, silent, rtt_ms,
+                    timing->fall_auto ? evidence_most_needed(timing, least) : least);
 }

@@ -39,6 +39,23 @@ static void add(struct expansion *e, const struct model_endpoint *written,
     e->of_family[address->family]++;
 }
 
+/*
+ * What a name carries is carried by its addresses of a family together. Rounded
+ * up, for none may look as if nothing was said of it.
+ */
+static void share_capacity(struct model_endpoint *list, size_t count, uint32_t capacity)
+{
+    size_t of_family[ADDR_FAMILIES] = { 0 };
+
+    for (size_t i = 0; i < count; i++) {
+        of_family[list[i].address.family]++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t sharers = (uint32_t)of_family[list[i].address.family];
+        list[i].capacity = (uint32_t)(((uint64_t)capacity + sharers - 1) / sharers);
+    }
+}
+
 /* Addresses first: what was written as such is never left out for a name's sake. */
 static void expand_pool(struct model *model, struct model_pool *pool, expansion_lookup *lookup,
                         void *user)
@@ -58,9 +75,11 @@ static void expand_pool(struct model *model, struct model_pool *pool, expansion_
             continue;
         }
         size_t count = lookup(user, written->hostname, written->keep_addresses, addresses);
+        size_t first = e.count;
         for (size_t k = 0; k < count; k++) {
             add(&e, written, &addresses[k]);
         }
+        share_capacity(e.out + first, e.count - first, written->capacity);
     }
     pool->written = pool->endpoints;
     pool->written_count = pool->endpoint_count;

@@ -20,7 +20,8 @@ typedef size_t expansion_lookup(void *user, const uint8_t *dname, bool keep_addr
 /*
  * Replace every endpoint of `model` that has a host name and no address yet by
  * one per address, none where nothing is known: a pool may become empty. Each
- * keeps the name and its settings. An address that the pool has already, and
+ * keeps the name and its settings; the capacity is shared among its addresses of
+ * a family. An address that the pool has already, and
  * what is more than a pool may hold of a family, is left out. What was written
  * stays in `written`. Once per model, before it is bound.
  */

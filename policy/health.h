@@ -70,12 +70,12 @@ struct health_probe {
     bool used;
     struct model_check check; /* deep copy, the slot's */
     struct addr target;       /* with port */
-    char label[160];          /* for people: "seoul http 203.0.113.10:8080/healthz" */
+    const char *label;        /* for people: "seoul http 203.0.113.10:8080/healthz" */
     struct detect detect;
     bool misconfigured; /* a canary that is not there: alerts, decides nothing */
     uint64_t misconfigured_since_ms;
     uint64_t last_result_ms; /* 0: none yet */
-    char reason[160];        /* what the newest decisive result was */
+    const char *reason;      /* what the newest decisive result was; the table's */
     uint64_t sent_count;
     uint64_t failed_count;
     void *runner; /* the prober's */
@@ -88,11 +88,16 @@ enum health_event_kind {
     HEALTH_EVENT_PROBE,  /* a probe's state changed */
     HEALTH_EVENT_REGION, /* a region's word changed its meaning */
     HEALTH_EVENT_ALERT,  /* a canary is misconfigured, or no longer */
+    HEALTH_EVENT_GUARD,  /* a guard holds something, or no longer: "cascade_window", "isolation" */
 };
 
 struct health_event {
     enum health_event_kind kind;
-    const char *name; /* the probe's label or the region's name */
+    const char *name; /* the probe's label, the region's name or the guard's */
+    /* the probe's address with port, the region's name, or what the guard holds: a region, a
+     * group's endpoints ("tokyo 198.51.100.10 and 1 more") or "this node" */
+    const char *target;
+    const struct health_probe *probe; /* PROBE and ALERT; else NULL */
     const char *from; /* states by name; a region's may be "lifted": see minimum_regions */
     const char *to;
     const char *reason;
@@ -108,7 +113,8 @@ typedef void health_listener(void *user, const struct health_event *event);
 /* What a region looks like to people. */
 struct health_region_view {
     const char *name;
-    const char *state;                 /* "in", "held", "gated", "drained", "forced down" */
+    /* "in", "shared", "held", "gated", "drained", "forced up", "forced down" */
+    const char *state;
     bool lifted;                       /* would be gated, but minimum_regions lifts the gates */
     uint32_t up, held, total, minimum; /* its own checks */
     uint64_t since_ms;                 /* monotonic; 0: since the start */
@@ -120,8 +126,11 @@ struct health_region_view {
 /* What an endpoint of a group looks like to people. */
 struct health_endpoint_view {
     struct addr address;
-    const char *state; /* "up", "suspect", "unknown", "held", "down", "unchecked" */
+    /* "up", "degraded", "suspect", "unknown", "shared", "held", "down", "unchecked", "forced up",
+     * "forced down" */
+    const char *state;
     uint64_t since_ms;
+    char failing[200]; /* of a service with a condition: the parts that do not hold; else "" */
     const struct health_probe *const *probes;
     size_t probe_count;
 };
@@ -151,6 +160,22 @@ const struct health_region *health_binding_region(const struct health_binding *b
                                                   size_t region);
 const struct health_group *health_binding_group(const struct health_binding *binding,
                                                 size_t service, size_t pool);
+
+/*
+ * Let time act on ramps and guards: call it at health_wake_ms, the monotonic
+ * time at which there is something to do (never before `now_ms`; UINT64_MAX:
+ * until something else happens, nothing). Ask again after every call that
+ * brings results, binds, commits or overrides. Cheap when nothing is going on.
+ */
+uint64_t health_wake_ms(const struct health *health, uint64_t now_ms);
+void health_tick(struct health *health, uint64_t now_ms);
+
+/*
+ * Is this node cut off (no witness answers, no check succeeds), so that the
+ * words stay as they were before? Then since when, and why, in a sentence.
+ */
+bool health_is_isolated(const struct health *health, uint64_t *out_since_ms, char *out_reason,
+                        size_t cap);
 
 /* For people: any thread must not; control thread only. */
 void health_view_region(const struct health *health, const struct health_binding *binding,
@@ -183,7 +208,12 @@ void health_probe_tick(struct health *health, struct health_probe *probe, uint64
 
 /* ---- operator's hand (control thread) ---- */
 
-/* Set or clear HEALTH_REGION_DRAINED, FORCED_DOWN or FORCED_UP of a region by name. */
+/*
+ * Set or clear HEALTH_REGION_DRAINED, FORCED_DOWN or FORCED_UP of a region by
+ * name, also of bindings to come. Setting one of the forces clears the other; a
+ * force outranks a drain, and that the checks. Returns whether there is such a
+ * region now.
+ */
 bool health_override(struct health *health, const char *region, uint32_t flag, bool on,
                      uint64_t now_ms);
 

@@ -106,7 +106,8 @@ struct model_check {
     /* http */
     const char *method; /* "GET" */
     const char *path;   /* "/" */
-    const char *host;   /* the service's name by default, NULL for a region's check */
+    const char *host;   /* the service's name by default, NULL for a region's check; of exec, push
+                         * and file it is the service's name */
     const struct model_header *headers;
     size_t header_count;
     const struct model_range *statuses; /* 200-299 by default */
@@ -455,3 +456,6 @@ void model_free(struct model *model);
 
 /* How many of `total` a minimum means; percentages round up, at least 1 of a non-zero share. */
 uint32_t model_minimum_count(struct model_minimum minimum, uint32_t total);
+
+/* What a check is called in the file: "dns", "tcp", "http", "https", "tls", ... */
+const char *model_check_word(const struct model_check *check);

@@ -2,8 +2,8 @@
 /*
  * steer - which addresses a service answers with: the ladder and its filters
  *
- * Choosing is a pure function of (service, family, health words), with an
- * optional trace: the answering path and `leeward why` run the same code. A
+ * Choosing is a pure function of (service, family, client, health words), with
+ * an optional trace: the answering path and `leeward why` run the same code. A
  * rung is used only when no rung above it has an endpoint:
  *   1. region in, and its group meets minimum_healthy
  *   2. the same, still in hold_down
@@ -12,6 +12,7 @@
  *   4. every endpoint that is up, in any region not forced down, together
  *   5. the same in drained regions
  *   6. on_all_down
+ * Within the rung the service's filters order, narrow and draw (steer_filter).
  * Any thread that holds the snapshot the service lives in.
  */
 #include <stdbool.h>
@@ -24,7 +25,9 @@
 
 #define STEER_POOLS_MAX     64
 #define STEER_ENDPOINTS_MAX 64 /* per pool and family: the bits of a word */
+#define STEER_NO_POOL       0xff
 
+struct places;
 struct text;
 
 /* One region's endpoints of a service, with the words that say how they are. */
@@ -37,6 +40,7 @@ struct steer_pool {
     const char *region_name;
     uint32_t region_index;
     uint8_t counts[ADDR_FAMILIES];
+    _Atomic uint8_t hand; /* a bit per steer_hand */
 };
 
 /* What each family answered when the service last stood on rung 1 or 2. Written by the
@@ -55,6 +59,62 @@ enum steer_hand {
     STEER_HANDS,
 };
 
+/* Which filters a service has, as bits; see model_filter_kind. */
+enum steer_filters {
+    STEER_NEAREST = 1,
+    STEER_LATENCY = 2,
+    STEER_ALL = 4,
+    STEER_CAPACITY = 8,
+    STEER_WEIGHT = 16,
+    STEER_STICKY = 32,
+    STEER_SHUFFLE = 64,
+    STEER_TRICKLE = 128,
+};
+
+/* The pools of a service in the order of each place (see places.h). */
+struct steer_orders {
+    const uint8_t *pools; /* [place * pool_count + rank] */
+    const uint8_t *homes; /* by place: the pool of its nearest region that has one, or
+                           * STEER_NO_POOL; of place 0, this node's own region's */
+};
+
+/* How the endpoints of one pool share its answers. */
+struct steer_share {
+    const uint32_t *weights[ADDR_FAMILIES]; /* by endpoint */
+    const uint64_t *keys[ADDR_FAMILIES];    /* by endpoint: a hash, the same on every node */
+    uint64_t idle[ADDR_FAMILIES];           /* of weight 0: used when nothing else is there */
+    uint32_t sums[ADDR_FAMILIES];           /* of the weights */
+    uint32_t load;                          /* what clients of its region bring */
+    uint64_t key;                           /* of the region, as those of endpoints */
+};
+
+/* What SRV says of one endpoint. RFC 2782. */
+struct steer_srv {
+    const uint8_t *target; /* dname */
+    uint16_t weight;
+    uint16_t port;
+};
+
+/* What only some services have, beside the first region in order. */
+struct steer_policy {
+    unsigned filters;        /* enum steer_filters */
+    uint32_t band_us;        /* LATENCY */
+    uint32_t trickle_65536;  /* TRICKLE */
+    uint8_t sticky_bits[ADDR_FAMILIES];
+    bool has_load;           /* CAPACITY: shares' `load` is given */
+    bool has_idle;           /* some endpoint has weight 0 */
+    uint64_t load_sum;       /* of all pools */
+    const struct places *places;       /* NEAREST and CAPACITY, else NULL */
+    const struct steer_orders *orders; /* the same */
+    const struct steer_share *shares;  /* by pool */
+    const struct steer_srv *const *srv[ADDR_FAMILIES]; /* by pool, endpoint; NULL: no SRV */
+    /* by index of the model's views, NULL where a view has no endpoints of its own; NULL: none has */
+    const struct steer_service *const *views;
+    const struct model_view *rules; /* with `views`: who is in which */
+    size_t rule_count;
+    const char *view_name; /* NULL: it is not one of them */
+};
+
 struct steer_service {
     /* what every answer reads, together */
     const struct steer_pool *pools; /* in the order of preference */
@@ -63,7 +123,8 @@ struct steer_service {
     uint32_t ttl_suspect_s;
     uint32_t max_addresses;
     bool has_family[ADDR_FAMILIES]; /* any endpoint of it configured, or one that has a name */
-    bool direct[ADDR_FAMILIES];     /* the same, and never answered as CNAME: see steer_cname */
+    /* the same, and steer_put_direct may answer: no CNAME, no filters, views or hand */
+    _Atomic bool direct[ADDR_FAMILIES];
     uint8_t fallback_counts[ADDR_FAMILIES];
     enum model_all_down on_all_down;
     const uint8_t *fallback[ADDR_FAMILIES]; /* compiled records */
@@ -72,6 +133,15 @@ struct steer_service {
     const uint8_t *dname;
     uint32_t index; /* in the model */
     const uint8_t *const *cnames; /* by pool: the dname it is answered as, or NULL; NULL: none is */
+    const struct steer_policy *policy; /* NULL: the first region in order, nothing else */
+};
+
+/* Who asks, as far as a choice depends on it. */
+struct steer_client {
+    struct addr address; /* its own, or the subnet it asks for (RFC 7871) */
+    uint8_t known_bits;  /* of the address */
+    uint8_t scope_bits;  /* out: clients that share so many bits are treated alike; 0: all are */
+    uint32_t turn;       /* random bits of the query, for what is drawn */
 };
 
 enum steer_result {
@@ -81,7 +151,7 @@ enum steer_result {
     STEER_SERVFAIL,
 };
 
-/* A choice. On rungs 1 to 3 it is one pool; on 4 to 6 it may be several. */
+/* A choice: one pool, or several together. */
 struct steer_choice {
     enum steer_result result;
     uint8_t rung; /* 1 to 6 */
@@ -90,7 +160,36 @@ struct steer_choice {
     bool several;  /* bits_of[] is set for all pools */
     uint64_t bits; /* of the one pool */
     uint64_t bits_of[STEER_POOLS_MAX];
+    /* the answer to this very client, in this order, when there are any; else all, in turn */
+    uint8_t pick_count;
+    uint16_t picks[STEER_ENDPOINTS_MAX]; /* see steer_pick */
 };
+
+/* One endpoint of one pool. */
+static inline uint16_t steer_pick(unsigned pool, unsigned endpoint)
+{
+    return (uint16_t)(pool << 8 | endpoint);
+}
+
+static inline unsigned steer_pick_pool(uint16_t pick)
+{
+    return pick >> 8;
+}
+
+static inline unsigned steer_pick_endpoint(uint16_t pick)
+{
+    return pick & 0xff;
+}
+
+/* May `direct` be set for the family: nothing but the order of regions decides? */
+static inline bool steer_may_be_direct(const struct steer_service *service, unsigned family)
+{
+    const struct steer_policy *policy = service->policy;
+
+    return service->has_family[family] && service->cnames == NULL &&
+           (policy == NULL ||
+            (policy->filters == 0 && !policy->has_idle && policy->views == NULL));
+}
 
 /* Size of one compiled record: owner pointer, type, class, TTL, length, address. */
 static inline unsigned steer_record_bytes(unsigned family)
@@ -101,9 +200,13 @@ static inline unsigned steer_record_bytes(unsigned family)
 /* Compile the record of an address into `out`; its owner points to the question. */
 void steer_record_put(uint8_t *out, const struct addr *address, uint32_t ttl_s);
 
-/* Choose for `family`. No lock, no allocation; cannot fail. */
+/*
+ * Choose for `family` and `client`, NULL for nobody in particular: then nothing
+ * is drawn, and it is the order of this node's place that counts. No lock, no
+ * allocation; cannot fail.
+ */
 void steer_choose(const struct steer_service *service, unsigned family,
-                  struct steer_choice *choice);
+                  struct steer_client *client, struct steer_choice *choice);
 
 /*
  * Choose as CNAME: of the choices of both families the one on the better rung,
@@ -113,11 +216,11 @@ void steer_choose(const struct steer_service *service, unsigned family,
  * is what steer_choose says. Only for a service with `cnames`.
  */
 const uint8_t *steer_cname(const struct steer_service *service, unsigned family,
-                           struct steer_choice *choice);
+                           struct steer_client *client, struct steer_choice *choice);
 
-/* The same, and write every step that led to it as lines for people. */
+/* As steer_choose, and write every step that led to it as lines for people. */
 void steer_explain(const struct steer_service *service, unsigned family,
-                   struct steer_choice *choice, struct text *trace);
+                   struct steer_client *client, struct steer_choice *choice, struct text *trace);
 
 /*
  * Write the chosen records at `out` with their owner at message offset
@@ -130,6 +233,14 @@ unsigned steer_put(const struct steer_service *service, unsigned family,
                    const struct steer_choice *choice, uint16_t owner, uint32_t turn, uint8_t *out,
                    size_t cap, size_t *out_length, bool *out_cut);
 
+/*
+ * Choose and put in one, where nothing but the order of regions decides; only
+ * for a service that is `direct` for the family. -1, and nothing written, when
+ * something makes a closer look due: steer_choose.
+ */
+int steer_put_direct(const struct steer_service *service, unsigned family, uint16_t owner,
+                     uint32_t turn, uint8_t *out, size_t cap, size_t *out_length, bool *out_cut);
+
 /* Remember the present choice when it stands on rung 1 or 2. Control thread. */
 void steer_remember(const struct steer_service *service);
 
@@ -138,7 +249,7 @@ void steer_inherit(const struct steer_service *service, const struct steer_servi
 
 /*
  * Set or clear the hand's word on pool `pool`. Control thread, while others
- * answer; as one store for what they read in the common case.
+ * answer; the service's snapshot may be read-only to the caller, this word is not.
  */
 void steer_set_hand(const struct steer_service *service, uint32_t pool, enum steer_hand hand,
                     bool on);

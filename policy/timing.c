@@ -1,5 +1,10 @@
 #include "policy/timing.h"
 
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "policy/detect.h"
+
 /* The longest gap between two probes in milliseconds: jitter stretches an interval by so much. */
 static uint64_t longest_interval(const struct model_timing *timing)
 {
@@ -18,35 +23,133 @@ static uint32_t clamp(uint64_t ms)
 
 uint32_t timing_strong_ms(const struct model_timing *timing)
 {
+    if (timing->fall_auto) {
+        return detect_worst_lossy_ms(timing, false, 0);
+    }
     return clamp(longest_interval(timing) + confirmations(timing, timing->fall));
 }
 
 uint32_t timing_silent_ms(const struct model_timing *timing)
 {
+    if (timing->fall_auto) {
+        return detect_worst_lossy_ms(timing, true, 0);
+    }
     uint64_t probes = confirmations(timing, timing->silent_fall);
     uint64_t wait = probes > timing->timeout_ms ? probes : timing->timeout_ms;
 
     return clamp(longest_interval(timing) + wait);
 }
 
-static uint32_t slowest(const struct model_check *checks, size_t count, uint32_t so_far)
+uint32_t timing_check_strong_ms(const struct model_check *check)
+{
+    const struct model_timing *timing = &check->timing;
+
+    if (check->kind != MODEL_CHECK_EXEC) {
+        return timing_strong_ms(timing);
+    }
+    return timing->fall_auto ? detect_worst_lossy_ms(timing, false, timing->timeout_ms)
+                             : detect_worst_ms(timing, false, timing->timeout_ms);
+}
+
+uint32_t timing_check_silent_ms(const struct model_check *check)
+{
+    if (check->kind == MODEL_CHECK_FILE) {
+        return 0;
+    }
+    uint32_t wait_ms = check->kind == MODEL_CHECK_PUSH ? check->push_ttl_ms : 0;
+    return clamp((uint64_t)timing_silent_ms(&check->timing) + wait_ms);
+}
+
+/* ---- the worst case of a service ---- */
+
+/* Services to look at, each once. */
+struct search {
+    const struct model *model;
+    uint32_t *found;
+    size_t count;
+    uint8_t *seen;
+};
+
+static void look_at(const struct model_check *checks, size_t count,
+                    const struct model_region *region, const struct model_service *service,
+                    struct timing_worst *worst)
 {
     for (size_t i = 0; i < count; i++) {
-        uint32_t strong = timing_strong_ms(&checks[i].timing);
-        uint32_t silent = timing_silent_ms(&checks[i].timing);
-        so_far = strong > so_far ? strong : so_far;
-        so_far = silent > so_far ? silent : so_far;
+        uint32_t strong = timing_check_strong_ms(&checks[i]);
+        uint32_t silent = timing_check_silent_ms(&checks[i]);
+        uint32_t ms = strong > silent ? strong : silent;
+
+        worst->strong_ms = strong > worst->strong_ms ? strong : worst->strong_ms;
+        worst->silent_ms = silent > worst->silent_ms ? silent : worst->silent_ms;
+        if (ms > worst->ms) {
+            worst->ms = ms;
+            worst->silent = silent >= strong;
+            worst->check = &checks[i];
+            worst->region = region;
+            worst->service = region == NULL ? service : NULL;
+        }
     }
-    return so_far;
+}
+
+static void look_at_region(const struct model *model, uint32_t index, struct timing_worst *worst)
+{
+    const struct model_region *region = &model->regions[index];
+
+    look_at(region->checks, region->check_count, region, NULL, worst);
+}
+
+/* `other` is NULL for the service that it is about. */
+static void look_at_service(const struct model *model, const struct model_service *service,
+                            const struct model_service *other, struct timing_worst *worst)
+{
+    look_at(service->checks, service->check_count, NULL, other, worst);
+    for (size_t i = 0; i < service->pool_count; i++) {
+        look_at_region(model, service->pools[i].region, worst);
+    }
+}
+
+static void follow(struct search *search, const struct model_condition *condition,
+                   struct timing_worst *worst)
+{
+    for (size_t i = 0; i < condition->part_count; i++) {
+        follow(search, &condition->parts[i], worst);
+    }
+    if (condition->kind == MODEL_CONDITION_REGION) {
+        look_at_region(search->model, condition->index, worst);
+    } else if (condition->kind == MODEL_CONDITION_SERVICE &&
+               search->seen[condition->index] == 0) {
+        search->seen[condition->index] = 1;
+        search->found[search->count++] = condition->index;
+    }
+}
+
+struct timing_worst timing_worst_find(const struct model *model,
+                                      const struct model_service *service)
+{
+    struct timing_worst worst = { 0 };
+
+    look_at_service(model, service, NULL, &worst);
+    if (service->condition == NULL) {
+        return worst;
+    }
+    struct search search = { .model = model };
+    search.seen = calloc(model->service_count + 1, sizeof(*search.seen));
+    search.found = calloc(model->service_count + 1, sizeof(*search.found));
+    REQUIRE(search.seen != NULL && search.found != NULL);
+    follow(&search, service->condition, &worst);
+    for (size_t i = 0; i < search.count; i++) {
+        const struct model_service *other = &model->services[search.found[i]];
+        look_at_service(model, other, other, &worst);
+        if (other->condition != NULL) {
+            follow(&search, other->condition, &worst);
+        }
+    }
+    free(search.seen);
+    free(search.found);
+    return worst;
 }
 
 uint32_t timing_service_ms(const struct model *model, const struct model_service *service)
 {
-    uint32_t worst = slowest(service->checks, service->check_count, 0);
-
-    for (size_t i = 0; i < service->pool_count; i++) {
-        const struct model_region *region = &model->regions[service->pools[i].region];
-        worst = slowest(region->checks, region->check_count, worst);
-    }
-    return worst;
+    return timing_worst_find(model, service).ms;
 }

@@ -103,35 +103,76 @@ void accepted_directory(const char *path, char *out, size_t cap)
     free(text);
 }
 
-int accepted_load(const char *state_directory, const char *path, struct model **out,
-                  struct error *err)
+/* The text that is kept, from `path`; 0, or -errno, explained. */
+static int read_kept(const char *state_directory, const char *path, char *kept, size_t cap,
+                     char **out_text, struct error *err)
 {
-    char kept[PATH_MAX], from[PATH_MAX];
-    char *text;
+    char from[PATH_MAX];
     size_t length;
-    struct config_report report = { 0 };
 
-    if (path_in(state_directory, kept, sizeof(kept)) < 0) {
+    if (path_in(state_directory, kept, cap) < 0) {
         return error_set(err, -ENAMETOOLONG, "state_directory is too long");
     }
-    int rc = file_read(kept, FILE_MOST, &text, &length, err);
+    int rc = file_read(kept, FILE_MOST, out_text, &length, err);
     if (rc < 0) {
         return rc;
     }
     absolute(path, from);
     size_t from_length = strlen(from);
-    if (strncmp(text, HEADER, HEADER_SIZE) != 0 ||
-        strncmp(text + HEADER_SIZE, from, from_length) != 0 ||
-        text[HEADER_SIZE + from_length] != '\n') {
-        free(text);
+    if (strncmp(*out_text, HEADER, HEADER_SIZE) != 0 ||
+        strncmp(*out_text + HEADER_SIZE, from, from_length) != 0 ||
+        (*out_text)[HEADER_SIZE + from_length] != '\n') {
+        free(*out_text);
         return error_set_at(err, -ENOENT, kept, 0, 0, "what is kept is not from %s", from);
     }
-    rc = config_load_text(text, path, out, &report);
+    return 0;
+}
+
+static int load_kept(const char *text, const char *kept, const char *path, struct model **out,
+                     struct error *err)
+{
+    struct config_report report = { 0 };
+    int rc = config_load_text(text, path, out, &report);
+
     if (rc < 0) {
         rc = error_set_at(err, rc, kept, 0, 0, "%s",
                           report.count > 0 ? report.errors[0].message : "does not load");
     }
     config_report_fini(&report);
+    return rc;
+}
+
+int accepted_load(const char *state_directory, const char *path, struct model **out,
+                  struct error *err)
+{
+    char kept[PATH_MAX];
+    char *text;
+    int rc = read_kept(state_directory, path, kept, sizeof(kept), &text, err);
+
+    if (rc == 0) {
+        rc = load_kept(text, kept, path, out, err);
+        free(text);
+    }
+    return rc;
+}
+
+int accepted_load_other(const struct model *model, struct model **out, struct error *err)
+{
+    char kept[PATH_MAX];
+    char *text;
+
+    if (model->path == NULL || model->source == NULL || model->state_directory == NULL) {
+        return error_set(err, -ENOENT, "nothing is kept of the embedded default");
+    }
+    int rc = read_kept(model->state_directory, model->path, kept, sizeof(kept), &text, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (strcmp(text + strcspn(text, "\n") + 1, model->source) == 0) {
+        rc = error_set(err, -EALREADY, "what is kept is the same");
+    } else {
+        rc = load_kept(text, kept, model->path, out, err);
+    }
     free(text);
     return rc;
 }

@@ -29,3 +29,9 @@ void accepted_directory(const char *path, char *out, size_t cap);
  */
 int accepted_load(const char *state_directory, const char *path, struct model **out,
                   struct error *err);
+
+/*
+ * Load what is kept of the file that `model` is from, when it is another text:
+ * -EALREADY when it is the same, else as accepted_load.
+ */
+int accepted_load_other(const struct model *model, struct model **out, struct error *err);

@@ -223,6 +223,7 @@ static unsigned answer_batch(struct answerer *a, const struct snapshot *snapshot
         const struct query_client client = {
             .source = &a->sources[i].any,
             .local_is_loopback = is_local_loopback(a, i),
+            .listener = a->setup.listener,
         };
         if (i + 1 < count) {
             __builtin_prefetch(a->buffers[i + 1]);

@@ -22,6 +22,7 @@ struct answerer_setup {
     int fd; /* a blocking UDP socket; the listener's */
     bool local_is_loopback;
     bool is_wildcard;
+    const struct addr *listener; /* its address with port; NULL: not known */
     struct publication *publication;  /* with a snapshot in force */
     struct server_counters *counters; /* this thread's own */
     struct handover_ring *ring;       /* this thread's own */

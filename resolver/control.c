@@ -16,13 +16,18 @@
 #include "policy/config.h"
 #include "policy/health.h"
 #include "resolver/accepted.h"
+#include "resolver/announcer.h"
 #include "resolver/api/api.h"
 #include "resolver/events.h"
+#include "resolver/hand.h"
 #include "resolver/hostnames.h"
+#include "resolver/keeper.h"
 #include "resolver/movements.h"
 #include "resolver/notify.h"
+#include "resolver/parking.h"
 #include "resolver/privileges.h"
 #include "resolver/reload.h"
+#include "resolver/removals.h"
 #include "resolver/server.h"
 #include "resolver/watch.h"
 
@@ -50,6 +55,21 @@ struct server *control_server(const struct control *control)
 const struct hostnames *control_hostnames(const struct control *control)
 {
     return control->hostnames;
+}
+
+struct announcer *control_announcer(const struct control *control)
+{
+    return control->announcer;
+}
+
+struct hand *control_hand(const struct control *control)
+{
+    return control->hand;
+}
+
+struct removals *control_removals(const struct control *control)
+{
+    return control->removals;
 }
 
 const char *control_config_path(const struct control *control)
@@ -122,6 +142,7 @@ static int load_accepted(struct control *c, const struct config_report *report, 
         return rc;
     }
     char where[512] = "";
+    c->is_accepted = true;
     if (report->count > 0) {
         (void)error_format(&report->errors[0], where, sizeof(where));
     }
@@ -131,10 +152,53 @@ static int load_accepted(struct control *c, const struct config_report *report, 
     return 0;
 }
 
+/*
+ * The file against what was accepted last: a start is never refused for taking
+ * much away, only warned; but an older plan than the accepted one is as good
+ * as a file that does not load. 0 or -ESTALE, and then the report says why.
+ */
+static int compare_at_start(const struct model *model, struct config_report *report)
+{
+    struct model *accepted;
+    struct error err = { 0 };
+    int rc = 0;
+
+    if (accepted_load_other(model, &accepted, &err) < 0) {
+        return 0;
+    }
+    const struct review_old old = { .model = accepted };
+    struct review *review = review_new(&old, model);
+    if (model->file_generation < accepted->file_generation) {
+        rc = error_set(&err, -ESTALE, "generation %llu of the file is older than %llu, which was "
+                       "accepted",
+                       (unsigned long long)model->file_generation,
+                       (unsigned long long)accepted->file_generation);
+        error_hint(&err, "write a higher one if it is meant; or remove accepted.yaml from %s",
+                   model->state_directory);
+        config_report_add(report, &err);
+    } else if (review != NULL && review_is_refused(review)) {
+        struct text words = { 0 };
+        review_put_refusal(review, &words);
+        log_event(LOG_WARNING, "the configuration takes much away", "against=%s change=%s",
+                  "what was accepted last", text_string(&words));
+        text_fini(&words);
+    }
+    review_free(review);
+    model_free(accepted);
+    return rc;
+}
+
 static int load_at_start(struct control *c, struct model **out)
 {
     struct config_report report = { 0 };
     int rc = control_load(c, out, &report);
+
+    if (rc == 0) {
+        rc = compare_at_start(*out, &report);
+        if (rc < 0) {
+            model_free(*out);
+        }
+    }
 
     if (rc < 0) {
         print_report(&report);
@@ -154,6 +218,63 @@ static void on_health(void *user, const struct health_event *event)
 
     c->changed = true;
     events_log(event);
+    if (c->announcer != NULL) { /* it goes before the table does */
+        announcer_say_health(c->announcer, event);
+    }
+}
+
+static void on_movement(void *user, const char *service, const char *from, const char *to,
+                        const char *reason)
+{
+    struct control *c = user;
+    const struct journal_entry entry = {
+        .kind = "service",
+        .target = service,
+        .from = from,
+        .to = to,
+        .reason = reason,
+    };
+
+    announcer_say(c->announcer, MODEL_NOTIFY_SERVICE, &entry);
+}
+
+static void on_hand(void *user, const struct override *override, const char *what)
+{
+    struct control *c = user;
+
+    c->changed = true;
+    log_event(LOG_WARNING, "override", "what=%s target=%s state=%s reason=%s author=%s", what,
+              override->target, override_kind_name(override->kind), override->reason,
+              override->author);
+    if (c->announcer != NULL) {
+        announcer_say_override(c->announcer, override, what);
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct control *c = timer->data;
+
+    c->tick_ms = UINT64_MAX;
+    health_tick(c->health, clock_now_ms());
+}
+
+/* Let the table have its turn when it next wants one. */
+static void arm_tick(struct control *c)
+{
+    uint64_t now_ms = clock_now_ms();
+    uint64_t wake_ms = health_wake_ms(c->health, now_ms);
+
+    if (wake_ms == c->tick_ms) {
+        return;
+    }
+    c->tick_ms = wake_ms;
+    if (wake_ms == UINT64_MAX) {
+        (void)uv_timer_stop(&c->tick);
+    } else {
+        uv_update_time(&c->loop);
+        (void)uv_timer_start(&c->tick, on_tick, wake_ms > now_ms ? wake_ms - now_ms : 1, 0);
+    }
 }
 
 /* Before the loop sleeps: what services answer now is what they remember. */
@@ -161,10 +282,15 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct control *c = prepare->data;
 
+    arm_tick(c);
     if (!c->changed || c->snapshot == NULL) {
         return;
     }
     c->changed = false;
+    keeper_note(c->keeper);
+    if (c->ready) {
+        parking_look(c->snapshot); /* before the new choice is what is remembered */
+    }
     for (size_t i = 0; i < c->snapshot->service_count; i++) {
         steer_remember(&c->snapshot->services[i]);
     }
@@ -198,7 +324,11 @@ int control_put_in_force(struct control *control, struct snapshot *snapshot, str
 
     health_commit(c->health, snapshot->binding, clock_now_ms());
     movements_adopt(c->movements, c->snapshot, snapshot);
+    announcer_adopt(c->announcer, snapshot->model);
+    keeper_adopt(c->keeper, snapshot);
+    parking_adopt(c->snapshot, snapshot); /* by what was just recalled */
     c->snapshot = snapshot;
+    hand_adopt(c->hand, snapshot);
     c->changed = true;
     on_prepare(&c->prepare);
     log_configure(snapshot->model->log_level, snapshot->model->log_format);
@@ -263,6 +393,8 @@ static int start_loop(struct control *c)
     c->poll.data = c;
     uv_timer_init(&c->loop, &c->settle);
     c->settle.data = c;
+    uv_timer_init(&c->loop, &c->tick);
+    c->tick.data = c;
     c->retired.data = c;
     return uv_async_init(&c->loop, &c->retired, on_retired);
 }
@@ -298,6 +430,10 @@ static int start_serving(struct control *c, struct model *model, struct error *e
 {
     struct snapshot *snapshot;
 
+    if (keeper_restore(c->keeper, model->state_directory) && c->warning == NULL) {
+        control_set_warning(c, "started without restored state: the last starts ended abnormally "
+                               "within a minute");
+    }
     hostnames_want(c->hostnames, model);
     hostnames_expand(c->hostnames, model);
     struct health_binding *binding = health_bind(c->health, model, clock_now_ms());
@@ -323,6 +459,7 @@ static int start_serving(struct control *c, struct model *model, struct error *e
     }
     c->generation = 1;
     server_on_retired(c->server, wake_for_retired, c);
+    hand_load(c->hand, model->state_directory);
     rc = control_put_in_force(c, snapshot, err);
     hostnames_serve(c->hostnames, c->server);
     return rc;
@@ -367,8 +504,10 @@ static void close_handles(struct control *c)
     uv_close((uv_handle_t *)&c->round, NULL);
     uv_close((uv_handle_t *)&c->poll, NULL);
     uv_close((uv_handle_t *)&c->settle, NULL);
+    uv_close((uv_handle_t *)&c->tick, NULL);
     uv_close((uv_handle_t *)&c->retired, NULL);
     watch_close(c->watch);
+    hand_close(c->hand);
     hostnames_close(c->hostnames);
     if (c->api != NULL) {
         c->closing++;
@@ -376,6 +515,9 @@ static void close_handles(struct control *c)
     }
     c->closing++;
     prober_close(c->prober, on_part_closed, c);
+    keeper_close(c->keeper);
+    announcer_close(c->announcer);
+    c->announcer = NULL;
 }
 
 static void shut_down(struct control *c)
@@ -403,6 +545,7 @@ static void shut_down(struct control *c)
     }
     health_free(c->health);
     movements_free(c->movements);
+    removals_free(c->removals);
     free(c->path);
     free(c->warning);
 }
@@ -438,7 +581,7 @@ static int start(struct control *c, struct error *err)
         start_api(c);
         prober_sync(c->prober);
         reload_wait_at_start(c);
-        if (c->warning == NULL) {
+        if (!c->is_accepted) {
             accepted_save(c->snapshot->model);
         }
     }
@@ -460,9 +603,13 @@ int control_run(const struct control_options *options)
     const char *path = find_config(options);
     c->path = path == NULL ? NULL : strdup(path);
     c->health = health_new(on_health, c);
-    c->movements = movements_new();
+    c->movements = movements_new(on_movement, c);
+    c->removals = removals_new();
     raise_descriptor_limit();
-    if (c->health == NULL || c->movements == NULL || start_loop(c) < 0 ||
+    if (c->health == NULL || c->movements == NULL || c->removals == NULL || start_loop(c) < 0 ||
+        (c->announcer = announcer_new(&c->loop)) == NULL ||
+        (c->keeper = keeper_new(&c->loop, c->health)) == NULL ||
+        (c->hand = hand_new(&c->loop, c->health, on_hand, c)) == NULL ||
         (c->hostnames = hostnames_new(&c->loop, on_addresses_changed, c)) == NULL ||
         (c->watch = watch_new(&c->loop, on_file_changed, c)) == NULL ||
         (c->prober = prober_new(&c->loop, c->health)) == NULL) {

@@ -12,8 +12,11 @@
 #include "base/text.h"
 #include "resolver/snapshot.h"
 
+struct announcer;
 struct control;
+struct hand;
 struct hostnames;
+struct removals;
 struct server;
 struct json_writer;
 
@@ -35,6 +38,9 @@ const struct snapshot *control_snapshot(const struct control *control);
 struct health *control_health(const struct control *control);
 struct server *control_server(const struct control *control);
 const struct hostnames *control_hostnames(const struct control *control);
+struct announcer *control_announcer(const struct control *control);
+struct hand *control_hand(const struct control *control);
+struct removals *control_removals(const struct control *control);
 
 /* The path of the config in use, and why it is not the user's file ("" when it is). */
 const char *control_config_path(const struct control *control);

@@ -12,17 +12,23 @@
 #include "base/hash.h"
 #include "resolver/control.h"
 
+struct announcer;
 struct api;
 struct config_report;
+struct hand;
 struct hostnames;
+struct keeper;
 struct movements;
 struct prober;
+struct removals;
+struct review;
 struct watch;
 
 /* A generation on its way. */
 struct reload {
     struct model *model;            /* NULL: none is */
     struct health_binding *binding; /* NULL: addresses of its names are waited for, else results */
+    struct review *review;          /* what it changes; NULL of a rebuild */
     bool rebuild;                   /* the same configuration with other addresses */
     control_reload_done *done;
     void *user;
@@ -39,10 +45,13 @@ struct control {
     uv_timer_t round;     /* the end of the wait for addresses or first results */
     uv_timer_t poll;      /* looks whether they are in */
     uv_timer_t settle;    /* a moment before changed addresses are taken */
+    uv_timer_t tick;      /* when time acts on the table: ramps, guards */
     bool stopping;
     bool ready;
+    bool is_accepted; /* it is the last accepted configuration that runs, not the file */
     bool changed; /* the table said something new */
     uint64_t started_ms;
+    uint64_t tick_ms; /* when the tick is due; UINT64_MAX: it is not */
     uint64_t generation;
     struct hash_key key;
     struct health *health;
@@ -50,6 +59,10 @@ struct control {
     struct server *server;
     struct snapshot *snapshot;
     struct hostnames *hostnames;
+    struct hand *hand;
+    struct keeper *keeper; /* of the table on disk */
+    struct announcer *announcer; /* of the journal and of hooks */
+    struct removals *removals;
     struct movements *movements;
     struct api *api;
     struct watch *watch; /* of files the configuration was made from */

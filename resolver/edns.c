@@ -20,3 +20,19 @@ size_t edns_put_error(uint8_t *out, bool dnssec_ok, uint8_t rcode_high, uint16_t
     memcpy(out + WIRE_OPT_BYTES + OPTION_BYTES, text, length);
     return WIRE_OPT_BYTES + OPTION_BYTES + length;
 }
+
+size_t edns_add_subnet(uint8_t *opt, size_t size, const struct wire_query *query,
+                       uint8_t scope_bits)
+{
+    size_t bytes = wire_subnet_bytes(query->subnet_bits);
+    uint8_t *out = opt + size;
+
+    wire_put16(opt + LENGTH_AT, (uint16_t)(wire_get16(opt + LENGTH_AT) + bytes));
+    wire_put16(out, WIRE_SUBNET);
+    wire_put16(out + 2, (uint16_t)(bytes - 4));
+    wire_put16(out + 4, query->subnet_family);
+    out[6] = query->subnet_bits;
+    out[7] = scope_bits;
+    memcpy(out + 8, query->subnet, bytes - 8);
+    return size + bytes;
+}

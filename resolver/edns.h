@@ -1,8 +1,8 @@
 #pragma once
 /*
- * edns - the OPT record of our answers, with an Extended DNS Error where one is due
+ * edns - the OPT record of our answers: an Extended DNS Error, the client's subnet
  *
- * RFC 6891, RFC 8914. Pure functions on buffers, any thread.
+ * RFC 6891, RFC 8914, RFC 7871. Pure functions on buffers, any thread.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +23,13 @@ enum edns_error {
 
 #define EDNS_TEXT_MAX 96u
 #define EDNS_OPT_MAX  (WIRE_OPT_BYTES + 6u + EDNS_TEXT_MAX)
+
+/*
+ * Add a Client Subnet option to the OPT at `opt`, `size` bytes that end the
+ * message: what the query had, and `scope_bits`. Returns the new size.
+ */
+size_t edns_add_subnet(uint8_t *opt, size_t size, const struct wire_query *query,
+                       uint8_t scope_bits);
 
 /*
  * Write OPT with an error and its text (cut at EDNS_TEXT_MAX bytes; "" is

@@ -64,5 +64,9 @@ void events_log(const struct health_event *event)
                   "canary state", "target=%s to=%s last=%s", event->name, event->to,
                   event->reason);
         break;
+    case HEALTH_EVENT_GUARD:
+        log_event(LOG_WARNING, "guard", "guard=%s target=%s from=%s to=%s reason=%s", event->name,
+                  event->target, event->from, event->to, event->reason);
+        break;
     }
 }

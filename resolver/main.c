@@ -2,12 +2,20 @@
  * main - the program's subcommands
  */
 #include <stdio.h>
+#include <string.h>
 
+#include "base/spawner.h"
+#include "base/spawner_helper.h"
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_cache.h"
 #include "resolver/cli/cli_check.h"
+#include "resolver/cli/cli_history.h"
+#include "resolver/cli/cli_override.h"
+#include "resolver/cli/cli_push.h"
 #include "resolver/cli/cli_query.h"
 #include "resolver/cli/cli_reload.h"
+#include "resolver/cli/cli_review.h"
+#include "resolver/cli/cli_simulate.h"
 #include "resolver/cli/cli_status.h"
 #include "resolver/cli/cli_why.h"
 #include "resolver/cli/demo.h"
@@ -141,12 +149,18 @@ static const struct cli_command commands[] = {
       query_help, cli_query_run },
     { "version", "version [--json]", "the version of this program",
       "  -j, --json           as JSON\n", run_version },
-    { "review", "", "", "", NULL },
-    { "simulate", "", "", "", NULL },
-    { "drain", "", "", "", NULL },
-    { "undrain", "", "", "", NULL },
-    { "force", "", "", "", NULL },
-    { "release", "", "", "", NULL },
+    { "review", "review [-c NEW] [--json]", "what a configuration would change, by meaning",
+      cli_review_help, cli_review_run },
+    { "simulate", "simulate --down TARGET... | --every-region",
+      "what every service would answer if things were down", cli_simulate_help,
+      cli_simulate_run },
+    { "drain", "drain TARGET --reason TEXT [--for 30m] [--force]",
+      "take a region, or a service there, out of the answers", cli_drain_help, cli_drain_run },
+    { "undrain", "undrain TARGET", "end a drain", cli_undrain_help, cli_undrain_run },
+    { "force", "force up|down TARGET --reason TEXT [--for 30m]",
+      "say what is up or down, whatever checks say", cli_force_help, cli_force_run },
+    { "release", "release TARGET", "take a drain or force back, let answers return",
+      cli_release_help, cli_release_run },
     { "cache", "cache show|flush NAME|*.NAME|all [--json]",
       "what is kept of others' answers: show it, or forget it",
       "  cache show NAME         the entries of a name, with their records\n"
@@ -155,13 +169,19 @@ static const struct cli_command commands[] = {
       "  cache flush ...         forget them: the next question asks upstreams\n"
       "  -j, --json              the server's own words\n",
       cli_cache_run },
+    { "push", "push TARGET up|degraded|down [--ttl 10s] [--message TEXT]",
+      "report to a push check", cli_push_help, cli_push_run },
     { "keys", "", "", "", NULL },
     { "doctor", "", "", "", NULL },
-    { "history", "", "", "", NULL },
+    { "history", "history [--since 1h] [TARGET]", "what happened, oldest first", cli_history_help,
+      cli_history_run },
     { NULL, NULL, NULL, NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], SPAWNER_COMMAND) == 0) {
+        return spawner_helper_run();
+    }
     return cli_main(commands, argc, argv);
 }

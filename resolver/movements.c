@@ -14,15 +14,23 @@ struct place {
 };
 
 struct movements {
+    movements_listener *listener;
+    void *user;
     struct place *places; /* by the service's index */
     size_t count;
     char **names; /* interned region names; few, kept to the end */
     size_t name_count;
 };
 
-struct movements *movements_new(void)
+struct movements *movements_new(movements_listener *listener, void *user)
 {
-    return calloc(1, sizeof(struct movements));
+    struct movements *movements = calloc(1, sizeof(*movements));
+
+    if (movements != NULL) {
+        movements->listener = listener;
+        movements->user = user;
+    }
+    return movements;
 }
 
 void movements_free(struct movements *movements)
@@ -62,7 +70,7 @@ void movements_adopt(struct movements *movements, const struct snapshot *old,
 
     REQUIRE(places != NULL);
     for (size_t i = 0; old != NULL && i < count; i++) {
-        const struct steer_service *before = snapshot_service(old, fresh->services[i].dname);
+        const struct steer_service *before = snapshot_counterpart(old, &fresh->services[i]);
         if (before != NULL && before->index < m->count) {
             places[i] = m->places[before->index];
         }
@@ -90,7 +98,7 @@ static struct place where(struct movements *m, const struct steer_service *servi
     struct steer_choice choice;
     struct place place;
 
-    steer_choose(service, main_family(service), &choice);
+    steer_choose(service, main_family(service), NULL, &choice);
     place.rung = choice.rung;
     switch (choice.result) {
     case STEER_FALLBACK:
@@ -151,6 +159,11 @@ void movements_tell(struct movements *movements, const struct snapshot *snapshot
             continue;
         }
         m->places[i] = now;
+        if (before.from != NULL || now.rung != 1) { /* as the first region is no news */
+            m->listener(m->user, snapshot->services[i].name,
+                        before.from == NULL ? "(start)" : before.from, now.from,
+                        rung_meaning(now.rung));
+        }
         if (moved++ < MOVEMENTS_LINES_MAX) {
             tell(&snapshot->services[i], &before, &now);
         }

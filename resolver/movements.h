@@ -11,8 +11,12 @@
 
 struct movements;
 
+/* Told of each movement, however many there are. `from` and `to` are only valid during the call. */
+typedef void movements_listener(void *user, const char *service, const char *from, const char *to,
+                                const char *reason);
+
 /* NULL when memory is out. */
-struct movements *movements_new(void);
+struct movements *movements_new(movements_listener *listener, void *user);
 void movements_free(struct movements *movements);
 
 /*

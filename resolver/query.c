@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "resolver/asker.h"
 #include "resolver/edns.h"
+#include "resolver/srv.h"
 
 #define TTL_AT           6  /* of a record whose owner is a pointer */
 #define CNAME_FIXED      12 /* bytes of such a record before its data */
@@ -79,6 +81,14 @@ size_t query_put_error(uint8_t *message, uint16_t id, uint16_t flags, unsigned r
     return WIRE_HEADER_BYTES;
 }
 
+/* Say in the OPT that ends the message for whom this answer is. RFC 7871, section 7.2.1. */
+static void add_subnet(const struct query_thread *t, struct response *r, size_t opt_bytes)
+{
+    uint8_t *opt = r->message + r->at - opt_bytes;
+
+    r->at += edns_add_subnet(opt, opt_bytes, &t->query, t->scope_bits) - opt_bytes;
+}
+
 /* Write the header and OPT around what the response holds; returns its length. */
 static inline size_t finish(const struct query_thread *t, struct response *r)
 {
@@ -90,6 +100,9 @@ static inline size_t finish(const struct query_thread *t, struct response *r)
         wire_put_opt(r->message + r->at, q->dnssec_ok, (uint8_t)(r->rcode >> 4));
         r->at += WIRE_OPT_BYTES;
         r->additionals++;
+    }
+    if (__builtin_expect(q->has_subnet, false)) {
+        add_subnet(t, r, WIRE_OPT_BYTES);
     }
     wire_put16(r->message + 2, flags);
     wire_put16(r->message + 6, (uint16_t)r->answers);
@@ -157,23 +170,28 @@ static bool put_negative(const struct query_thread *t, struct response *r, const
     return true;
 }
 
-/* What was chosen of `node`'s service, owned by the name at message offset `owner`. */
-static inline bool put_choice(struct query_thread *t, struct response *r, const struct node *node,
-                              unsigned family, uint16_t owner, const struct steer_choice *choice)
+static void put_failure(const struct query_thread *t, struct response *r)
 {
-    const struct steer_service *service = node->service;
+    r->rcode = WIRE_SERVFAIL;
+    r->flags = 0;
+    r->at = t->query.question_end; /* aliases that led here go too */
+    r->answers = 0;
+}
+
+/* What was chosen of a service in `zone`, owned by the name at message offset `owner`. */
+static bool put_choice(struct query_thread *t, struct response *r, const struct zone *zone,
+                              const struct steer_service *service, unsigned family,
+                              uint16_t owner, const struct steer_choice *choice)
+{
     size_t length;
     bool cut = false;
 
     if (choice->result == STEER_SERVFAIL) {
-        r->rcode = WIRE_SERVFAIL;
-        r->flags = 0;
-        r->at = t->query.question_end; /* aliases that led here go too */
-        r->answers = 0;
+        put_failure(t, r);
         return true;
     }
     if (choice->result == STEER_NODATA) {
-        return put_negative(t, r, node->zone, owner == WIRE_QUESTION, service->ttl_suspect_s);
+        return put_negative(t, r, zone, owner == WIRE_QUESTION, service->ttl_suspect_s);
     }
     r->answers += steer_put(service, family, choice, owner, turn_of(&t->query), r->message + r->at,
                             r->limit - r->at, &length, &cut);
@@ -205,10 +223,10 @@ static bool put_cname(struct response *r, const uint8_t *target, uint16_t owner,
  * The CNAME of the chosen pool, and behind it the addresses known of it where
  * they are asked for, so that a stub is served.
  */
-static bool put_named(struct query_thread *t, struct response *r, const struct node *node,
-                      uint16_t owner, const uint8_t *target, const struct steer_choice *choice)
+static bool put_named(struct query_thread *t, struct response *r, const struct zone *zone,
+                      const struct steer_service *service, uint16_t owner, const uint8_t *target,
+                      const struct steer_choice *choice)
 {
-    const struct steer_service *service = node->service;
     uint16_t type = t->query.type;
     uint16_t behind = (uint16_t)(r->at + CNAME_FIXED);
     uint32_t ttl_s = choice->short_ttl ? service->ttl_suspect_s : service->ttl_normal_s;
@@ -219,24 +237,69 @@ static bool put_named(struct query_thread *t, struct response *r, const struct n
     if ((type != WIRE_A && type != WIRE_AAAA) || choice->result != STEER_ADDRESSES) {
         return true; /* whoever asked goes on from there */
     }
-    return put_choice(t, r, node, type == WIRE_AAAA ? ADDR_V6 : ADDR_V4, behind, choice);
+    return put_choice(t, r, zone, service, type == WIRE_AAAA ? ADDR_V6 : ADDR_V4, behind, choice);
 }
 
-/* No endpoint of the family, or one with a CNAME. */
-static bool put_indirect(struct query_thread *t, struct response *r, const struct node *node,
-                         unsigned family, uint16_t owner)
+/* What needs more than the order of regions: no endpoint of the family, a CNAME, filters, views. */
+static __attribute__((noinline)) bool put_indirect(struct query_thread *t, struct response *r,
+                                                   const struct node *node, unsigned family,
+                                                   uint16_t owner)
 {
-    const struct steer_service *service = node->service;
+    const struct steer_service *service = asker_service(t, node->service);
     struct steer_choice choice;
 
-    if (service->cnames == NULL || !service->has_family[family]) {
+    if (!service->has_family[family]) {
         return put_negative(t, r, node->zone, owner == WIRE_QUESTION, UINT32_MAX);
     }
-    const uint8_t *target = steer_cname(service, family, &choice);
-    if (target == NULL) {
-        return put_choice(t, r, node, family, owner, &choice);
+    struct steer_client *asker = asker_find(t);
+    const uint8_t *target = NULL;
+    if (service->cnames != NULL) {
+        target = steer_cname(service, family, asker, &choice);
+    } else {
+        steer_choose(service, family, asker, &choice);
     }
-    return put_named(t, r, node, owner, target, &choice);
+    t->scope_bits = asker->scope_bits;
+    return target == NULL ? put_choice(t, r, node->zone, service, family, owner, &choice)
+                          : put_named(t, r, node->zone, service, owner, target, &choice);
+}
+
+/* The pool's name that stands for `service` now, whatever the type asked for; NULL: none. */
+static const uint8_t *find_cname(struct query_thread *t, const struct steer_service *service,
+                                 struct steer_choice *choice)
+{
+    if (service->cnames == NULL) {
+        return NULL;
+    }
+    struct steer_client *asker = asker_find(t);
+    const uint8_t *target = steer_cname(service, ADDR_V4, asker, choice);
+    t->scope_bits = asker->scope_bits;
+    return target;
+}
+
+/* SRV of `service`, owned by the name at message offset `owner`. False: no room. */
+static bool put_srv(struct query_thread *t, struct response *r, const struct zone *zone,
+                    const struct steer_service *service, uint16_t owner)
+{
+    struct srv_answer srv = { .message = r->message, .at = r->at, .limit = r->limit };
+    struct steer_client *asker = asker_find(t);
+    enum srv_result result = srv_put(&srv, service, asker, owner);
+
+    t->scope_bits = asker->scope_bits;
+    switch (result) {
+    case SRV_NODATA:
+        return put_negative(t, r, zone, owner == WIRE_QUESTION, service->ttl_suspect_s);
+    case SRV_SERVFAIL:
+        put_failure(t, r);
+        return true;
+    case SRV_CUT:
+        return false;
+    case SRV_ANSWERED:
+        break;
+    }
+    r->at = srv.at;
+    r->answers += srv.answers;
+    r->additionals += srv.additionals;
+    return true;
 }
 
 /* Steered addresses of `node`'s service, with their owner at message offset `owner`. */
@@ -244,20 +307,26 @@ static inline bool put_service(struct query_thread *t, struct response *r, const
                                unsigned family, uint16_t owner)
 {
     const struct steer_service *service = node->service;
-    struct steer_choice choice;
+    size_t length;
+    bool cut;
 
-    if (!service->direct[family]) {
+    if (!atomic_load_explicit(&service->direct[family], memory_order_relaxed)) {
         return put_indirect(t, r, node, family, owner);
     }
-    steer_choose(service, family, &choice);
-    return put_choice(t, r, node, family, owner, &choice);
+    int count = steer_put_direct(service, family, owner, turn_of(&t->query), r->message + r->at,
+                                 r->limit - r->at, &length, &cut);
+    if (count < 0) {
+        return put_indirect(t, r, node, family, owner);
+    }
+    r->answers += (unsigned)count;
+    r->at += length;
+    return !cut;
 }
 
 /* The end of a chain of aliases that is a service. */
 static bool put_tail(struct query_thread *t, struct response *r, const struct answer *answer)
 {
     const struct node *node = answer->tail;
-    const struct steer_service *service = node->service;
     uint16_t type = t->query.type;
     struct steer_choice choice;
 
@@ -265,9 +334,14 @@ static bool put_tail(struct query_thread *t, struct response *r, const struct an
         unsigned family = type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
         return put_service(t, r, node, family, answer->tail_offset);
     }
-    const uint8_t *target = service->cnames == NULL ? NULL : steer_cname(service, ADDR_V4, &choice);
-    return target == NULL ? put_negative(t, r, node->zone, false, UINT32_MAX)
-                          : put_named(t, r, node, answer->tail_offset, target, &choice);
+    const struct steer_service *service = asker_service(t, node->service);
+    if (type == WIRE_SRV && srv_is_given(service)) {
+        return put_srv(t, r, node->zone, service, answer->tail_offset);
+    }
+    const uint8_t *target = find_cname(t, service, &choice);
+    return target == NULL
+               ? put_negative(t, r, node->zone, false, UINT32_MAX)
+               : put_named(t, r, node->zone, service, answer->tail_offset, target, &choice);
 }
 
 /* Requests that are not questions to data, or to another world than IN. */
@@ -314,24 +388,28 @@ static enum query_source put_static(struct query_thread *t, struct response *r,
 }
 
 /*
- * Another type than addresses of a service's name: what stands written there,
- * or the CNAME.
+ * Another type than addresses of a service's name: SRV, what stands written
+ * there, or the CNAME.
  */
 static enum query_source put_beside(struct query_thread *t, struct response *r,
                                     const struct snapshot *snapshot, const struct node *node)
 {
-    const struct steer_service *service = node->service;
+    const struct steer_service *service = asker_service(t, node->service);
     const struct answer *own = namespace_answer(node, t->query.type);
     bool is_written = own != NULL && own != &namespace_any;
     struct steer_choice choice;
 
-    const uint8_t *target = service->cnames == NULL || is_written
-                                ? NULL
-                                : steer_cname(service, ADDR_V4, &choice);
+    if (t->query.type == WIRE_SRV && srv_is_given(service)) {
+        if (!put_srv(t, r, node->zone, service, WIRE_QUESTION)) {
+            cut_short(t, r);
+        }
+        return QUERY_SERVICE;
+    }
+    const uint8_t *target = is_written ? NULL : find_cname(t, service, &choice);
     if (target == NULL) {
         return put_static(t, r, snapshot, node);
     }
-    if (!put_named(t, r, node, WIRE_QUESTION, target, &choice)) {
+    if (!put_named(t, r, node->zone, service, WIRE_QUESTION, target, &choice)) {
         cut_short(t, r);
     }
     return QUERY_SERVICE;
@@ -440,11 +518,18 @@ static bool is_remarkable(enum query_source source, const struct response *r)
 /* Say why in the OPT that stands at the end, where it is one and there is room. */
 static size_t add_remark(const struct query_thread *t, struct response *r)
 {
-    if (!t->query.edns || r->limit + WIRE_OPT_BYTES - r->at < EDNS_OPT_MAX) {
+    size_t opt_bytes = t->query.opt_bytes;
+    size_t start = r->at - opt_bytes;
+
+    if (opt_bytes == 0 || r->limit + opt_bytes - start < EDNS_OPT_MAX + opt_bytes) {
         return r->at;
     }
-    r->at -= WIRE_OPT_BYTES;
-    r->at += edns_put_error(r->message + r->at, t->query.dnssec_ok, 0, t->remark, t->remark_text);
+    size_t size = edns_put_error(r->message + start, t->query.dnssec_ok, 0, t->remark,
+                                 t->remark_text);
+    r->at = start + size;
+    if (opt_bytes != WIRE_OPT_BYTES) {
+        add_subnet(t, r, size);
+    }
     return r->at;
 }
 
@@ -510,7 +595,7 @@ static size_t message_limit(const struct wire_query *q, const struct query_clien
         limit = q->payload < WIRE_UDP_MOST ? q->payload : WIRE_UDP_MOST;
     }
     limit = limit < cap ? limit : cap;
-    return limit - (q->edns ? WIRE_OPT_BYTES : 0);
+    return limit - q->opt_bytes;
 }
 
 static void count(struct query_thread *t, enum query_source source, unsigned rcode)
@@ -550,6 +635,8 @@ enum query_verdict query_answer(struct query_thread *thread, const struct snapsh
     enum wire_verdict verdict = wire_query_parse(message, length, &t->query);
 
     t->recursion = false;
+    t->scope_bits = 0;
+    t->client = client;
     if (verdict == WIRE_QUERY_OK && t->query.type == WIRE_OPT) {
         verdict = WIRE_QUERY_FORMERR;
     }

@@ -47,6 +47,10 @@ struct query_thread {
     int64_t now_ms;            /* for its ages; set by the owner before each batch */
     struct wire_query query;   /* the one being answered */
     bool recursion;            /* its client may have other names resolved */
+    uint8_t scope_bits;        /* of the answer, for its Client Subnet option */
+    const struct query_client *client; /* during a call: who asks */
+    struct steer_client steered; /* as choosing saw the client, where a choice depended on it */
+    uint64_t draws;              /* moves on with each such choice */
     struct cache_entry *refresh; /* answered from it, to be asked for anew; the owner clears it */
     uint16_t remark;             /* the extended error of an answer that needs one */
     const char *remark_text;
@@ -57,6 +61,7 @@ struct query_client {
     const struct sockaddr *source;
     bool local_is_loopback; /* the address it was sent to */
     bool stream;            /* TCP: no size limit but the message's own */
+    const struct addr *listener; /* or local address, with port, asked at; NULL: not known */
 };
 
 /* Without a cache. */

@@ -10,8 +10,10 @@
 #include "policy/config.h"
 #include "policy/health.h"
 #include "resolver/accepted.h"
+#include "resolver/announcer.h"
 #include "resolver/control_state.h"
 #include "resolver/hostnames.h"
+#include "resolver/removals.h"
 #include "resolver/server.h"
 #include "resolver/watch.h"
 
@@ -61,8 +63,10 @@ static void drop(struct control *c)
     health_unbind(c->health, c->reload.binding);
     prober_sync(c->prober);
     model_free(c->reload.model);
+    review_free(c->reload.review);
     c->reload.model = NULL;
     c->reload.binding = NULL;
+    c->reload.review = NULL;
     hostnames_adopt(c->hostnames, c->snapshot->model, false);
 }
 
@@ -112,6 +116,19 @@ static void tell_what_waits(const struct control *c, const struct model *fresh)
     }
 }
 
+/* How a reload ended, for the journal. */
+static void announce(struct control *c, const char *to, const char *reason)
+{
+    const struct journal_entry entry = {
+        .kind = "reload",
+        .target = control_config_path(c),
+        .to = to,
+        .reason = reason,
+    };
+
+    announcer_say(c->announcer, MODEL_NOTIFY_RELOAD, &entry);
+}
+
 static void refuse(struct control *c, const struct error *err)
 {
     struct config_report report = { 0 };
@@ -124,6 +141,9 @@ static void refuse(struct control *c, const struct error *err)
     log_event(LOG_ERROR, c->reload.rebuild ? "addresses not taken" : "reload refused",
               "config=%s generation=%llu error=%s", control_config_path(c),
               (unsigned long long)c->generation, line);
+    if (!c->reload.rebuild) {
+        announce(c, "refused", line);
+    }
     drop(c);
     end(c, false, text_string(&text));
     text_fini(&text);
@@ -165,6 +185,11 @@ static void finish(struct control *c)
         control_set_warning(c, NULL);
         accepted_save(fresh->model);
     }
+    if (c->reload.review != NULL) {
+        removals_note(c->removals, c->reload.review, clock_now_ms());
+        review_free(c->reload.review);
+        c->reload.review = NULL;
+    }
     c->generation++;
     (void)control_put_in_force(c, fresh, &err); /* only the first time can fail */
     prober_sync(c->prober);
@@ -175,6 +200,9 @@ static void finish(struct control *c)
               "config=%s generation=%llu services=%zu", control_config_path(c),
               (unsigned long long)c->generation, fresh->service_count);
     c->rebuilt_ms = clock_now_ms();
+    if (!rebuild) {
+        announce(c, "accepted", report);
+    }
     end(c, true, report);
 }
 
@@ -288,10 +316,63 @@ static void report_unloadable(struct control *c, const struct config_report *rep
     }
     log_event(LOG_ERROR, "reload refused", "config=%s errors=%zu first=%s generation=%llu",
               control_config_path(c), report->count, line, (unsigned long long)c->generation);
+    announce(c, "refused", line);
     if (done != NULL) {
         done(user, false, text_string(&text));
     }
     text_fini(&text);
+}
+
+/* A refusal that is about the whole file, logged and handed over. */
+static void refuse_file(struct control *c, struct text *report, control_reload_done *done,
+                        void *user)
+{
+    announce(c, "refused", text_string(report));
+    log_event(LOG_ERROR, "reload refused", "config=%s generation=%llu error=%s",
+              control_config_path(c), (unsigned long long)c->generation, text_string(report));
+    text_put_char(report, '\n');
+    if (done != NULL) {
+        done(user, false, text_string(report));
+    }
+    text_fini(report);
+}
+
+/* An older plan never overwrites a newer one: `generation:` of the file. False: refused. */
+static bool pass_fence(struct control *c, const struct model *fresh,
+                       control_reload_done *done, void *user)
+{
+    uint64_t running = c->snapshot->model->file_generation;
+    struct text report = { 0 };
+
+    if (fresh->file_generation >= running) {
+        return true;
+    }
+    text_printf(&report, "generation %llu of the file is older than %llu, which runs",
+                (unsigned long long)fresh->file_generation, (unsigned long long)running);
+    refuse_file(c, &report, done, user);
+    return false;
+}
+
+/* More healthy capacity would leave than the guard allows, without consent. False: refused. */
+static bool pass_review(struct control *c, const struct model *fresh, control_reload_done *done,
+                        void *user)
+{
+    uint64_t now_ms = clock_now_ms();
+    struct review *review = removals_review(c->removals, c->snapshot, fresh, now_ms);
+    struct text report = { 0 };
+    bool good = review == NULL || !review_is_refused(review);
+
+    if (good && review != NULL) {
+        c->reload.review = review;
+        return true;
+    }
+    if (!good) {
+        review_put_refusal(review, &report);
+        text_printf(&report, "; guards: {accept: %s} consents to exactly this change", review->id);
+        refuse_file(c, &report, done, user);
+    }
+    review_free(review);
+    return good;
 }
 
 void control_reload(struct control *control, control_reload_done *done, void *user)
@@ -318,7 +399,12 @@ void control_reload(struct control *control, control_reload_done *done, void *us
     if (is_under_way(c)) {
         drop(c); /* a rebuild: the reload takes the same addresses */
     }
-    begin(c, &(struct reload){ .model = model, .done = done, .user = user });
+    if (!pass_fence(c, model, done, user) || !pass_review(c, model, done, user)) {
+        model_free(model);
+        return;
+    }
+    struct review *review = c->reload.review;
+    begin(c, &(struct reload){ .model = model, .review = review, .done = done, .user = user });
 }
 
 void reload_file(struct control *control)

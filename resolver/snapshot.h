@@ -85,6 +85,17 @@ bool snapshot_resolves(const struct snapshot *snapshot, const uint8_t *dname);
 const struct steer_service *snapshot_service(const struct snapshot *snapshot,
                                              const uint8_t *dname);
 
+/* The service of `old` that answered what `service` answers, for the same view; NULL: none. */
+const struct steer_service *snapshot_counterpart(const struct snapshot *old,
+                                                 const struct steer_service *service);
+
+/*
+ * The first view that fits: by the client, or by the listener or local address
+ * it asked at (NULL: not known). `count` when none does.
+ */
+size_t snapshot_view(const struct model_view *views, size_t count, const struct addr *source,
+                     bool local_is_loopback, const struct addr *listener);
+
 /* Is `source` in the list, asked at an address that is loopback or not? */
 bool snapshot_acl_allows(const struct model_acl *acl, const struct addr *source,
                          bool local_is_loopback);

@@ -34,7 +34,8 @@ struct stream {
     struct sockaddr_storage source;
     uint64_t active_ms;
     unsigned pending; /* questions being asked elsewhere */
-    bool is_loopback; /* the address it was made to */
+    struct addr local; /* the address it was made to, with port */
+    bool is_loopback;
     bool taking;      /* in take_queries, which an answer may lead to again */
     bool closing;     /* uv_close was called */
     bool closed;      /* its callback came */
@@ -197,6 +198,7 @@ static void answer(struct stream *s, size_t length)
         .source = (const struct sockaddr *)&s->source,
         .local_is_loopback = s->is_loopback,
         .stream = true,
+        .listener = &s->local,
     };
     struct handover_question question;
 
@@ -336,15 +338,15 @@ static void make_room(struct stream_set *set)
     }
 }
 
-/* Was this connection made to a loopback address? A listener may have them all. */
-static bool is_to_loopback(int fd)
+/* The address this connection was made to: a listener may have them all. */
+static void read_local(struct stream *s, int fd)
 {
     struct sockaddr_storage sa;
     socklen_t length = sizeof(sa);
-    struct addr local;
 
-    return getsockname(fd, (struct sockaddr *)&sa, &length) == 0 &&
-           addr_from_sockaddr((struct sockaddr *)&sa, &local) && addr_is_loopback(&local);
+    s->is_loopback = getsockname(fd, (struct sockaddr *)&sa, &length) == 0 &&
+                     addr_from_sockaddr((struct sockaddr *)&sa, &s->local) &&
+                     addr_is_loopback(&s->local);
 }
 
 static void adopt(struct stream_set *set, int fd, const struct sockaddr_storage *source)
@@ -360,7 +362,7 @@ static void adopt(struct stream_set *set, int fd, const struct sockaddr_storage 
     set->count++;
     s->set = set;
     s->source = *source;
-    s->is_loopback = is_to_loopback(fd);
+    read_local(s, fd);
     s->tcp.data = s;
     s->active_ms = uv_now(set->host.loop);
     link_newest(s);

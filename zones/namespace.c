@@ -447,6 +447,42 @@ int namespace_add_service(struct namespace *ns, const uint8_t *dname, const void
     return 0;
 }
 
+/* The zone around a name, or NULL. */
+static const struct zone *enclosing(const struct namespace *ns, const uint8_t *dname)
+{
+    const struct zone *zone = namespace_zone(ns, dname);
+
+    for (const uint8_t *tree = dname; zone == NULL && *tree != 0;) {
+        tree = name_parent(tree);
+        zone = namespace_zone(ns, tree);
+    }
+    return zone;
+}
+
+int namespace_add_address(struct namespace *ns, const uint8_t *dname, const struct addr *address,
+                          uint32_t ttl_s, struct error *err)
+{
+    uint16_t type = address->family == ADDR_V4 ? WIRE_A : WIRE_AAAA;
+    const struct zone *zone = enclosing(ns, dname);
+    struct node *node = namespace_node(ns, dname);
+
+    if (zone == NULL || rrset_find(node->rrsets, WIRE_CNAME, NULL) != NULL) {
+        char name[NAME_TEXT_MAX];
+        (void)name_format(dname, name, sizeof(name));
+        return error_set(err, -EINVAL, "%.200s %s", name,
+                         zone == NULL ? "is in none of the zones" : "is a CNAME already");
+    }
+    struct rrset *set = rrset_find(node->rrsets, type, NULL);
+    if (set == NULL) {
+        set = rrset_append(ns->build, &node->rrsets, type, zone, ttl_s);
+    }
+    if (rrset_add(ns->build, set, address->bytes, (uint16_t)addr_size_bytes(address), ttl_s) ==
+        RRSET_FULL) {
+        return error_set(err, -EINVAL, "more addresses than a message holds");
+    }
+    return 0;
+}
+
 /*
  * Free what was loaded. It lies between what stays, so the allocator is asked
  * to give the pages back: for a million names that is 75 MB.

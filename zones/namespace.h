@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/hash.h"
@@ -102,6 +103,14 @@ int namespace_add_empty(struct namespace *ns, const uint8_t *dname,
  */
 int namespace_add_service(struct namespace *ns, const uint8_t *dname, const void *service,
                           uint32_t negative_ttl_s, struct error *err);
+
+/*
+ * An address record of a name within a zone that is there, for what points to
+ * it; twice the same is one. -EINVAL when the name is in no zone, is a CNAME or
+ * holds more than a message does.
+ */
+int namespace_add_address(struct namespace *ns, const uint8_t *dname, const struct addr *address,
+                          uint32_t ttl_s, struct error *err);
 
 /*
  * Make every answer: chains, additional data, negatives. Once, after all was

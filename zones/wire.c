@@ -32,23 +32,55 @@ static inline size_t plain_name_length(const uint8_t *message, size_t length, si
 }
 
 /* The one OPT record of a query, at its type field. RFC 6891, section 6.1.2. */
-static enum wire_verdict read_opt(const uint8_t *at, struct wire_query *query)
+static inline enum wire_verdict read_opt(const uint8_t *at, struct wire_query *query)
 {
     if (query->edns) {
         return WIRE_QUERY_FORMERR; /* section 6.1.1: more than one */
     }
     query->edns = true;
+    query->opt_bytes = WIRE_OPT_BYTES;
     query->payload = wire_get16(at + 2);
     query->dnssec_ok = (at[6] & 0x80) != 0;
     return at[5] == 0 ? WIRE_QUERY_OK : WIRE_QUERY_BADVERS;
 }
 
+/*
+ * A Client Subnet option's data. RFC 7871, section 6: as many bytes as the
+ * prefix needs, zero behind it, scope 0; the family is one that is known, or
+ * none with nothing of an address.
+ */
+static bool read_subnet(const uint8_t *data, size_t size, struct wire_query *query)
+{
+    static const uint8_t most[] = { 0, 32, 128 };
+
+    if (query->has_subnet || size < 4) {
+        return false;
+    }
+    unsigned family = wire_get16(data);
+    uint8_t bits = data[2];
+    if (family > 2 || bits > most[family] || data[3] != 0 || size != 4u + (bits + 7u) / 8) {
+        return false;
+    }
+    if (bits % 8 != 0 && (data[size - 1] & 0xff >> bits % 8) != 0) {
+        return false;
+    }
+    query->has_subnet = true;
+    query->subnet_family = (uint8_t)family;
+    query->subnet_bits = bits;
+    memset(query->subnet, 0, sizeof(query->subnet));
+    memcpy(query->subnet, data + 4, size - 4);
+    return true;
+}
+
 /* Are the options of an OPT record well formed? RFC 6891, section 6.1.2. */
-static bool options_sound(const uint8_t *options, size_t length)
+static bool read_options(const uint8_t *options, size_t length, struct wire_query *query)
 {
     while (length >= 4) {
         size_t size = 4u + wire_get16(options + 2);
         if (size > length) {
+            return false;
+        }
+        if (wire_get16(options) == WIRE_SUBNET && !read_subnet(options + 4, size - 4, query)) {
             return false;
         }
         options += size;
@@ -88,11 +120,12 @@ static enum wire_verdict read_additional(const uint8_t *message, size_t length, 
             return WIRE_QUERY_FORMERR;
         }
         if (wire_get16(fields) == WIRE_OPT) {
-            enum wire_verdict opt = name == 1 && options_sound(fields + 10, rdata)
-                                        ? read_opt(fields, query)
-                                        : WIRE_QUERY_FORMERR;
-            if (opt == WIRE_QUERY_FORMERR) {
-                return opt;
+            enum wire_verdict opt = name == 1 ? read_opt(fields, query) : WIRE_QUERY_FORMERR;
+            if (opt == WIRE_QUERY_FORMERR || !read_options(fields + 10, rdata, query)) {
+                return WIRE_QUERY_FORMERR;
+            }
+            if (query->has_subnet) {
+                query->opt_bytes = (uint8_t)(WIRE_OPT_BYTES + wire_subnet_bytes(query->subnet_bits));
             }
             verdict = opt;
         }
@@ -112,6 +145,8 @@ enum wire_verdict wire_query_parse(const uint8_t *message, size_t length, struct
     query->payload = WIRE_UDP_PLAIN;
     query->edns = false;
     query->dnssec_ok = false;
+    query->has_subnet = false;
+    query->opt_bytes = 0;
     if ((query->flags & WIRE_OPCODE) != 0) {
         return WIRE_QUERY_NOTIMP;
     }

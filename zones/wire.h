@@ -104,6 +104,11 @@ struct wire_query {
     uint8_t labels;         /* of it, without the root */
     bool edns;
     bool dnssec_ok;         /* the DO bit, RFC 3225 */
+    bool has_subnet;        /* a Client Subnet option, RFC 7871; then what follows is set */
+    uint8_t opt_bytes;      /* of the OPT that the answer carries; 0 without EDNS */
+    uint8_t subnet_family;  /* as in the option: 1 is IPv4, 2 is IPv6, 0 neither */
+    uint8_t subnet_bits;
+    uint8_t subnet[16];     /* zero behind `subnet_bits` */
     uint8_t dname[NAME_MAX_BYTES + 9]; /* folded; room for whole words */
 };
 
@@ -114,6 +119,14 @@ enum wire_verdict {
     WIRE_QUERY_NOTIMP,  /* another opcode; id, flags set, question_end 12 */
     WIRE_QUERY_BADVERS, /* an EDNS version we do not speak; all set */
 };
+
+/* RFC 7871, section 6: the option's code, and its bytes for so many bits of an address. */
+#define WIRE_SUBNET 8u
+
+static inline uint8_t wire_subnet_bytes(uint8_t bits)
+{
+    return (uint8_t)(8 + (bits + 7) / 8);
+}
 
 /*
  * Parse one query. Its question's name may not be compressed. Additional

@@ -66,8 +66,16 @@ struct check_kind {
 };
 
 extern const struct check_kind check_dns_kind;
+extern const struct check_kind check_exec_kind;
+extern const struct check_kind check_file_kind;
 extern const struct check_kind check_http_kind;
+extern const struct check_kind check_icmp_kind;
+extern const struct check_kind check_push_kind;
 extern const struct check_kind check_tcp_kind;
+extern const struct check_kind check_tls_kind;
 
 /* The kind of a model check; never NULL. */
 const struct check_kind *check_kind_of(enum model_check_kind kind);
+
+/* At the end of the program, with no attempt left: free what checks share. */
+void check_shutdown(void);

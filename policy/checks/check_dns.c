@@ -1,13 +1,15 @@
 /*
  * check_dns - does the resolver answer a question as it should?
  *
- * A connected UDP socket per attempt: the kernel picks a random port for it,
- * keeps other senders' datagrams out and reports a refusal at once. The query
- * goes without EDNS, so that no resolver can fail at that; an answer that is
- * then truncated is asked for again over TCP where its addresses matter.
+ * Over UDP with a connected socket per attempt: the kernel picks a random port
+ * for it, keeps other senders' datagrams out and reports a refusal at once. The
+ * query goes without EDNS, so that no resolver can fail at that; an answer that
+ * is then truncated is asked for again over TCP where its data matters. Or over
+ * TCP or TLS from the start, as the check says.
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -89,6 +91,16 @@ static bool make_query(struct check_dns *dns)
     return true;
 }
 
+static void decide(struct check_dns *dns, bool over_udp, const struct dns_reply_verdict *verdict)
+{
+    if (over_udp) {
+        attempt_decide(&dns->attempt, verdict->outcome, verdict->misconfigured, verdict->reason);
+    } else {
+        check_stream_decide(&dns->stream, verdict->outcome, verdict->misconfigured,
+                            verdict->reason);
+    }
+}
+
 /* Judge a message; true when the attempt is over or goes on over TCP. */
 static bool take_message(struct check_dns *dns, const uint8_t *message, size_t length,
                          bool over_udp, enum dns_reply *out_reply)
@@ -98,23 +110,37 @@ static bool take_message(struct check_dns *dns, const uint8_t *message, size_t l
     *out_reply = dns_reply_judge(&dns->attempt.probe->check, dns->query + LENGTH_BYTES,
                                  dns->query_length, message, length, over_udp, &verdict);
     if (*out_reply == DNS_REPLY_DECIDED) {
-        attempt_decide(&dns->attempt, verdict.outcome, verdict.misconfigured, verdict.reason);
+        decide(dns, over_udp, &verdict);
     }
     return *out_reply != DNS_REPLY_FOREIGN;
 }
 
-/* ---- over TCP ---- */
+/* ---- over TCP and TLS ---- */
 
 static struct check_dns *dns_of(const struct check_stream *stream)
 {
     return (struct check_dns *)stream->attempt;
 }
 
+static bool is_over_tls(const struct check_dns *dns)
+{
+    return dns->attempt.probe->check.tls != NULL;
+}
+
+/* It is over because of what came, or did not. */
+static void fail_stream(struct check_dns *dns, const char *words)
+{
+    char reason[CHECK_REASON_MAX];
+
+    (void)snprintf(reason, sizeof(reason), "%s: %s", dns->stream.where, words);
+    check_stream_decide(&dns->stream, DETECT_STRONG, false, reason);
+}
+
 static void on_connected(struct check_stream *stream)
 {
     struct check_dns *dns = dns_of(stream);
 
-    dns->attempt.lacking = "tcp: no answer";
+    dns->attempt.lacking = is_over_tls(dns) ? "no answer" : "tcp: no answer";
     stream->buffer = (char *)dns->prefix;
     stream->buffer_size = LENGTH_BYTES;
     check_stream_send(stream, dns->query, LENGTH_BYTES + dns->query_length);
@@ -128,7 +154,7 @@ static void begin_message(struct check_dns *dns)
     dns->message_length = wire_get16(dns->prefix);
     dns->message = malloc(dns->message_length + 1); /* an empty one is judged too */
     if (dns->message == NULL) {
-        attempt_fail(&dns->attempt, "tcp", UV_ENOMEM);
+        attempt_fail(&dns->attempt, dns->stream.where, UV_ENOMEM);
     }
 }
 
@@ -156,25 +182,33 @@ static void on_received(struct check_stream *stream, size_t size)
         return;
     }
     if (!take_message(dns, dns->message, dns->message_length, false, &reply)) {
-        attempt_decide(&dns->attempt, DETECT_STRONG, false, "tcp: answer to another question");
+        fail_stream(dns, "answer to another question");
     }
 }
 
 static void on_ended(struct check_stream *stream)
 {
-    attempt_decide(stream->attempt, DETECT_STRONG, false, "tcp: closed without an answer");
+    struct check_dns *dns = dns_of(stream);
+
+    fail_stream(dns, dns->have == 0 ? "closed without an answer" : "closed within the answer");
+}
+
+/* As check_stream_open. */
+static int open_stream(struct check_dns *dns)
+{
+    dns->attempt.lacking = is_over_tls(dns) ? "connect: no answer" : "tcp connect: no answer";
+    dns->stream.attempt = &dns->attempt;
+    dns->stream.where = is_over_tls(dns) ? "tls" : "tcp";
+    dns->stream.on_connected = on_connected;
+    dns->stream.on_received = on_received;
+    dns->stream.on_ended = on_ended;
+    return check_stream_open(&dns->stream, &dns->attempt.probe->target);
 }
 
 static void retry_over_tcp(struct check_dns *dns)
 {
     (void)uv_poll_stop(&dns->poll);
-    dns->attempt.lacking = "tcp connect: no answer";
-    dns->stream.attempt = &dns->attempt;
-    dns->stream.where = "tcp";
-    dns->stream.on_connected = on_connected;
-    dns->stream.on_received = on_received;
-    dns->stream.on_ended = on_ended;
-    int rc = check_stream_open(&dns->stream, &dns->attempt.probe->target);
+    int rc = open_stream(dns);
     if (rc < 0) {
         attempt_fail(&dns->attempt, "tcp", rc);
     }
@@ -287,6 +321,9 @@ static int begin(struct check_dns *dns)
     if (!make_query(dns)) {
         return UV_EINVAL;
     }
+    if (dns->attempt.probe->check.over_tcp || is_over_tls(dns)) {
+        return open_stream(dns);
+    }
     int rc = open_socket(dns, &dns->attempt.probe->target);
     if (rc == 0 && dns->refused == 0) {
         rc = send_query(dns);
@@ -325,6 +362,7 @@ static void release(struct check_attempt *attempt)
     if (dns->fd >= 0) {
         (void)close(dns->fd);
     }
+    check_stream_fini(&dns->stream);
     free(dns->message);
     free(dns);
 }

@@ -1,66 +1,35 @@
 /*
- * check_http - does the target answer a GET as it should?
+ * check_http - does the target answer a request as it should?
  *
- * One plain HTTP/1.1 request on a connection of its own. Redirects are not
- * followed: what another host answers says nothing about this one. Without a
- * body to look for, the status line suffices.
+ * One HTTP/1.1 request on a connection of its own, plain or over TLS. Redirects
+ * are not followed: what another host answers says nothing about this one.
+ * When nothing is expected of the body, the status line suffices.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/checks/check_stream.h"
+#include "policy/checks/http_body.h"
+#include "policy/checks/http_request.h"
 #include "policy/checks/http_response.h"
 
-#define HTTP_PORT   80
-#define READ_BYTES  4096
-#define SHOWN_BYTES 40 /* of the body looked for, in a reason */
+#define REQUEST_BYTES 1024 /* nearly every request fits; others are written twice */
+#define FIRST_BYTES   4096 /* of a body that is kept */
 
 struct check_http {
     struct check_attempt attempt; /* first: the two are one object */
     struct check_stream stream;
     struct http_response response;
-    char *body;      /* grows with what comes, when a body is looked for */
-    size_t searched; /* bytes of it in which what is looked for does not begin */
-    char buffer[READ_BYTES];
-    int request_size;
+    struct http_body body;
+    char *bytes; /* of the body: it grows with what comes, when one is wanted */
+    size_t request_size;
     char request[]; /* behind everything, as long as it is */
 };
 
 static const struct model_check *check_of(const struct check_http *http)
 {
     return &http->attempt.probe->check;
-}
-
-/* ---- the request ---- */
-
-/* The Host of a check that names none: the target, its port unless it is 80. */
-static void format_host(const struct addr *target, char out[ADDR_TEXT_MAX])
-{
-    struct addr plain = *target;
-
-    plain.scope = 0; /* RFC 9110, section 7.2: an address of ours alone has no place there */
-    addr_format_port(&plain, out, ADDR_TEXT_MAX);
-    if (plain.port == HTTP_PORT) {
-        *strrchr(out, ':') = '\0';
-    }
-}
-
-/* As snprintf: returns the length, written or not. */
-static int format_request(const struct health_probe *probe, char *out, size_t cap)
-{
-    char target[ADDR_TEXT_MAX];
-
-    format_host(&probe->target, target);
-    return snprintf(out, cap,
-                    "GET %s HTTP/1.1\r\n"
-                    "Host: %s\r\n"
-                    "User-Agent: leeward/" LEEWARD_VERSION "\r\n"
-                    "Accept: */*\r\n"
-                    "Connection: close\r\n"
-                    "\r\n",
-                    probe->check.path != NULL ? probe->check.path : "/",
-                    probe->check.host != NULL ? probe->check.host : target);
 }
 
 /* ---- the response ---- */
@@ -75,47 +44,50 @@ static bool is_wanted_status(const struct model_check *check, unsigned status)
     return check->status_count == 0 && status >= 200 && status <= 299;
 }
 
-/* Look for the body wanted in what has come since the last look. */
-static bool has_body(struct check_http *http)
+static void decide_status(struct check_http *http, enum detect_outcome outcome)
 {
-    const char *wanted = check_of(http)->body;
-    size_t length = strlen(wanted);
-    size_t size = http->response.body_size;
+    char words[32];
 
-    if (size < length) {
-        return length == 0;
-    }
-    if (memmem(http->body + http->searched, size - http->searched, wanted, length) != NULL) {
-        return true;
-    }
-    http->searched = size - length + 1; /* it may have come in part */
-    return false;
+    (void)snprintf(words, sizeof(words), "status %u", http->response.status);
+    check_stream_decide(&http->stream, outcome, false, words);
 }
 
-static void decide_body(struct check_http *http)
+/* Decide by the body as far as it is there; false when more would have to come. */
+static bool judge_body(struct check_http *http)
 {
+    const struct http_response *response = &http->response;
     char reason[CHECK_REASON_MAX];
-    const char *wanted = check_of(http)->body;
-    bool full = http->response.body_size == HTTP_RESPONSE_BODY_MAX;
+    bool complete = response->state == HTTP_RESPONSE_DONE;
 
-    (void)snprintf(reason, sizeof(reason), "body does not contain '%.*s%s'%s", SHOWN_BYTES, wanted,
-                   strlen(wanted) > SHOWN_BYTES ? "..." : "", full ? " in its first 64 KiB" : "");
-    attempt_decide(&http->attempt, DETECT_STRONG, false, reason);
+    http->bytes[response->body_size] = '\0';
+    switch (http_body_judge(&http->body, check_of(http), http->bytes, response->body_size, complete,
+                            reason, sizeof(reason))) {
+    case HTTP_BODY_MORE:
+        return false;
+    case HTTP_BODY_FITS:
+        check_stream_decide(&http->stream, DETECT_PASS, false, "body as expected");
+        break;
+    case HTTP_BODY_UNKNOWN:
+        attempt_fail(&http->attempt, NULL, UV_ENOMEM);
+        break;
+    case HTTP_BODY_WRONG:
+        check_stream_decide(&http->stream, DETECT_STRONG, false, reason);
+        break;
+    }
+    return true;
 }
 
 /* What does the response say so far? */
 static void judge(struct check_http *http)
 {
     const struct http_response *response = &http->response;
-    char words[32];
+    const struct model_check *check = check_of(http);
 
-    if (response->status != 0 && !is_wanted_status(check_of(http), response->status)) {
-        (void)snprintf(words, sizeof(words), "status %u", response->status);
-        attempt_decide(&http->attempt, DETECT_STRONG, false, words);
+    if (response->status != 0 && !is_wanted_status(check, response->status)) {
+        decide_status(http, DETECT_STRONG);
         return;
     }
-    if (check_of(http)->body != NULL && response->status != 0 && has_body(http)) {
-        attempt_decide(&http->attempt, DETECT_PASS, false, "body as expected");
+    if (response->status != 0 && http_body_is_wanted(check) && judge_body(http)) {
         return;
     }
     switch (response->state) {
@@ -123,15 +95,10 @@ static void judge(struct check_http *http)
         http->attempt.lacking = response->status != 0 ? "reply not complete" : "no reply";
         break;
     case HTTP_RESPONSE_BAD:
-        attempt_decide(&http->attempt, DETECT_STRONG, false, response->error);
+        check_stream_decide(&http->stream, DETECT_STRONG, false, response->error);
         break;
     case HTTP_RESPONSE_DONE:
-        if (check_of(http)->body != NULL) {
-            decide_body(http);
-            break;
-        }
-        (void)snprintf(words, sizeof(words), "status %u", response->status);
-        attempt_decide(&http->attempt, DETECT_PASS, false, words);
+        decide_status(http, DETECT_PASS);
         break;
     }
 }
@@ -162,12 +129,12 @@ static bool reserve_body(struct check_http *http, size_t size)
     if (response->body_capacity > 0) {
         wanted = HTTP_RESPONSE_BODY_MAX;
     }
-    char *body = realloc(http->body, wanted);
-    if (body == NULL) {
+    char *bytes = realloc(http->bytes, wanted + 1); /* the zero byte: see check_pattern.h */
+    if (bytes == NULL) {
         return false;
     }
-    http->body = body;
-    response->body = body;
+    http->bytes = bytes;
+    response->body = bytes;
     response->body_capacity = wanted;
     return true;
 }
@@ -175,16 +142,16 @@ static bool reserve_body(struct check_http *http, size_t size)
 static void on_connected(struct check_stream *stream)
 {
     struct check_http *http = http_of(stream);
+    const struct model_check *check = check_of(http);
 
     http_response_init(&http->response, NULL, 0);
-    if (check_of(http)->body != NULL && !reserve_body(http, READ_BYTES)) {
+    http->response.head = check->method != NULL && strcmp(check->method, "HEAD") == 0;
+    if (http_body_is_wanted(check) && !reserve_body(http, FIRST_BYTES)) {
         attempt_fail(&http->attempt, NULL, UV_ENOMEM);
         return;
     }
     http->attempt.lacking = "no reply";
-    stream->buffer = http->buffer;
-    stream->buffer_size = sizeof(http->buffer);
-    check_stream_send(stream, http->request, (size_t)http->request_size);
+    check_stream_send(stream, http->request, http->request_size);
     if (!http->attempt.closing) {
         check_stream_read(stream);
     }
@@ -194,7 +161,7 @@ static void on_received(struct check_stream *stream, size_t size)
 {
     struct check_http *http = http_of(stream);
 
-    if (http->body != NULL && !reserve_body(http, size)) {
+    if (http->bytes != NULL && !reserve_body(http, size)) {
         attempt_fail(&http->attempt, NULL, UV_ENOMEM);
         return;
     }
@@ -210,11 +177,30 @@ static void on_ended(struct check_stream *stream)
     judge(http);
 }
 
+/* An attempt with its request, or NULL without memory. */
+static struct check_http *make(const struct health_probe *probe)
+{
+    char request[REQUEST_BYTES];
+    size_t size = http_request_format(&probe->check, &probe->target, request, sizeof(request));
+    struct check_http *http = malloc(sizeof(*http) + size + 1);
+
+    if (http == NULL) {
+        return NULL;
+    }
+    memset(http, 0, sizeof(*http));
+    http->request_size = size;
+    if (size < sizeof(request)) {
+        memcpy(http->request, request, size + 1);
+    } else {
+        (void)http_request_format(&probe->check, &probe->target, http->request, size + 1);
+    }
+    return http;
+}
+
 static struct check_attempt *start(uv_loop_t *loop, const struct health_probe *probe,
                                    check_done *done, void *user, int *out_error)
 {
-    int size = format_request(probe, NULL, 0);
-    struct check_http *http = calloc(1, sizeof(*http) + (size_t)size + 1);
+    struct check_http *http = make(probe);
 
     if (http == NULL) {
         *out_error = UV_ENOMEM;
@@ -222,7 +208,6 @@ static struct check_attempt *start(uv_loop_t *loop, const struct health_probe *p
     }
     attempt_begin(&http->attempt, &check_http_kind, loop, probe, done, user);
     http->attempt.lacking = "connect: no answer";
-    http->request_size = format_request(probe, http->request, (size_t)size + 1);
     http->stream.attempt = &http->attempt;
     http->stream.on_connected = on_connected;
     http->stream.on_received = on_received;
@@ -240,7 +225,8 @@ static void release(struct check_attempt *attempt)
 {
     struct check_http *http = (struct check_http *)attempt;
 
-    free(http->body);
+    check_stream_fini(&http->stream);
+    free(http->bytes);
     free(http);
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/checks/check_quote.h"
+#include "policy/checks/dns_data.h"
 #include "zones/wire.h"
 #include "zones/words.h"
 
@@ -14,6 +16,7 @@ struct answers {
     bool has_missing;
     struct addr address; /* the first one */
     struct addr missing; /* the first expected one that is not there */
+    struct dns_data data;
 };
 
 /* ---- verdicts in words ---- */
@@ -98,6 +101,20 @@ static void read_answers(const struct model_check *check, const uint8_t *message
             return;
         }
     }
+    if (check->expect_pattern != NULL) {
+        dns_data_match(message, length, at, check->expect_pattern, &out->data);
+    }
+}
+
+/* Something is expected of the data, and it is not there. */
+static bool lacks_data(const struct model_check *check, const struct answers *answers)
+{
+    return answers->has_missing || (check->expect_pattern != NULL && answers->data.found == 0);
+}
+
+static bool expects_data(const struct model_check *check)
+{
+    return check->expect_address_count > 0 || check->expect_pattern != NULL;
 }
 
 /* ---- verdicts ---- */
@@ -109,6 +126,7 @@ static void decide_rcode(const struct model_check *check, unsigned rcode,
     char got[WORDS_MAX];
     char wanted[WORDS_MAX];
     char address[ADDR_TEXT_MAX];
+    char pattern[CHECK_QUOTE_MAX];
 
     if (check->expect_rcode_given) {
         decide(out, DETECT_STRONG, "%s, expected %s", words_rcode_name(rcode, got),
@@ -116,6 +134,9 @@ static void decide_rcode(const struct model_check *check, unsigned rcode,
     } else if (rcode == WIRE_NXDOMAIN && check->expect_address_count > 0) {
         addr_format(&check->expect_addresses[0], address, sizeof(address));
         decide(out, DETECT_STRONG, "NXDOMAIN, expected %s", address);
+    } else if (rcode == WIRE_NXDOMAIN && check->expect_pattern != NULL) {
+        decide(out, DETECT_STRONG, "NXDOMAIN, expected a match of '%s'",
+               check_quote(check->expect_pattern, strlen(check->expect_pattern), pattern));
     } else if (rcode == WIRE_NXDOMAIN) {
         decide(out, DETECT_STRONG, "NXDOMAIN for %s", check->query_name);
         out->misconfigured = true;
@@ -136,7 +157,18 @@ static void decide_missing(const struct answers *answers, struct dns_reply_verdi
     decide(out, DETECT_STRONG, "wrong answer: %s, expected %s", got, wanted);
 }
 
-/* NOERROR, no address and no rcode expected: there must be data. */
+/* No record's data matches. */
+static void decide_mismatch(const struct model_check *check, const struct answers *answers,
+                            struct dns_reply_verdict *out)
+{
+    char pattern[CHECK_QUOTE_MAX];
+    const char *got = answers->data.first[0] == '\0' ? "no data" : answers->data.first;
+
+    decide(out, DETECT_STRONG, "wrong answer: %s, expected a match of '%s'", got,
+           check_quote(check->expect_pattern, strlen(check->expect_pattern), pattern));
+}
+
+/* NOERROR, no data and no rcode expected: there must be some. */
 static void decide_data(const struct model_check *check, bool has_data,
                         struct dns_reply_verdict *out)
 {
@@ -172,11 +204,15 @@ enum dns_reply dns_reply_judge(const struct model_check *check, const uint8_t *q
         decide(out, DETECT_STRONG, "malformed answer");
     } else if (rcode != (check->expect_rcode_given ? check->expect_rcode : WIRE_NOERROR)) {
         decide_rcode(check, rcode, out);
-    } else if (answers.has_missing && truncated && may_retry) {
+    } else if (lacks_data(check, &answers) && truncated && may_retry) {
         return DNS_REPLY_TRUNCATED;
     } else if (answers.has_missing) {
         decide_missing(&answers, out);
-    } else if (check->expect_rcode_given || check->expect_address_count > 0) {
+    } else if (answers.data.found < 0) {
+        decide(out, DETECT_VOID, "out of memory");
+    } else if (lacks_data(check, &answers)) {
+        decide_mismatch(check, &answers, out);
+    } else if (check->expect_rcode_given || expects_data(check)) {
         decide(out, DETECT_PASS, "%s", words_rcode_name(rcode, name));
     } else {
         /* Cut short, it had more data than a datagram holds. */

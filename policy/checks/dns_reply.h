@@ -2,7 +2,7 @@
 /*
  * dns_reply - what the answer to a dns probe says about the resolver
  *
- * Decides only: no I/O. Any thread.
+ * Decides only: no I/O. Control loop only, for the patterns it has compiled.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ enum dns_reply {
 };
 
 struct dns_reply_verdict {
-    enum detect_outcome outcome; /* PASS or STRONG */
+    enum detect_outcome outcome; /* PASS or STRONG; VOID when memory is out */
     bool misconfigured;          /* NXDOMAIN or NODATA, and nothing was expected */
     char reason[160];
 };

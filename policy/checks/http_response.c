@@ -193,7 +193,7 @@ static void begin_body(struct http_response *r)
         r->length_given = false;
         r->coded = false;
         r->chunked = false;
-    } else if (r->status == 101 || r->status == 204 || r->status == 304) {
+    } else if (r->head || r->status == 101 || r->status == 204 || r->status == 304) {
         finish(r);
     } else if (r->chunked) {
         r->phase = HTTP_RESPONSE_CHUNK_SIZE;

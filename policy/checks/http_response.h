@@ -40,6 +40,7 @@ struct http_response {
     char *body; /* the caller's buffer, or NULL when no body is wanted */
     size_t body_capacity;
     size_t body_size;
+    bool head; /* it answers a HEAD request, so it has no body; set behind http_response_init */
 
     /* internal */
     char line[HTTP_RESPONSE_LINE_MAX];

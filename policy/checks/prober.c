@@ -2,35 +2,51 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "policy/checks/check.h"
+#include "policy/checks/lateness.h"
+#include "policy/checks/schedule.h"
 
 #define RETRY_MS       50    /* after a probe could not be sent for want of something here */
 #define TROUBLE_LOG_MS 60000 /* such trouble is logged once in this time */
 #define LATE_MS        50    /* a wake this late says that this node was busy */
+#define IN_FLIGHT_MAX  20000 /* attempts; a descriptor and some KiB each */
+#define FILES_SPARED   256u  /* descriptors left for everything else */
+#define PUT_OFF_MS     5     /* with as many in flight as there may be */
+#define BURST          64u   /* probes sent before the sockets get their turn */
 
-/* One probe of the table. Freed when its timer and all its attempts are closed. */
+/* One probe of the table. Freed when it was stopped and all its attempts are closed. */
 struct runner {
+    struct schedule_entry entry; /* first: the two are one object; when it is woken */
     struct prober *prober;
     struct health_probe *probe;
     const struct check_kind *kind;
-    uv_timer_t timer;
     struct check_attempt *attempts; /* in flight; a handful */
-    uint64_t armed_ms;              /* when the timer should fire */
     uint64_t settle_ms;             /* nothing is judged before; 0: no such time */
     uint64_t retry_ms;              /* nothing is sent before; 0: no such time */
-    unsigned open;                  /* the timer, and attempts not gone */
+    unsigned open;                  /* itself, attempts not gone, and who works on it */
+    bool stopped;
 };
 
 struct prober {
     uv_loop_t *loop;
     struct health *health;
     uv_prepare_t prepare;
+    uv_timer_t timer; /* for the first of the schedule */
+    struct schedule schedule;
     struct runner **runners; /* by slot; NULL: none */
     size_t runner_count;
-    unsigned open; /* the prepare handle, and runners not freed */
+    unsigned open;  /* the handles, and runners not freed */
+    unsigned burst; /* sent since the sockets had their turn */
+    uint32_t in_flight;
+    uint32_t in_flight_max;
+    uint64_t started;
+    uint64_t late;
+    uint64_t put_off;
+    struct lateness lateness;
     bool has_trouble;
     uint64_t trouble_ms; /* when it was last logged */
     void (*closed)(void *user);
@@ -46,6 +62,7 @@ static void unref_prober(struct prober *prober)
     }
     void (*closed)(void *user) = prober->closed;
     void *user = prober->user;
+    schedule_fini(&prober->schedule);
     free(prober->runners);
     free(prober);
     if (closed != NULL) {
@@ -65,12 +82,15 @@ static void unref_runner(struct runner *runner)
 
 static void on_attempt_gone(struct check_attempt *attempt)
 {
-    unref_runner(attempt->user);
+    struct runner *runner = attempt->user;
+
+    runner->prober->in_flight--;
+    unref_runner(runner);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
-    unref_runner(handle->data);
+    unref_prober(handle->data);
 }
 
 static void unlink_attempt(struct runner *runner, struct check_attempt *attempt)
@@ -122,16 +142,51 @@ static bool send_probe(struct runner *runner, uint64_t now_ms)
     attempt->next = runner->attempts;
     runner->attempts = attempt;
     runner->open++;
+    runner->prober->in_flight++;
     return true;
+}
+
+/*
+ * May one more be sent? Not with as many in flight as there may be, nor before
+ * the sockets had their turn: ten thousand that are due at once must not keep
+ * the answers of the first waiting. It stays due, and is counted late.
+ */
+static bool has_room(struct runner *runner, uint64_t now_ms)
+{
+    struct prober *prober = runner->prober;
+
+    if (prober->in_flight >= prober->in_flight_max) {
+        prober->put_off++;
+        runner->retry_ms = now_ms + PUT_OFF_MS;
+        return false;
+    }
+    return prober->burst < BURST;
+}
+
+static void count_start(struct prober *prober, uint64_t due_ms, uint64_t now_ms)
+{
+    uint64_t late = now_ms > due_ms ? now_ms - due_ms : 0;
+
+    prober->started++;
+    prober->burst++;
+    prober->late += late > LATE_MS;
+    lateness_note(&prober->lateness, late, now_ms);
 }
 
 static void send_due(struct runner *runner, uint64_t now_ms)
 {
-    if (now_ms < runner->retry_ms) {
+    const struct detect *detect = &runner->probe->detect;
+
+    if (now_ms < runner->retry_ms || runner->stopped) {
         return;
     }
     /* Ends at the latest when DETECT_OPEN_MAX are in flight. */
-    while (detect_is_due(&runner->probe->detect, now_ms) && send_probe(runner, now_ms)) {
+    while (detect_is_due(detect, now_ms) && has_room(runner, now_ms)) {
+        uint64_t due_ms = detect->next_send_ms;
+        if (!send_probe(runner, now_ms)) {
+            break;
+        }
+        count_start(runner->prober, due_ms, now_ms);
     }
 }
 
@@ -187,7 +242,7 @@ static bool allow_for_delay(struct runner *runner, uint64_t now_ms)
 {
     const struct detect *detect = &runner->probe->detect;
     uint64_t timeout = detect->timing.timeout_ms;
-    uint64_t late = now_ms > runner->armed_ms ? now_ms - runner->armed_ms : 0;
+    uint64_t late = now_ms > runner->entry.at_ms ? now_ms - runner->entry.at_ms : 0;
 
     if (runner->settle_ms != 0 || runner->attempts == NULL ||
         late <= (timeout / 2 < LATE_MS ? timeout / 2 : LATE_MS)) {
@@ -208,11 +263,25 @@ static bool allow_for_delay(struct runner *runner, uint64_t now_ms)
 
 static void on_timer(uv_timer_t *timer);
 
+/* The timer for the first of the schedule. */
+static void set_timer(struct prober *prober)
+{
+    const struct schedule_entry *first = schedule_first(&prober->schedule);
+    uint64_t loop_ms = uv_now(prober->loop);
+
+    if (first == NULL) {
+        (void)uv_timer_stop(&prober->timer);
+        return;
+    }
+    /* At least 1 ms, for a timer of 0 ms that starts itself again starves the sockets. */
+    uint64_t wait = first->at_ms > loop_ms ? first->at_ms - loop_ms : 1;
+    (void)uv_timer_start(&prober->timer, on_timer, wait, 0);
+}
+
 static void arm(struct runner *runner, uint64_t now_ms)
 {
     uint64_t wake = detect_wake_ms(&runner->probe->detect, now_ms);
     const struct check_attempt *first = first_deadline(runner);
-    uint64_t loop_ms = uv_now(runner->prober->loop);
 
     if (wake < runner->retry_ms) {
         wake = runner->retry_ms;
@@ -223,22 +292,57 @@ static void arm(struct runner *runner, uint64_t now_ms)
     if (wake < runner->settle_ms) {
         wake = runner->settle_ms;
     }
-    runner->armed_ms = wake > now_ms ? wake : now_ms;
-    /* At least 1 ms, for a timer of 0 ms that starts itself again starves the sockets. */
-    (void)uv_timer_start(&runner->timer, on_timer, wake > loop_ms ? wake - loop_ms : 1, 0);
+    if (!runner->stopped) {
+        schedule_put(&runner->prober->schedule, &runner->entry, wake > now_ms ? wake : now_ms + 1);
+    }
 }
 
+static void wake(struct runner *runner, uint64_t now_ms)
+{
+    runner->open++; /* what is told to the table may stop it */
+    if (!allow_for_delay(runner, now_ms)) {
+        runner->settle_ms = 0;
+        judge(runner, now_ms);
+    }
+    send_due(runner, now_ms);
+    arm(runner, now_ms);
+    unref_runner(runner);
+}
+
+/*
+ * Everybody whose time has come, as far as a burst goes; the rest stays where
+ * it is in the schedule. Each is armed for a later time, so this ends.
+ */
 static void on_timer(uv_timer_t *timer)
 {
-    struct runner *runner = timer->data;
+    struct prober *prober = timer->data;
     uint64_t now = clock_now_ms();
+    struct schedule_entry *first;
 
-    if (!allow_for_delay(runner, now)) {
-        runner->settle_ms = 0;
-        judge(runner, now);
+    prober->burst = 0;
+    while ((first = schedule_first(&prober->schedule)) != NULL && first->at_ms <= now &&
+           prober->burst < BURST) {
+        wake((struct runner *)first, now);
     }
-    send_due(runner, now);
-    arm(runner, now);
+    set_timer(prober);
+}
+
+/*
+ * A pass that took longer than the check allows is a warning. Time in which
+ * this node was held up is not the target's.
+ */
+static bool is_slow(const struct runner *runner, const struct check_attempt *attempt,
+                    uint64_t now_ms, char *out, size_t cap)
+{
+    const struct health_probe *probe = runner->probe;
+    uint64_t began = attempt->deadline_ms - probe->detect.timing.timeout_ms;
+    uint64_t took = now_ms > began ? now_ms - began : 0;
+
+    if (probe->check.degraded_ms == 0 || took <= probe->check.degraded_ms) {
+        return false;
+    }
+    (void)snprintf(out, cap, "slow: %llu ms", (unsigned long long)took);
+    return true;
 }
 
 static void on_done(struct check_attempt *attempt, enum detect_outcome outcome, bool misconfigured,
@@ -246,8 +350,13 @@ static void on_done(struct check_attempt *attempt, enum detect_outcome outcome, 
 {
     struct runner *runner = attempt->user;
     uint64_t now = clock_now_ms();
+    char slow[40];
 
     (void)allow_for_delay(runner, now); /* arming forgets how late the timer is */
+    if (outcome == DETECT_PASS && is_slow(runner, attempt, now, slow, sizeof(slow))) {
+        outcome = DETECT_WARNING;
+        reason = slow;
+    }
     unlink_attempt(runner, attempt);
     health_probe_result(runner->prober->health, runner->probe, attempt->number, outcome,
                         misconfigured, reason, now);
@@ -261,10 +370,15 @@ static void on_done(struct check_attempt *attempt, enum detect_outcome outcome, 
 /*
  * Just before the loop sleeps: it reckons its sleep from the time at which the
  * turn began, and would oversleep by what the timers' callbacks have taken.
+ * Whatever was armed in this turn, one timer is set for it here.
  */
 static void on_prepare(uv_prepare_t *prepare)
 {
+    struct prober *prober = prepare->data;
+
     uv_update_time(prepare->loop);
+    prober->burst = 0;
+    set_timer(prober);
 }
 
 /* ---- the table ---- */
@@ -279,8 +393,6 @@ static bool start_runner(struct prober *prober, struct health_probe *probe)
     runner->prober = prober;
     runner->probe = probe;
     runner->kind = check_kind_of(probe->check.kind);
-    (void)uv_timer_init(prober->loop, &runner->timer);
-    runner->timer.data = runner;
     runner->open = 1;
     prober->open++;
     prober->runners[probe->slot] = runner;
@@ -302,7 +414,9 @@ static void stop_runner(struct prober *prober, size_t slot)
         runner->attempts = attempt->next;
         runner->kind->cancel(attempt);
     }
-    uv_close((uv_handle_t *)&runner->timer, on_timer_closed);
+    runner->stopped = true;
+    schedule_drop(&prober->schedule, &runner->entry);
+    unref_runner(runner);
 }
 
 /* Room for every slot of the table. */
@@ -310,6 +424,9 @@ static bool grow(struct prober *prober, size_t count)
 {
     if (count <= prober->runner_count) {
         return true;
+    }
+    if (!schedule_reserve(&prober->schedule, count)) {
+        return false;
     }
     struct runner **runners = reallocarray(prober->runners, count, sizeof(struct runner *));
     if (runners == NULL) {
@@ -349,6 +466,18 @@ void prober_sync(struct prober *prober)
     }
 }
 
+/* Never so many that the program has no descriptor left for a client. */
+static uint32_t in_flight_max(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= IN_FLIGHT_MAX + FILES_SPARED) {
+        return IN_FLIGHT_MAX;
+    }
+    return files.rlim_cur > 2 * FILES_SPARED ? (uint32_t)files.rlim_cur - FILES_SPARED
+                                             : FILES_SPARED;
+}
+
 struct prober *prober_new(uv_loop_t *loop, struct health *health)
 {
     struct prober *prober = calloc(1, sizeof(*prober));
@@ -358,16 +487,14 @@ struct prober *prober_new(uv_loop_t *loop, struct health *health)
     }
     prober->loop = loop;
     prober->health = health;
-    prober->open = 1;
+    prober->open = 2;
+    prober->in_flight_max = in_flight_max();
+    (void)uv_timer_init(loop, &prober->timer);
+    prober->timer.data = prober;
     (void)uv_prepare_init(loop, &prober->prepare);
     prober->prepare.data = prober;
     (void)uv_prepare_start(&prober->prepare, on_prepare);
     return prober;
-}
-
-static void on_prepare_closed(uv_handle_t *handle)
-{
-    unref_prober(handle->data);
 }
 
 void prober_close(struct prober *prober, void (*closed)(void *user), void *user)
@@ -379,5 +506,32 @@ void prober_close(struct prober *prober, void (*closed)(void *user), void *user)
             stop_runner(prober, slot);
         }
     }
-    uv_close((uv_handle_t *)&prober->prepare, on_prepare_closed);
+    uv_close((uv_handle_t *)&prober->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&prober->prepare, on_handle_closed);
+}
+
+void prober_probe_now(struct prober *prober, size_t slot)
+{
+    struct runner *runner = slot < prober->runner_count ? prober->runners[slot] : NULL;
+    uint64_t now = clock_now_ms();
+
+    if (runner != NULL) {
+        detect_want_now(&runner->probe->detect, now);
+        runner->retry_ms = 0;
+        schedule_put(&prober->schedule, &runner->entry, now);
+    }
+}
+
+void prober_view(const struct prober *prober, struct prober_view *out)
+{
+    *out = (struct prober_view){
+        .started = prober->started,
+        .late = prober->late,
+        .put_off = prober->put_off,
+        .in_flight = prober->in_flight,
+        .in_flight_max = prober->in_flight_max,
+        .late_p50_ms = lateness_ms(&prober->lateness, 50),
+        .late_p99_ms = lateness_ms(&prober->lateness, 99),
+        .late_most_ms = lateness_most_ms(&prober->lateness),
+    };
 }

@@ -6,6 +6,11 @@
 #include "base/json_writer.h"
 #include "policy/config.h"
 #include "resolver/api/api_cache.h"
+#include "resolver/api/api_history.h"
+#include "resolver/api/api_override.h"
+#include "resolver/api/api_push.h"
+#include "resolver/api/api_review.h"
+#include "resolver/api/api_simulate.h"
 #include "resolver/api/api_status.h"
 #include "resolver/api/api_why.h"
 #include "resolver/control.h"
@@ -143,6 +148,28 @@ static void flush_cache(struct control *control, const struct snapshot *snapshot
     api_cache_flush(control, request->name, reply);
 }
 
+static void list_overrides(struct control *control, const struct snapshot *snapshot,
+                           const struct api_request *request, struct api_reply *reply)
+{
+    (void)snapshot;
+    (void)request;
+    api_override_list(control, reply);
+}
+
+static void set_override(struct control *control, const struct snapshot *snapshot,
+                         const struct api_request *request, struct api_reply *reply)
+{
+    (void)snapshot;
+    api_override_set(control, request, reply);
+}
+
+static void release_override(struct control *control, const struct snapshot *snapshot,
+                             const struct api_request *request, struct api_reply *reply)
+{
+    (void)snapshot;
+    api_override_release(control, request, reply);
+}
+
 static void put_not_yet(struct control *control, const struct snapshot *snapshot,
                         const struct api_request *request, struct api_reply *reply)
 {
@@ -164,10 +191,13 @@ static const struct route routes[] = {
     { "/api/v1/cache", "GET", put_cache, false },
     { "/api/v1/cache", "DELETE", flush_cache, false },
     { "/api/v1/reload", "POST", NULL, false },
-    { "/api/v1/history", NULL, put_not_yet, true },
-    { "/api/v1/simulate", NULL, put_not_yet, true },
-    { "/api/v1/review", NULL, put_not_yet, true },
-    { "/api/v1/overrides", NULL, put_not_yet, true },
+    { "/api/v1/history", "GET", api_history_put, false },
+    { "/api/v1/simulate", "POST", api_simulate_put, false },
+    { "/api/v1/review", "POST", api_review_put, false },
+    { "/api/v1/checks/", "POST", api_push_put, false },
+    { "/api/v1/overrides", "GET", list_overrides, false },
+    { "/api/v1/overrides", "POST", set_override, false },
+    { "/api/v1/overrides/", "DELETE", release_override, false },
 };
 /* clang-format on */
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "resolver/api/api_forward.h"
+#include "resolver/api/api_override.h"
 #include "resolver/control.h"
 #include "resolver/hostnames.h"
 #include "resolver/query.h"
@@ -315,9 +316,9 @@ static void put_answer(const struct status *status, const struct steer_service *
     }
     const uint8_t *target = NULL;
     if (service->cnames != NULL) {
-        target = steer_cname(service, family, &choice);
+        target = steer_cname(service, family, NULL, &choice);
     } else {
-        steer_choose(service, family, &choice);
+        steer_choose(service, family, NULL, &choice);
     }
     json_writer_object_begin(status->json, family == ADDR_V4 ? "A" : "AAAA");
     if (target != NULL) {
@@ -445,6 +446,7 @@ void api_status_put(struct control *control, struct text *out)
     put_node(&status);
     put_queries(&status);
     put_regions(&status);
+    api_override_put(control, &json);
     json_writer_list_begin(&json, "services");
     for (size_t i = 0; i < status.snapshot->service_count; i++) {
         put_service(&status, i, false);

@@ -34,6 +34,7 @@ struct outcome {
     bool recursion;
     bool is_local;      /* answered by the service loop without asking anyone */
     struct text cached; /* the entry that is kept of it, as JSON; empty: none */
+    struct steer_client steered; /* as choosing saw the client; nothing known: it did not look */
     struct text plan;   /* whom its rule would have asked now, as a JSON list; empty: nobody */
 };
 
@@ -125,6 +126,7 @@ static void ask(const struct work *work, const struct cache *cache)
                                 WIRE_MESSAGE_MAX, &out->length);
     out->source = counted_source(&counters);
     out->recursion = thread.recursion;
+    out->steered = thread.steered;
     if (cache != NULL && thread.recursion) {
         const struct cache_key key = query_cache_key(&thread.query);
         const struct cache_entry *entry = cache_peek(cache, &key);
@@ -244,10 +246,10 @@ static void explain_names(struct why *why, const struct steer_service *service)
 
 /* Is it answered as CNAME now? */
 static void explain_cname(struct why *why, const struct steer_service *service, unsigned family,
-                          struct steer_choice *choice)
+                          struct steer_client *client, struct steer_choice *choice)
 {
     const uint8_t *target =
-        service->cnames == NULL ? NULL : steer_cname(service, family, choice);
+        service->cnames == NULL ? NULL : steer_cname(service, family, client, choice);
     char shown[NAME_TEXT_MAX];
 
     if (target != NULL) {
@@ -264,20 +266,27 @@ static bool explain_service(struct why *why, const struct steer_service *service
     unsigned family = why->question->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
 
     step(why, "%s is a service", service->name);
+    if (service->policy != NULL && service->policy->view_name != NULL) {
+        step(why, "the client is in the view %s", service->policy->view_name);
+    }
     explain_names(why, service);
     if (!service->has_family[family]) {
         step(why, "no endpoint of it has an %s address: NODATA",
              family == ADDR_V4 ? "IPv4" : "IPv6");
         return false;
     }
-    steer_explain(service, family, choice, &why->steps);
-    explain_cname(why, service, family, choice);
+    /* with the very draws of the answer */
+    struct steer_client asker = why->outcome->steered;
+    struct steer_client *client = asker.known_bits > 0 ? &asker : NULL;
+    steer_explain(service, family, client, choice, &why->steps);
+    explain_cname(why, service, family, client, choice);
     unsigned chosen = 0;
     for (uint32_t i = 0; choice->several && i < service->pool_count; i++) {
         chosen += (unsigned)__builtin_popcountll(choice->bits_of[i]);
     }
     chosen = choice->several ? chosen : (unsigned)__builtin_popcountll(choice->bits);
-    if (choice->result == STEER_ADDRESSES && chosen > service->max_addresses) {
+    if (choice->result == STEER_ADDRESSES && choice->pick_count == 0 &&
+        chosen > service->max_addresses) {
         step(why, "%u addresses qualify, each answer holds %u of them in turn (max_addresses)",
              chosen, service->max_addresses);
     }
@@ -533,6 +542,22 @@ static void put_answer(struct why *why)
     }
 }
 
+/* The service as the client's view has it. */
+static const struct steer_service *in_view(const struct why *why,
+                                           const struct steer_service *service)
+{
+    const struct steer_policy *policy = service->policy;
+    const struct addr *client = &why->question->client;
+
+    if (policy == NULL || policy->views == NULL) {
+        return service;
+    }
+    size_t view = snapshot_view(policy->rules, policy->rule_count, client,
+                                addr_is_loopback(client), NULL);
+    return view < policy->rule_count && policy->views[view] != NULL ? policy->views[view]
+                                                                    : service;
+}
+
 /* The service that has the last word: the node's own, or the end of an alias. */
 static const struct steer_service *find_service(const struct why *why, const struct node *node)
 {
@@ -542,10 +567,10 @@ static const struct steer_service *find_service(const struct why *why, const str
         return NULL;
     }
     if (node->service != NULL) {
-        return node->service;
+        return in_view(why, node->service);
     }
     const struct answer *answer = namespace_answer(node, type);
-    return answer != NULL && answer->tail != NULL ? answer->tail->service : NULL;
+    return answer != NULL && answer->tail != NULL ? in_view(why, answer->tail->service) : NULL;
 }
 
 /* Explain, and say which rung it was where there is one. */

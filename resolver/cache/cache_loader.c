@@ -198,7 +198,7 @@ int cache_loader_start(uv_loop_t *loop, struct cache *cache, const char *directo
                        void (*done)(void *user, size_t count), void *user,
                        struct cache_loader **out)
 {
-    struct cache_file_times times = { (int64_t)clock_now_ms(), clock_wall_ms() };
+    struct cache_file_times times = { .now_ms = (int64_t)clock_now_ms() };
     struct cache_loader *loader = calloc(1, sizeof(*loader));
 
     if (loader == NULL) {
@@ -212,6 +212,7 @@ int cache_loader_start(uv_loop_t *loop, struct cache *cache, const char *directo
     loader->done = done;
     loader->user = user;
     loader->begun_ms = clock_now_ms();
+    times.wall_ms = clock_wall_ms(); /* the later one: nothing is loaded as fresher */
     cache_file_begin(&loader->reading, cache, &times);
     open_file(loader);
     (void)uv_idle_init(loop, &loader->idle); /* cannot fail */

@@ -124,11 +124,12 @@ static bool put_some(const struct cache *cache, const struct cache_file_times *t
 /* -ECANCELED when the saver is to stop and this is not the last save. */
 static int write_entries(struct cache_saver *saver, bool last, struct output *out)
 {
-    struct cache_file_times times = { (int64_t)clock_now_ms(), clock_wall_ms() };
+    struct cache_file_times times = { .wall_ms = clock_wall_ms() };
     uint64_t cursor = 0;
     bool more = true;
     int rc = 0;
 
+    times.now_ms = (int64_t)clock_now_ms(); /* the later one: nothing is saved as fresher */
     out->length = cache_file_put_header(out->buffer, &times);
     while (more && rc == 0) {
         more = put_some(saver->cache, &times, &cursor, out);

@@ -47,8 +47,13 @@ static struct snapshot *build(struct health *health, struct model *model, struct
 
 static void put_summary(const char *path, const struct model *model, struct text *out)
 {
+    size_t services = 0; /* those in the file; the views of each stand behind it */
+
+    for (size_t i = 0; i < model->service_count; i += 1 + model->services[i].view_count) {
+        services++;
+    }
     text_printf(out, "%s: ok, %zu service%s, %zu region%s, %zu zone%s, %zu forward rule%s\n", path,
-                model->service_count, model->service_count == 1 ? "" : "s", model->region_count,
+                services, services == 1 ? "" : "s", model->region_count,
                 model->region_count == 1 ? "" : "s", model->zone_count,
                 model->zone_count == 1 ? "" : "s", model->forward_count,
                 model->forward_count == 1 ? "" : "s");

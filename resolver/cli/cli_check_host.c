@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "policy/checks/icmp_socket.h"
+
 #define GROUPS_MAX  256
 #define WRITE_ENTER 3u /* of a folder: make files in it */
 #define ENTER       1u
@@ -104,6 +106,44 @@ static void put(struct text *out, const char *path, const char *what, const char
     text_printf(out, "%s: warning: %s\n   hint: %s\n", path, what, hint);
 }
 
+static bool has_icmp(const struct model_check *checks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (checks[i].kind == MODEL_CHECK_ICMP) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool uses_icmp(const struct model *model)
+{
+    for (size_t i = 0; i < model->region_count; i++) {
+        if (has_icmp(model->regions[i].checks, model->regions[i].check_count)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < model->service_count; i++) {
+        if (has_icmp(model->services[i].checks, model->services[i].check_count)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* With node.user the server starts as root, and opens its sockets before it is that user. */
+static void put_icmp(const char *path, const struct model *model, struct text *out)
+{
+    struct error err;
+
+    if (uses_icmp(model) && icmp_socket_ready(ADDR_V4, &err) < 0) {
+        char what[sizeof(err.message) + 128];
+        (void)snprintf(what, sizeof(what), "icmp: %s, as this user: these checks decide nothing",
+                       err.message);
+        put(out, path, what, err.hint);
+    }
+}
+
 void cli_check_host_put(const char *path, const struct model *model, struct text *out)
 {
     struct identity who;
@@ -112,6 +152,7 @@ void cli_check_host_put(const char *path, const struct model *model, struct text
     char hint[PATH_MAX + 128];
 
     if (model->node_user == NULL) {
+        put_icmp(path, model, out);
         return;
     }
     if (!find_identity(model->node_user, &who)) {

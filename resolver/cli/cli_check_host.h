@@ -2,14 +2,15 @@
 /*
  * cli_check_host - what of a sound configuration this machine is not ready for
  *
- * The user to become, and what that user must be able to write. Modes of files
- * are looked at, nothing is made. Main thread.
+ * The user to become, what that user must be able to write, and the right to
+ * send ICMP. Modes of files are looked at, nothing is made. Main thread.
  */
 #include "base/text.h"
 #include "policy/model.h"
 
 /*
  * Append a line "PATH: warning: ..." with a hint for each. Without node.user
- * only who starts the server decides, so nothing is said.
+ * only who starts the server decides, so nothing is said but of ICMP, as this
+ * user.
  */
 void cli_check_host_put(const char *path, const struct model *model, struct text *out);

@@ -27,6 +27,7 @@ from lib import patience  # noqa: E402
 from lib.world import Skip, World  # noqa: E402
 
 LIMIT_S = 60
+LONG_LIMIT_S = 150
 JOBS_PER_CPU = 2  # tests mostly wait
 SKIPPED = 77
 TAIL_LINES = 40
@@ -39,6 +40,10 @@ def default_patience(binary):
     if b"__tsan_init" in image:
         return 3
     return 2 if b"__asan_init" in image else 1
+
+
+def is_long(test):
+    return getattr(test, "long", False)
 
 
 def discover(args):
@@ -54,7 +59,7 @@ def discover(args):
                 continue
             if not args.names or any(part in full for part in args.names):
                 found.append((full, test))
-    return sorted(found, key=lambda entry: not getattr(entry[1], "long", False))
+    return sorted(found, key=lambda entry: not is_long(entry[1]))
 
 
 # ---- in the process of a test
@@ -116,7 +121,7 @@ class Running:
         # Short: the path of a Unix socket in it is limited.
         self.folder = tempfile.mkdtemp(prefix="lwe-", dir="/tmp")
         self.begin = time.monotonic()
-        self.limit_s = LIMIT_S * patience.factor()
+        self.limit_s = (LONG_LIMIT_S if is_long(test) else LIMIT_S) * patience.factor()
         self.asked_to_end = False
         self.pid = os.fork()
         if self.pid == 0:

@@ -186,6 +186,15 @@ now_ms() {
     printf '%s' "$((${EPOCHREALTIME/[.,]/} / 1000))"
 }
 
+# failures STAGE - what failed, before all that was said
+failures() {
+    case $1 in
+    unit) python3 tests/lib/failures.py meson build/meson-logs/testlog.json ;;
+    *-unit) python3 tests/lib/failures.py meson "build-${1%-unit}/meson-logs/testlog.json" ;;
+    e2e | *-e2e) python3 tests/lib/failures.py line "$logs/$1.out" ;;
+    esac
+}
+
 # test_stage STAGE [NAME...] - run it, print its line, add up
 test_stage() {
     local stage=$1 log=$logs/$1.log status=0 begin spent p=0 f=0 s=0 limit command
@@ -231,6 +240,7 @@ test_stage() {
     if [ "$f" -gt 0 ]; then
         [[ $stage != *build ]] || broken+="$stage "
         [ "$status" -ne 124 ] || printf '    given up after %s s\n' "$limit"
+        failures "$stage" || true
         printf -- '---- the end of %s\n' "${log#"$root"/}"
         [ -n "$verbose" ] || tail -n 60 "$log"
         printf -- '----\n'

@@ -23,6 +23,8 @@
 #include "resolver/api/api.h"
 #include "resolver/cli/cli_http.h"
 #include "resolver/control.h"
+#include "resolver/hand.h"
+#include "resolver/removals.h"
 #include "resolver/server.h"
 #include "tests/unit/scratch.h"
 
@@ -31,6 +33,9 @@
 struct control {
     struct health *health;
     struct snapshot *snapshot;
+    struct hand *hand;
+    struct removals *removals;
+    uint64_t started_ms;
     bool ready;
     const char *warning;
     bool reload_at_once; /* end reloads within control_reload, successfully */
@@ -54,6 +59,16 @@ struct server *control_server(const struct control *control)
 {
     (void)control;
     return NULL;
+}
+
+struct hand *control_hand(const struct control *control)
+{
+    return control->hand;
+}
+
+struct removals *control_removals(const struct control *control)
+{
+    return control->removals;
 }
 
 const struct hostnames *control_hostnames(const struct control *control)
@@ -80,8 +95,7 @@ bool control_is_ready(const struct control *control)
 
 uint64_t control_started_ms(const struct control *control)
 {
-    (void)control;
-    return clock_now_ms() - 5000;
+    return control->started_ms;
 }
 
 void control_reload(struct control *control, control_reload_done *done, void *user)
@@ -173,6 +187,7 @@ struct call {
     const char *path;
     const char *method;
     const char *target;
+    const char *sent; /* NULL: no body */
     struct cli_http_reply reply;
     struct error err;
     int rc;
@@ -193,6 +208,19 @@ struct fixture {
     bool reload_ok;
 };
 
+static void on_health(void *user, const struct health_event *event)
+{
+    (void)user;
+    (void)event;
+}
+
+static void on_hand(void *user, const struct override *override, const char *what)
+{
+    (void)user;
+    (void)override;
+    (void)what;
+}
+
 static void build(struct fixture *f)
 {
     struct config_report report = { 0 };
@@ -209,7 +237,8 @@ static void build(struct fixture *f)
         fail_msg("%s", text_string(&text));
     }
     config_report_fini(&report);
-    f->control.health = health_new(NULL, NULL);
+    f->control.started_ms = clock_now_ms() - 5000;
+    f->control.health = health_new(on_health, NULL);
     struct health_binding *binding = health_bind(f->control.health, model, clock_now_ms());
     assert_non_null(binding);
     if (snapshot_build(model, binding, NULL, &key, 3, &f->control.snapshot, &err) < 0) {
@@ -245,6 +274,10 @@ static int setup(void **state)
     assert_int_equal(uv_async_init(&f->loop, &f->ended, on_ended), 0);
     f->ended.data = f;
     assert_int_equal(uv_timer_init(&f->loop, &f->patience), 0);
+    f->control.hand = hand_new(&f->loop, f->control.health, on_hand, NULL);
+    f->control.removals = removals_new();
+    assert_true(f->control.hand != NULL && f->control.removals != NULL);
+    hand_adopt(f->control.hand, f->control.snapshot);
     if (api_open(&f->loop, &f->control, f->socket, &f->api, &err) < 0) {
         fail_msg("%s", err.message);
     }
@@ -274,6 +307,8 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     close_api(f);
+    hand_close(f->control.hand);
+    removals_free(f->control.removals);
     uv_close((uv_handle_t *)&f->ended, NULL);
     uv_close((uv_handle_t *)&f->patience, NULL);
     (void)uv_run(&f->loop, UV_RUN_DEFAULT);
@@ -290,9 +325,12 @@ static int teardown(void **state)
 static void *run_call(void *user)
 {
     struct call *call = user;
+    struct text sent = { 0 };
 
-    call->rc =
-        cli_http(call->path, call->method, call->target, NULL, PATIENCE_MS, &call->reply, &call->err);
+    text_put(&sent, call->sent == NULL ? "" : call->sent);
+    call->rc = cli_http(call->path, call->method, call->target, call->sent == NULL ? NULL : &sent,
+                        PATIENCE_MS, &call->reply, &call->err);
+    text_fini(&sent);
     (void)uv_async_send(call->ended);
     return NULL;
 }
@@ -311,11 +349,12 @@ static void turn_until_ended(struct fixture *f)
     (void)uv_timer_stop(&f->patience);
 }
 
-/* Ask and answer; the reply is the caller's to free. */
-static struct cli_http_reply ask(struct fixture *f, const char *method, const char *target)
+/* Ask with a body and answer; the reply is the caller's to free. */
+static struct cli_http_reply send_body(struct fixture *f, const char *method, const char *target,
+                                       const char *sent)
 {
     struct call call = {
-        .path = f->socket, .method = method, .target = target, .ended = &f->ended
+        .path = f->socket, .method = method, .target = target, .sent = sent, .ended = &f->ended
     };
     pthread_t thread;
 
@@ -329,9 +368,15 @@ static struct cli_http_reply ask(struct fixture *f, const char *method, const ch
     return call.reply;
 }
 
-static json_t *ask_json(struct fixture *f, const char *method, const char *target, unsigned status)
+static struct cli_http_reply ask(struct fixture *f, const char *method, const char *target)
 {
-    struct cli_http_reply reply = ask(f, method, target);
+    return send_body(f, method, target, NULL);
+}
+
+static json_t *send_json(struct fixture *f, const char *method, const char *target,
+                         const char *sent, unsigned status)
+{
+    struct cli_http_reply reply = send_body(f, method, target, sent);
 
     assert_int_equal(reply.status, status);
     json_t *root =
@@ -343,16 +388,21 @@ static json_t *ask_json(struct fixture *f, const char *method, const char *targe
     return root;
 }
 
+static json_t *ask_json(struct fixture *f, const char *method, const char *target, unsigned status)
+{
+    return send_json(f, method, target, NULL, status);
+}
+
 static const char *string(const json_t *object, const char *key)
 {
     const char *value = json_string_value(json_object_get(object, key));
     return value != NULL ? value : "(none)";
 }
 
-static void assert_error(struct fixture *f, const char *method, const char *target, unsigned status,
-                         const char *code, const char *part)
+static void assert_refusal(struct fixture *f, const char *method, const char *target,
+                           const char *sent, unsigned status, const char *code, const char *part)
 {
-    json_t *root = ask_json(f, method, target, status);
+    json_t *root = send_json(f, method, target, sent, status);
     const json_t *error = json_object_get(root, "error");
 
     assert_string_equal(string(error, "code"), code);
@@ -360,6 +410,12 @@ static void assert_error(struct fixture *f, const char *method, const char *targ
         fail_msg("'%s' is not in '%s'", part, string(error, "message"));
     }
     json_decref(root);
+}
+
+static void assert_error(struct fixture *f, const char *method, const char *target, unsigned status,
+                         const char *code, const char *part)
+{
+    assert_refusal(f, method, target, NULL, status, code, part);
 }
 
 static bool has_step(const json_t *why, const char *part)
@@ -579,6 +635,148 @@ static void why_complains_of_what_it_cannot_read(void **state)
 
 /* ---- reload ---- */
 
+/* ---- the operator's hand ---- */
+
+#define OVERRIDES "/api/v1/overrides"
+
+static void a_drain_is_set_listed_and_taken_back(void **state)
+{
+    static const char drain[] = "{\"target\": \"seoul\", \"state\": \"drain\", "
+                                "\"reason\": \"new racks\", \"for\": \"30m\"}";
+    struct fixture *f = *state;
+
+    json_decref(send_json(f, "POST", OVERRIDES, drain, 200));
+    json_t *status = ask_json(f, "GET", "/api/v1/status", 200);
+    const json_t *list = json_object_get(status, "overrides");
+    assert_int_equal(json_array_size(list), 1);
+    const json_t *entry = json_array_get(list, 0);
+    assert_string_equal(string(entry, "target"), "seoul");
+    assert_string_equal(string(entry, "reason"), "new racks");
+    assert_non_null(strstr(string(entry, "author"), "uid "));
+    assert_true(json_is_string(json_object_get(entry, "until")));
+    const json_t *region = json_array_get(json_object_get(status, "regions"), 0);
+    assert_string_equal(string(region, "state"), "drained");
+    json_decref(status);
+    json_t *why = ask_json(f, "GET", "/api/v1/why?name=api.svc.example.com", 200);
+    assert_step(why, "drained");
+    json_decref(why);
+    status = ask_json(f, "DELETE", OVERRIDES "/seoul", 200);
+    assert_int_equal(json_array_size(json_object_get(status, "overrides")), 0);
+    json_decref(status);
+    assert_error(f, "DELETE", OVERRIDES "/seoul", 404, "unknown_target", "nothing was said");
+}
+
+static void a_drain_that_leaves_too_little_needs_force(void **state)
+{
+    static const char all[] =
+        "{\"target\": \"*\", \"state\": \"drain\", \"reason\": \"moving house\"}";
+    static const char forced[] = "{\"target\": \"*\", \"state\": \"drain\", "
+                                 "\"reason\": \"moving house\", \"force\": true}";
+    static const char service[] = "{\"target\": \"*/api\", \"state\": \"drain\", "
+                                  "\"reason\": \"moving house\"}";
+    struct fixture *f = *state;
+
+    assert_refusal(f, "POST", OVERRIDES, all, 409, "guarded", "minimum_regions is 1");
+    assert_refusal(f, "POST", OVERRIDES, service, 409, "guarded", "api.svc.example.com");
+    json_decref(send_json(f, "POST", OVERRIDES, forced, 200));
+}
+
+static void an_override_that_makes_no_sense_is_explained(void **state)
+{
+    static const struct {
+        const char *sent;
+        unsigned status;
+        const char *code;
+        const char *part;
+    } cases[] = {
+        { "drain seoul", 400, "bad_request", "line 1" },
+        { "{}", 400, "bad_request", "\"target\"" },
+        { "{\"target\":\"seoul\",\"state\":\"away\",\"reason\":\"x\"}", 400, "bad_request",
+          "drain, up or down" },
+        { "{\"target\":\"seoul\",\"state\":\"drain\"}", 400, "bad_request", "\"reason\"" },
+        { "{\"target\":\"seoul\",\"state\":\"drain\",\"reason\":\"x\",\"for\":\"30\"}", 400,
+          "bad_request", "\"for\"" },
+        { "{\"target\":\"seol\",\"state\":\"drain\",\"reason\":\"x\"}", 404, "unknown_target",
+          "did you mean 'seoul'?" },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_refusal(*state, "POST", OVERRIDES, cases[i].sent, cases[i].status, cases[i].code,
+                       cases[i].part);
+    }
+}
+
+/* ---- what would be ---- */
+
+static void a_simulation_shows_answers_and_shares(void **state)
+{
+    struct fixture *f = *state;
+
+    json_t *reply = send_json(f, "POST", "/api/v1/simulate", "{\"down\": [\"seoul\"]}", 200);
+    const json_t *scenario = json_array_get(json_object_get(reply, "scenarios"), 0);
+    assert_int_equal(json_integer_value(json_object_get(scenario, "services_changed")), 1);
+    assert_int_equal(
+        json_integer_value(json_object_get(scenario, "services_without_healthy_region")), 0);
+    const json_t *service = json_array_get(json_object_get(scenario, "services"), 0);
+    const json_t *after = json_object_get(json_object_get(service, "after"), "A");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(after, "regions"), 0)),
+                        "tokyo");
+    const json_t *tokyo = json_array_get(json_object_get(scenario, "regions"), 1);
+    assert_true(json_number_value(json_object_get(tokyo, "answers_percent_after")) > 99.0);
+    json_decref(reply);
+    /* nothing has changed */
+    json_t *why = ask_json(f, "GET", "/api/v1/why?name=api.svc.example.com", 200);
+    assert_step(why, "seoul");
+    json_decref(why);
+}
+
+static void every_region_is_a_game_day(void **state)
+{
+    json_t *reply = send_json(*state, "POST", "/api/v1/simulate", "{\"every_region\": true}", 200);
+    const json_t *scenarios = json_object_get(reply, "scenarios");
+
+    assert_int_equal(json_array_size(scenarios), 2);
+    json_decref(reply);
+    reply = send_json(*state, "POST", "/api/v1/simulate", "{\"down\": [\"seoul\", \"tokyo\"]}",
+                      200);
+    const json_t *both = json_array_get(json_object_get(reply, "scenarios"), 0);
+    assert_int_equal(json_integer_value(json_object_get(both, "services_without_healthy_region")),
+                     1);
+    json_decref(reply);
+    assert_refusal(*state, "POST", "/api/v1/simulate", "{\"down\": [\"tokio\"]}", 404,
+                   "unknown_target", "did you mean 'tokyo'?");
+    assert_refusal(*state, "POST", "/api/v1/simulate", "{}", 400, "bad_request", "supposed");
+}
+
+static void a_review_tells_what_would_change(void **state)
+{
+    static const char less[] =
+        "regions: {seoul: {minimum_healthy: 0}, tokyo: {minimum_healthy: 0}}\n"
+        "services:\n"
+        "  api.svc.example.com:\n"
+        "    order: [tokyo, seoul]\n"
+        "    minimum_healthy: 1\n"
+        "    endpoints: {seoul: [203.0.113.99], tokyo: [198.51.100.10]}\n";
+    struct fixture *f = *state;
+
+    json_t *reply = send_json(f, "POST", "/api/v1/review?name=new.yaml", less, 200);
+    assert_true(json_is_true(json_object_get(reply, "refused")));
+    const json_t *excess = json_array_get(json_object_get(reply, "too_much"), 0);
+    assert_string_equal(string(excess, "service"), "api.svc.example.com");
+    assert_int_equal(json_integer_value(json_object_get(excess, "lost")), 2);
+    assert_int_equal(json_integer_value(json_object_get(excess, "allowed")), 1);
+    struct text accepting = { 0 };
+    text_printf(&accepting, "%sguards: {accept: \"%s\"}\n", less, string(reply, "id"));
+    json_decref(reply);
+    reply = send_json(f, "POST", "/api/v1/review", text_string(&accepting), 200);
+    assert_true(json_is_true(json_object_get(reply, "accepted")));
+    assert_false(json_is_true(json_object_get(reply, "refused")));
+    json_decref(reply);
+    text_fini(&accepting);
+    assert_refusal(f, "POST", "/api/v1/review?name=new.yaml", "regions: [", 400, "invalid",
+                   "new.yaml:2");
+}
+
 static void a_reload_is_waited_for(void **state)
 {
     struct fixture *f = *state;
@@ -790,6 +988,12 @@ int main(void)
         API_TEST(why_another_name_lists_the_upstreams),
         API_TEST(why_a_stranger_is_refused),
         API_TEST(why_complains_of_what_it_cannot_read),
+        API_TEST(a_drain_is_set_listed_and_taken_back),
+        API_TEST(a_drain_that_leaves_too_little_needs_force),
+        API_TEST(an_override_that_makes_no_sense_is_explained),
+        API_TEST(a_simulation_shows_answers_and_shares),
+        API_TEST(every_region_is_a_game_day),
+        API_TEST(a_review_tells_what_would_change),
         API_TEST(a_reload_is_waited_for),
         API_TEST(a_reload_may_end_at_once),
         API_TEST(a_refused_reload_carries_the_report),

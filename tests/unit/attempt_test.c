@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "resolver/forward/upstream.h"
+#include "tests/unit/patient_clock.h"
 #include "zones/wire.h"
 
 #define GUARD_MS  60000 /* a run that takes longer hangs */

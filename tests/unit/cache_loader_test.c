@@ -32,7 +32,8 @@ static int setup(void **state)
     assert_int_equal(uv_loop_init(&f.loop), 0);
     (void)snprintf(f.path, sizeof(f.path), "%s/cache", f.scratch.dir);
     (void)snprintf(f.aside, sizeof(f.aside), "%s/cache.damaged", f.scratch.dir);
-    f.times = (struct cache_file_times){ (int64_t)clock_now_ms(), clock_wall_ms() };
+    f.times.wall_ms = clock_wall_ms();
+    f.times.now_ms = (int64_t)clock_now_ms(); /* the later one, as in a saving */
     world_fill(f.saved.cache, f.times.now_ms);
     f.file = world_save(f.saved.cache, &f.times);
     *state = &f;

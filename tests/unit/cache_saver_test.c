@@ -55,12 +55,13 @@ static struct cache_saver *start(struct fixture *f)
 /* Load the file, which must be whole; returns how many entries it held. */
 static uint64_t load(struct fixture *f)
 {
-    struct cache_file_times times = { (int64_t)clock_now_ms(), clock_wall_ms() };
+    struct cache_file_times times = { .now_ms = (int64_t)clock_now_ms() };
     struct error err = { .code = 0 };
     char *bytes = NULL;
     size_t length = 0;
     uint64_t stored = 0;
 
+    times.wall_ms = clock_wall_ms(); /* the later one, as in a loading */
     cache_flush(f->loaded.cache, NULL, true);
     assert_int_equal(file_read(f->path, FILE_MOST, &bytes, &length, &err), 0);
     assert_int_equal(world_load(f->loaded.cache, (uint8_t *)bytes, length, &times, &stored), 0);

@@ -89,19 +89,74 @@ static const char whole[] =
     "api: {socket: off}\n"
     "log: {level: debug, format: json, queries: off}\n";
 
+/* What chooses, guards and tells. */
+static const char deciding[] =
+    "listen: [127.0.0.1:53, \"[::1]:53\"]\n"
+    "regions: {seoul: {minimum_healthy: 0}, tokyo: {minimum_healthy: 0}, \"no\": {minimum_healthy:"
+    " 0}}\n"
+    "services:\n"
+    "  api.svc.example.com: {minimum_healthy: 1, endpoints: {tokyo: 192.0.2.1}}\n"
+    "  steered.example:\n"
+    "    minimum_healthy: 1\n"
+    "    steer: [{latency: {band: 25ms}}, {capacity: {load: {tokyo: 600}}}, {trickle: 0.5%},"
+    " weight, {sticky: {ipv6: 48}}, {limit: 2}]\n"
+    "    failback: manual\n"
+    "    ramp: 90s\n"
+    "    srv: 8443\n"
+    "    endpoints: {no: {hostname: c.net, weight: 3, capacity: 7}, tokyo: [{address:"
+    " 192.0.2.3:81, weight: 0, capacity: 9}, {address: 192.0.2.4, capacity: 1}]}\n"
+    "    views:\n"
+    "      \"no\": {endpoints: {tokyo: {address: 10.0.0.1, capacity: 2}, seoul: {address:"
+    " 10.0.0.2, weight: 5, capacity: 2}}}\n"
+    "      outside: {order: [no, tokyo], endpoints: {tokyo: {address: 10.0.0.3, capacity: 2},"
+    " no: {address: 10.0.0.4, capacity: 3}}}\n"
+    "  weighted.example: {minimum_healthy: 1, policy: weighted, endpoints: {no: 192.0.2.1},"
+    " views: {outside: {endpoints: {no: 192.0.2.7}}}}\n"
+    "  shuffled.example: {minimum_healthy: 1, steer: [nearest, shuffle], endpoints: {no:"
+    " 192.0.2.1}}\n"
+    "views:\n"
+    "  outside: {clients: [172.16.0.0/12]}\n"
+    "  \"no\": {clients: [loopback, 10.0.0.0/8, \"fd00::/8\"], listen: [127.0.0.1,"
+    " \"[::1]:53\"]}\n"
+    "clients:\n"
+    "  - {prefix: 10.1.0.0/16, region: \"no\"}\n"
+    "  - {prefix: \"2001:db8::/32\", regions: [tokyo, seoul]}\n"
+    "  - {geo: /dev/null, countries: {NO: [\"no\"], KR: [seoul, tokyo]}, continents: {AS: tokyo}}\n"
+    "  - {geo: /dev/zero, continents: {EU: \"no\"}}\n"
+    "guards: {minimum_regions: 2, removal_limit: {fraction: 7%, window: 90s}, cascade_window: off,"
+    " accept: \"no\", isolation: {witnesses: [192.0.2.53, \"[2001:db8::53]:54\"],"
+    " minimum_reachable: 2}}\n"
+    "maintenance:\n"
+    "  - {target: \"[st]*/*\", reason: \"a: b\", from: 2026-11-22T02:00:00Z, to:"
+    " 2027-01-01T00:00:01Z}\n"
+    "  - {target: tokyo/api.svc.example.com, reason: x, every: [tue, sunday], at: 23:05,"
+    " for: 26h}\n"
+    "  - {target: \"no\", reason: x, every: day, at: 00:00, for: 61m}\n"
+    "notify:\n"
+    "  - {exec: [/bin/sh, -c, \"exit ${LEEWARD_NO_SUCH:-3}\", \"\"], on: [reload, \"region\"],"
+    " tries: 1}\n"
+    "  - {webhook: \"https://[::1]:8443/x?y=%20#z\", on: [service, endpoint, override, guard],"
+    " timeout: 1500ms}\n"
+    "journal: {size: 1MiB, files: 7}\n"
+    "laggards: 4096\n"
+    "generation: 20261122123456789\n";
+
 static void what_is_printed_loads_and_prints_the_same(void **state)
 {
-    struct model *first = load(whole);
-    struct model *second = load(first->source);
-    struct text printed = { 0 };
+    static const char *const texts[] = { whole, deciding };
 
     (void)state;
-    config_print(second, &printed);
-    assert_string_equal(text_string(&printed), first->source);
-    assert_string_equal(second->source, first->source);
-    text_fini(&printed);
-    model_free(first);
-    model_free(second);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct model *first = load(texts[i]);
+        struct model *second = load(first->source);
+        struct text printed = { 0 };
+        config_print(second, &printed);
+        assert_string_equal(text_string(&printed), first->source);
+        assert_string_equal(second->source, first->source);
+        text_fini(&printed);
+        model_free(first);
+        model_free(second);
+    }
 }
 
 static void what_is_printed_means_the_same(void **state)
@@ -172,6 +227,111 @@ static void what_is_printed_asks_the_same(void **state)
     model_free(second);
 }
 
+static void expect_same_pools(const struct model_service *a, const struct model_service *b)
+{
+    assert_int_equal(a->pool_count, b->pool_count);
+    for (size_t p = 0; p < a->pool_count; p++) {
+        assert_int_equal(a->pools[p].region, b->pools[p].region);
+        assert_int_equal(a->pools[p].endpoint_count, b->pools[p].endpoint_count);
+        for (size_t e = 0; e < a->pools[p].endpoint_count; e++) {
+            const struct model_endpoint *x = &a->pools[p].endpoints[e];
+            const struct model_endpoint *y = &b->pools[p].endpoints[e];
+            assert_true(addr_equal(&x->address, &y->address));
+            assert_int_equal(x->weight, y->weight);
+            assert_int_equal(x->capacity, y->capacity);
+        }
+    }
+}
+
+static void expect_same_filters(const struct model_service *a, const struct model_service *b)
+{
+    assert_int_equal(a->filter_count, b->filter_count);
+    for (size_t i = 0; i < a->filter_count; i++) {
+        const struct model_filter *x = &a->filters[i];
+        const struct model_filter *y = &b->filters[i];
+        assert_int_equal(x->kind, y->kind);
+        assert_int_equal(x->limit, y->limit);
+        assert_int_equal(x->band_us, y->band_us);
+        assert_int_equal(x->share_65536, y->share_65536);
+        assert_int_equal(x->sticky_v4_bits, y->sticky_v4_bits);
+        assert_int_equal(x->sticky_v6_bits, y->sticky_v6_bits);
+        assert_int_equal(x->load == NULL, y->load == NULL);
+        for (size_t p = 0; x->load != NULL && p < a->pool_count; p++) {
+            assert_int_equal(x->load[p], y->load[p]);
+        }
+    }
+}
+
+static void what_is_printed_steers_the_same(void **state)
+{
+    struct model *first = load(deciding);
+    struct model *second = load(first->source);
+
+    (void)state;
+    assert_int_equal(first->service_count, 7);
+    assert_int_equal(second->service_count, 7);
+    for (size_t i = 0; i < first->service_count; i++) {
+        const struct model_service *a = &first->services[i];
+        const struct model_service *b = &second->services[i];
+        expect_same_pools(a, b);
+        expect_same_filters(a, b);
+        assert_int_equal(a->view, b->view);
+        assert_int_equal(a->view_count, b->view_count);
+        assert_int_equal(a->failback, b->failback);
+        assert_int_equal(a->ramp_ms, b->ramp_ms);
+        assert_int_equal(a->srv_port, b->srv_port);
+    }
+    assert_int_equal(second->view_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(first->views[i].loopback, second->views[i].loopback);
+        assert_int_equal(first->views[i].prefix_count, second->views[i].prefix_count);
+        assert_int_equal(first->views[i].listener_count, second->views[i].listener_count);
+    }
+    assert_int_equal(second->clients_count, 2);
+    assert_int_equal(second->geo_count, 2);
+    assert_int_equal(second->geos[0].country_count, 3);
+    model_free(first);
+    model_free(second);
+}
+
+static void what_is_printed_guards_and_tells_the_same(void **state)
+{
+    struct model *first = load(deciding);
+    struct model *second = load(first->source);
+    const struct model_guards *guards = &second->guards;
+
+    (void)state;
+    assert_int_equal(guards->minimum_regions, 2);
+    assert_int_equal(guards->removal_percent, 7);
+    assert_int_equal(guards->removal_window_ms, 90000);
+    assert_int_equal(guards->cascade_window_ms, 0);
+    assert_string_equal(guards->accept, "no");
+    assert_int_equal(guards->witness_count, 2);
+    assert_int_equal(guards->witness_minimum, 2);
+    assert_int_equal(second->maintenance_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct model_maintenance *a = &first->maintenances[i];
+        const struct model_maintenance *b = &second->maintenances[i];
+        assert_string_equal(a->target, b->target);
+        assert_string_equal(a->reason, b->reason);
+        assert_int_equal(a->weekly, b->weekly);
+        assert_true(a->from_s == b->from_s && a->to_s == b->to_s);
+        assert_int_equal(a->weekdays, b->weekdays);
+        assert_int_equal(a->start_s, b->start_s);
+        assert_int_equal(a->duration_s, b->duration_s);
+    }
+    assert_int_equal(second->hook_count, 2);
+    assert_int_equal(second->hooks[0].argument_count, 4);
+    assert_string_equal(second->hooks[0].arguments[2], "exit 3");
+    assert_string_equal(second->hooks[1].url, first->hooks[1].url);
+    assert_int_equal(second->hooks[1].on, first->hooks[1].on);
+    assert_int_equal(second->journal_files, 7);
+    assert_int_equal(second->laggards, 4096);
+    assert_true(second->file_generation == 20261122123456789u);
+    model_free(first);
+    model_free(second);
+}
+
 static void scalars_are_quoted_where_they_have_to_be(void **state)
 {
     static const struct {
@@ -219,6 +379,20 @@ static void the_timing_table_names_the_slowest_check(void **state)
     assert_non_null(strstr(text_string(&out), "api.svc.example.com"));
     assert_non_null(strstr(text_string(&out), "1200ms    1600ms            2s  the tcp check"));
     assert_non_null(strstr(text_string(&out), "b.svc.example.com"));
+    text_fini(&out);
+    model_free(model);
+}
+
+static void the_timing_table_tells_views_from_their_service(void **state)
+{
+    struct model *model = load(deciding);
+    struct text out = { 0 };
+
+    (void)state;
+    config_print_timing(model, &out);
+    assert_non_null(strstr(text_string(&out), "\nsteered.example "));
+    assert_non_null(strstr(text_string(&out), "\nsteered.example (no) "));
+    assert_non_null(strstr(text_string(&out), "\nweighted.example (outside) "));
     text_fini(&out);
     model_free(model);
 }
@@ -275,8 +449,11 @@ int main(void)
         cmocka_unit_test(what_is_printed_loads_and_prints_the_same),
         cmocka_unit_test(what_is_printed_means_the_same),
         cmocka_unit_test(what_is_printed_asks_the_same),
+        cmocka_unit_test(what_is_printed_steers_the_same),
+        cmocka_unit_test(what_is_printed_guards_and_tells_the_same),
         cmocka_unit_test(scalars_are_quoted_where_they_have_to_be),
         cmocka_unit_test(the_timing_table_names_the_slowest_check),
+        cmocka_unit_test(the_timing_table_tells_views_from_their_service),
         cmocka_unit_test(reference_and_schema_know_every_key),
         cmocka_unit_test(the_schema_is_json),
     };

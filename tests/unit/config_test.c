@@ -46,7 +46,7 @@ static void what_is_required_is_never_made_up(void **state)
         { "checks:\n  c: {http: {path: /}}\n", 2, 7, "checks.c.http: port is required", NULL },
         { "checks:\n  c: {tcp: {}}\n", 2, 7, "checks.c.tcp: port is required", NULL },
         { "checks:\n  c: {dns: {type: A}}\n", 2, 7, "checks.c.dns: name is required", NULL },
-        { "checks:\n  c: {interval: 1s}\n", 2, 3, "a check must be one of dns, tcp and http",
+        { "checks:\n  c: {interval: 1s}\n", 2, 3, "a check must be one of dns, tcp, http",
           NULL },
         { "services:\n  s.example:\n" GOOD, 1, 1, "regions is required", NULL },
         { "forward:\n  .: {}\n", 2, 3, "upstreams is required", NULL },
@@ -175,7 +175,7 @@ static void names_are_checked(void **state)
         { "checks: {c: {http: {port: 1, expect: {status: [200, 99]}}}}\n", 1, 53,
           "'99' is not an HTTP status", NULL },
         { "checks: {c: {tcp: {port: 1}, dns: {name: a}}}\n", 1, 10,
-          "a check is only one of dns, tcp and http", NULL },
+          "a check is only one of dns, tcp, http", NULL },
     };
 
     (void)state;
@@ -279,14 +279,8 @@ static void a_worst_case_at_the_limit_is_accepted(void **state)
 static void what_is_not_built_yet_is_refused_as_such(void **state)
 {
     static const struct bad list[] = {
-        { "clients: []\n", 1, 1, "clients is not available yet", NULL },
-        { "notify: []\n", 1, 1, "notify is not available yet", NULL },
         { "fleet: {}\n", 1, 1, "fleet is not available yet", NULL },
         { "api: {page: \"127.0.0.1:8453\"}\n", 1, 7, "api: page is not available yet", NULL },
-        { "guards: {removal_limit: {}}\n", 1, 10, "removal_limit is not available yet", NULL },
-        { "guards: {cascade_window: 60s}\n", 1, 10, "cascade_window is not available yet", NULL },
-        { "guards: {accept: \"\"}\n", 1, 10, "accept is not available yet", NULL },
-        { "guards: {isolation: {}}\n", 1, 10, "isolation is not available yet", NULL },
         { "listen: [{address: 10.0.0.1, tls: {}}]\n", 1, 30, "tls is not available yet", NULL },
         { "listen: [{address: 10.0.0.1, https: {}}]\n", 1, 30, "https is not available yet", NULL },
         { "access: {transfer: [10.0.0.1]}\n", 1, 10, "transfer is not available yet", NULL },
@@ -294,25 +288,6 @@ static void what_is_not_built_yet_is_refused_as_such(void **state)
         { "zones: {a: {sign: {}}}\n", 1, 13, "sign is not available yet", NULL },
         { "zones: {a: {primary: {}}}\n", 1, 13, "primary is not available yet", NULL },
         { "zones: {a: {query: [any]}}\n", 1, 13, "query is not available yet", NULL },
-        { "checks: {c: {https: {port: 443}}}\n", 1, 14, "https is not available yet", NULL },
-        { "checks: {c: {tls: {port: 443}}}\n", 1, 14, "tls is not available yet", NULL },
-        { "checks: {c: {icmp: {}}}\n", 1, 14, "icmp is not available yet", NULL },
-        { "checks: {c: {exec: [/bin/true]}}\n", 1, 14, "exec is not available yet", NULL },
-        { "checks: {c: {push: {}}}\n", 1, 14, "push is not available yet", NULL },
-        { SERVICE GOOD "    check: {all: [a, b]}\n", 6, 13, "all is not available yet", NULL },
-        { SERVICE GOOD "    check: {any: [a, b]}\n", 6, 13, "any is not available yet", NULL },
-        { SERVICE GOOD "    policy: nearest\n", 6, 13, "'nearest' is not available yet", NULL },
-        { SERVICE GOOD "    policy: latency\n", 6, 13, "'latency' is not available yet", NULL },
-        { SERVICE GOOD "    policy: weighted\n", 6, 13, "'weighted' is not available yet", NULL },
-        { SERVICE GOOD "    policy: all\n", 6, 13, "'all' is not available yet", NULL },
-        { SERVICE GOOD "    steer: [nearest]\n", 6, 5, "steer is not available yet", NULL },
-        { SERVICE GOOD "    failback: manual\n", 6, 15, "'manual' is not available yet", NULL },
-        { SERVICE "    minimum_healthy: 1\n"
-                  "    endpoints: {a: [{address: 192.0.2.1, weight: 2}]}\n",
-          5, 42, "weight is not available yet", NULL },
-        { SERVICE "    minimum_healthy: 1\n"
-                  "    endpoints: {a: [{address: 192.0.2.1, capacity: 2}]}\n",
-          5, 42, "capacity is not available yet", NULL },
         { REGIONS "services:\n  \"*.example\":\n" GOOD, 3, 3, "a wildcard service is not available",
           NULL },
     };
@@ -410,9 +385,11 @@ static const char complete[] =
 static void the_complete_example_lacks_only_what_is_not_built_yet(void **state)
 {
     static const char *const words[] = {
-        "tls",    "https",     "rate_limit", "weight",        "capacity",
-        "sign",   "primary",   "clients",    "removal_limit", "cascade_window",
-        "accept", "isolation", "page",       "notify",        "fleet",
+        "tls is not available yet",        "https is not available yet",
+        "rate_limit is not available yet", "sign is not available yet",
+        "primary is not available yet",    "GeoLite2-Country.mmdb cannot be read",
+        "page is not available yet",       "/usr/local/bin/page-oncall cannot be run",
+        "fleet is not available yet",
     };
     struct config_report report;
     struct model *model = NULL;
@@ -420,8 +397,7 @@ static void the_complete_example_lacks_only_what_is_not_built_yet(void **state)
     (void)state;
     assert_int_equal(config_load_text(complete, "t.yaml", &model, &report), -22);
     for (size_t i = 0; i < report.count; i++) {
-        if (strstr(report.errors[i].message, " is not available yet") == NULL ||
-            i >= COUNT_OF(words) || strstr(report.errors[i].message, words[i]) == NULL) {
+        if (i >= COUNT_OF(words) || strstr(report.errors[i].message, words[i]) == NULL) {
             fail_with(complete, &report);
         }
     }

@@ -1,23 +1,8 @@
 /* Streams over TLS, to upstreams with good certificates and bad ones. */
 #include "upstream_streams.h"
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/sha.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-
 #include "base/tls.h"
-#include "scratch.h"
-
-#define DAY_S 86400L
-
-struct identity {
-    EVP_PKEY *key;
-    X509 *certificate;
-    uint8_t pin[32];
-};
+#include "tls_identity.h"
 
 static struct scratch scratch;
 static char authority_path[256];
@@ -27,84 +12,20 @@ static struct identity good, expired, early, elsewhere, alone, numbered;
 
 /* ---- certificates ---- */
 
-static void add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX context;
-
-    X509V3_set_ctx_nodb(&context);
-    X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-    assert_non_null(extension);
-    assert_int_equal(X509_add_ext(certificate, extension, -1), 1);
-    X509_EXTENSION_free(extension);
-}
-
-static void find_pin(struct identity *identity)
-{
-    uint8_t *der = NULL;
-    int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(identity->certificate), &der);
-
-    assert_true(size > 0);
-    (void)SHA256(der, (size_t)size, identity->pin);
-    OPENSSL_free(der);
-}
-
-/* `issuer` NULL: signed with its own key; `names` NULL: an authority. */
-static void make(struct identity *identity, const struct identity *issuer, const char *subject,
-                 const char *names, long from_s, long to_s)
-{
-    static long serial;
-    X509 *certificate = X509_new();
-    X509_NAME *name = X509_get_subject_name(certificate);
-
-    identity->key = EVP_EC_gen("P-256");
-    identity->certificate = certificate;
-    assert_non_null(identity->key);
-    if (issuer == NULL) {
-        issuer = identity;
-    }
-    (void)X509_set_version(certificate, 2);
-    (void)ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial);
-    (void)X509_gmtime_adj(X509_getm_notBefore(certificate), from_s);
-    (void)X509_gmtime_adj(X509_getm_notAfter(certificate), to_s);
-    (void)X509_set_pubkey(certificate, identity->key);
-    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)subject, -1, -1, 0);
-    (void)X509_set_issuer_name(certificate, X509_get_subject_name(issuer->certificate));
-    add_extension(certificate, issuer->certificate, NID_basic_constraints,
-                  names == NULL ? "critical,CA:TRUE" : "critical,CA:FALSE");
-    if (names != NULL) {
-        add_extension(certificate, issuer->certificate, NID_subject_alt_name, names);
-    }
-    assert_true(X509_sign(certificate, issuer->key, EVP_sha256()) > 0);
-    find_pin(identity);
-}
-
-/* As a file, whose path is put into `path`, 256 bytes. */
-static void write_certificate(const char *name, X509 *certificate, char *path)
-{
-    BIO *text = BIO_new(BIO_s_mem());
-    char *bytes = NULL;
-
-    assert_int_equal(PEM_write_bio_X509(text, certificate), 1);
-    long size = BIO_get_mem_data(text, &bytes);
-    strcpy(path, scratch_write_bytes(&scratch, name, bytes, (size_t)size));
-    BIO_free(text);
-}
-
 static int make_all(void **state)
 {
     (void)state;
     scratch_init(&scratch);
-    make(&authority, NULL, "authority", NULL, -DAY_S, DAY_S);
-    make(&other_authority, NULL, "another", NULL, -DAY_S, DAY_S);
-    make(&good, &authority, "good", "DNS:dns.example.com", -DAY_S, DAY_S);
-    make(&expired, &authority, "expired", "DNS:dns.example.com", -2 * DAY_S, -DAY_S);
-    make(&early, &authority, "early", "DNS:dns.example.com", DAY_S, 2 * DAY_S);
-    make(&elsewhere, &authority, "elsewhere", "DNS:dns.example.net", -DAY_S, DAY_S);
-    make(&alone, NULL, "alone", "DNS:dns.example.com", -DAY_S, DAY_S);
-    make(&numbered, &authority, "numbered", "IP:127.0.0.1", -DAY_S, DAY_S);
-    write_certificate("authority.pem", authority.certificate, authority_path);
-    write_certificate("other.pem", other_authority.certificate, other_path);
+    identity_make(&authority, NULL, "authority", NULL, -DAY_S, DAY_S);
+    identity_make(&other_authority, NULL, "another", NULL, -DAY_S, DAY_S);
+    identity_make(&good, &authority, "good", "DNS:dns.example.com", -DAY_S, DAY_S);
+    identity_make(&expired, &authority, "expired", "DNS:dns.example.com", -2 * DAY_S, -DAY_S);
+    identity_make(&early, &authority, "early", "DNS:dns.example.com", DAY_S, 2 * DAY_S);
+    identity_make(&elsewhere, &authority, "elsewhere", "DNS:dns.example.net", -DAY_S, DAY_S);
+    identity_make(&alone, NULL, "alone", "DNS:dns.example.com", -DAY_S, DAY_S);
+    identity_make(&numbered, &authority, "numbered", "IP:127.0.0.1", -DAY_S, DAY_S);
+    identity_write(&scratch, "authority.pem", authority.certificate, authority_path);
+    identity_write(&scratch, "other.pem", other_authority.certificate, other_path);
     return 0;
 }
 
@@ -115,8 +36,7 @@ static int free_all(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        X509_free(all[i]->certificate);
-        EVP_PKEY_free(all[i]->key);
+        identity_free(all[i]);
     }
     scratch_fini(&scratch);
     return 0;
@@ -242,7 +162,7 @@ static void fail_handshake(const struct asked *asked)
 
 static struct tls_settings named(const char *name)
 {
-    return (struct tls_settings){ .name = name, .ca_file = authority_path };
+    return (struct tls_settings){ .name = name, .ca_file = authority_path, .protocol = "dot" };
 }
 
 /* `pins`: 32 bytes each. */
@@ -335,7 +255,7 @@ static void a_certificate_that_the_operator_names_is_trusted(void **state)
     char path[256];
 
     (void)state;
-    write_certificate("alone.pem", alone.certificate, path);
+    identity_write(&scratch, "alone.pem", alone.certificate, path);
     serves(&alone, (struct tls_settings){ .name = "dns.example.com", .ca_file = path });
 }
 

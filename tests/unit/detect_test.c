@@ -24,7 +24,7 @@ static void the_first_result_alone_decides(void **state)
     (void)state;
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         begin(&w, &usual_timing, 1);
         assert_int_equal(w.d.state, DETECT_UNKNOWN);
         assert_true(detect_is_due(&w.d, w.now_ms));
@@ -37,7 +37,7 @@ static void the_first_result_alone_decides(void **state)
 
 static void one_lost_packet_at_the_start_decides_nothing(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin(&w, &usual_timing, 1);
@@ -51,7 +51,7 @@ static void one_lost_packet_at_the_start_decides_nothing(void **state)
 
 static void a_dead_target_is_known_after_the_first_timeout(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin(&w, &usual_timing, 1);
@@ -63,7 +63,7 @@ static void a_dead_target_is_known_after_the_first_timeout(void **state)
 
 static void results_of_unknown_probes_are_ignored(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 1);
@@ -79,7 +79,7 @@ static void results_of_unknown_probes_are_ignored(void **state)
 static void one_failure_makes_suspect(void **state)
 {
     struct model_timing timing = usual_timing;
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 2);
@@ -98,7 +98,7 @@ static void one_failure_makes_suspect(void **state)
 
 static void one_success_clears_the_suspicion(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 3);
@@ -119,7 +119,7 @@ static void one_success_clears_the_suspicion(void **state)
 
 static void a_success_forgives_probes_lost_before_it(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     uint32_t lost[8];
     (void)state;
 
@@ -140,7 +140,7 @@ static void a_success_forgives_probes_lost_before_it(void **state)
 
 static void an_answer_that_proves_nothing_ends_the_row(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 5);
@@ -163,7 +163,7 @@ static void an_answer_that_proves_nothing_ends_the_row(void **state)
 
 static void trouble_of_our_own_is_no_evidence(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 6);
@@ -187,7 +187,7 @@ static void recovery_is_seen_within_a_second_and_a_rise(void **state)
     slow.interval_ms = 60000; /* yet a path that was cut is probed each second */
     slow.confirm_interval_ms = 3000;
     for (uint32_t seed = 0; seed < 300; seed++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         const struct model_timing *t = seed % 2 == 0 ? &usual_timing : &slow;
         begin_up(&w, t, seed);
         break_it(&w, seed % 3 == 0 ? DETECT_SILENT : DETECT_STRONG);
@@ -201,7 +201,7 @@ static void recovery_is_seen_within_a_second_and_a_rise(void **state)
 
 static void a_target_that_came_back_waits_out_its_hold_down(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_down(&w, &usual_timing, 10);
@@ -216,7 +216,7 @@ static void a_target_that_came_back_waits_out_its_hold_down(void **state)
 static void no_hold_down_means_none(void **state)
 {
     struct model_timing timing = usual_timing;
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     timing.hold_down_ms = 0;
@@ -248,7 +248,7 @@ static void hold_down_doubles_with_each_flap_and_halves_with_quiet(void **state)
         { MINUTE, 300000 },     { 6 * MINUTE, 300000 }, { 11 * MINUTE, 150000 },
         { 16 * MINUTE, 37500 }, { 4 * HOUR, 10000 },    { MINUTE, 20000 },
     };
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 12);
@@ -260,7 +260,7 @@ static void hold_down_doubles_with_each_flap_and_halves_with_quiet(void **state)
 
 static void a_failure_in_hold_down_ends_it(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_down(&w, &usual_timing, 13);
@@ -279,7 +279,7 @@ static void a_failure_in_hold_down_ends_it(void **state)
 
 static void a_lost_probe_in_hold_down_does_not_end_it(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_down(&w, &usual_timing, 14);
@@ -299,7 +299,7 @@ static void silence_in_hold_down_ends_it_before_it_is_over(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < 200; seed++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         begin_down(&w, &usual_timing, seed);
         mend_it(&w);
         assert_true(run_to_state(&w, DETECT_DOWN, true, w.now_ms + 2 * SECOND));
@@ -326,7 +326,7 @@ static void probing_goes_on_while_down(void **state)
 
     for (uint32_t seed = 0; seed < 20; seed++) {
         struct model_timing timing = usual_timing;
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         timing.interval_ms = seed % 2 == 0 ? 1000 : 30000;
         timing.timeout_ms = seed % 4 < 2 ? 500 : 30000;
         begin_up(&w, &timing, seed);
@@ -344,7 +344,7 @@ static void probing_goes_on_while_down(void **state)
 static void a_long_timeout_leaves_room_for_the_probe_that_finds_it_back(void **state)
 {
     struct model_timing timing = usual_timing;
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     timing.timeout_ms = 10000;
@@ -362,7 +362,7 @@ static void a_long_timeout_leaves_room_for_the_probe_that_finds_it_back(void **s
 
 static void absolving_lifts_a_verdict_at_once_and_is_no_flap(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_down(&w, &usual_timing, 16);
@@ -379,7 +379,7 @@ static void absolving_lifts_a_verdict_at_once_and_is_no_flap(void **state)
 
 static void suspicion_shortens_ttls_for_a_minute_and_not_again_for_five(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 17);
@@ -405,7 +405,7 @@ static void suspicion_shortens_ttls_for_a_minute_and_not_again_for_five(void **s
 
 static void the_unknown_shortens_ttls_for_a_minute(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin(&w, &usual_timing, 18);

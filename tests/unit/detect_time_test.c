@@ -42,7 +42,7 @@ static void a_failing_target_is_down_within_the_bound_at_any_phase(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < 400; seed++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         begin_up(&w, &usual_timing, seed);
         w.target.rtt_ms = seed % 51; /* up to confirm_interval the plain formula holds */
         run_until(&w, w.now_ms + 20 * SECOND + (seed * 37) % 1000);
@@ -61,7 +61,7 @@ static void a_silent_target_is_down_within_the_bound_at_any_phase(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < 400; seed++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         begin_up(&w, &usual_timing, seed);
         w.target.rtt_ms = seed % 26; /* up to confirm_interval / 2 the plain formula holds */
         run_until(&w, w.now_ms + 20 * SECOND + (seed * 37) % 1000);
@@ -94,7 +94,8 @@ static void any_timing_keeps_its_bound(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < 4000; seed++) {
-        struct world w, dice = { .random = seed * 7919 + 13 };
+        __attribute__((cleanup(end))) struct world w = { 0 };
+        struct world dice = { .random = seed * 7919 + 13 };
         struct model_timing t = random_timing(&dice);
         begin(&w, &t, seed);
         w.target.rtt_ms = between(&dice, 0, (uint32_t)least(t.interval_ms, t.timeout_ms) / 2 - 2);
@@ -116,7 +117,7 @@ static void any_timing_keeps_its_bound(void **state)
 
 static void silence_told_early_still_takes_a_timeout(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     uint64_t from;
     (void)state;
 
@@ -133,7 +134,7 @@ static void silence_told_early_still_takes_a_timeout(void **state)
 
 static void a_late_probe_starts_the_confirmations(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 8);
@@ -156,7 +157,7 @@ static void thirty_percent_loss_is_no_outage(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < seeds; seed++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         begin(&w, &usual_timing, seed);
         w.target.rtt_ms = 5;
         w.target.rtt_spread_ms = 10;
@@ -174,7 +175,7 @@ static void thirty_percent_loss_is_no_outage(void **state)
 
 static void a_slow_or_jumpy_target_is_never_suspected(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 9);
@@ -192,7 +193,7 @@ static void probes_go_at_the_interval_with_its_jitter(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < 50; seed++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         uint64_t last = 0, least_gap = NEVER, most_gap = 0;
         begin_up(&w, &usual_timing, seed);
         uint64_t sent = w.sent, from = w.now_ms;
@@ -220,7 +221,7 @@ static void targets_that_start_together_do_not_go_in_step(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < 1000; seed++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         begin(&w, &usual_timing, seed * 31);
         run_until(&w, START_MS + w.target.rtt_ms);
         assert_int_equal(w.d.state, DETECT_UP);
@@ -255,7 +256,7 @@ static void a_leap_of_time_condemns_nobody(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < 500; seed++) {
-        struct world w;
+        __attribute__((cleanup(end))) struct world w = { 0 };
         begin_up(&w, &usual_timing, seed);
         w.target.rtt_ms = 40;
         w.target.loss_percent = 30; /* so that confirmations are often in flight */
@@ -276,7 +277,7 @@ static void a_leap_of_time_condemns_nobody(void **state)
 
 static void probes_in_flight_over_a_leap_are_not_old(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 19);
@@ -297,7 +298,7 @@ static void probes_in_flight_over_a_leap_are_not_old(void **state)
 
 static void a_leap_does_not_pass_for_hold_down(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_down(&w, &usual_timing, 20);
@@ -313,7 +314,7 @@ static void a_leap_does_not_pass_for_hold_down(void **state)
 
 static void a_leap_of_latency_is_soon_forgotten(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 21);
@@ -325,7 +326,7 @@ static void a_leap_of_latency_is_soon_forgotten(void **state)
 
 static void a_loop_that_is_always_late_still_finds_what_is_dead(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 22);
@@ -348,7 +349,8 @@ static void waking_never_spins(void **state)
     (void)state;
 
     for (uint32_t seed = 0; seed < 300; seed++) {
-        struct world w, dice = { .random = seed * 104729 + 7 };
+        __attribute__((cleanup(end))) struct world w = { 0 };
+        struct world dice = { .random = seed * 104729 + 7 };
         struct model_timing t = seed < 4 ? usual_timing : random_timing(&dice);
         begin(&w, &t, seed);
         w.target.rtt_ms = between(&dice, 0, t.timeout_ms + 20);
@@ -372,7 +374,7 @@ static void waking_never_spins(void **state)
 
 static void an_hour_of_health_takes_few_turns(void **state)
 {
-    struct world w;
+    __attribute__((cleanup(end))) struct world w = { 0 };
     (void)state;
 
     begin_up(&w, &usual_timing, 23);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "policy/detect.h"
 
 #define START_MS 1000000u
@@ -73,8 +74,15 @@ static inline uint32_t between(struct world *w, uint32_t low, uint32_t high)
     return low + next_random(w) % (high - low + 1);
 }
 
+static inline void end(struct world *w)
+{
+    detect_fini(&w->d);
+}
+
+/* A zeroed world, or one that began before. */
 static inline void begin(struct world *w, const struct model_timing *timing, uint32_t seed)
 {
+    end(w);
     memset(w, 0, sizeof(*w));
     w->now_ms = START_MS;
     w->random = seed * 2654435761u + 1;

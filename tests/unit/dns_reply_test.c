@@ -238,6 +238,36 @@ static void what_is_not_our_answer_is_foreign(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
+static void data_must_match_the_pattern(void **state)
+{
+    struct reply reply = reply_of(0);
+
+    (void)state;
+    check.expect_pattern = "^10\\.1\\.2\\.[34]$";
+    assert_verdict(&reply, DETECT_STRONG,
+                   "wrong answer: no data, expected a match of '^10\\.1\\.2\\.[34]$'");
+    put_record(&reply, WIRE_A, "\12\1\2\5", 4);
+    assert_verdict(&reply, DETECT_STRONG,
+                   "wrong answer: 10.1.2.5, expected a match of '^10\\.1\\.2\\.[34]$'");
+    assert_false(verdict.misconfigured);
+    put_record(&reply, WIRE_A, "\12\1\2\4", 4);
+    assert_verdict(&reply, DETECT_PASS, "NOERROR");
+}
+
+static void a_pattern_that_may_stand_behind_the_cut_is_asked_for_again(void **state)
+{
+    struct reply reply = reply_of(WIRE_TC);
+
+    (void)state;
+    check.expect_pattern = "4$";
+    put_record(&reply, WIRE_A, "\12\1\2\5", 4);
+    assert_int_equal(judge(&reply, true), DNS_REPLY_TRUNCATED);
+    assert_int_equal(judge(&reply, false), DNS_REPLY_DECIDED);
+    assert_int_equal(verdict.outcome, DETECT_STRONG);
+    put_record(&reply, WIRE_A, "\12\1\2\4", 4);
+    assert_verdict(&reply, DETECT_PASS, "NOERROR");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +283,8 @@ int main(void)
         TEST(a_truncated_answer_without_the_address_is_asked_for_again),
         TEST(a_malformed_answer_fails_wherever_it_is_cut),
         TEST(what_is_not_our_answer_is_foreign),
+        TEST(data_must_match_the_pattern),
+        TEST(a_pattern_that_may_stand_behind_the_cut_is_asked_for_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,37 @@ static void a_name_becomes_its_addresses(void **state)
     model_free(model);
 }
 
+static void what_a_name_carries_is_shared_by_its_addresses(void **state)
+{
+    struct model *model = load_good(
+        REGIONS "views: {i: {clients: loopback}}\nservices:\n  s.example:\n"
+                "    minimum_healthy: 1\n"
+                "    endpoints: {a: [{hostname: x.example, weight: 3, capacity: 7}, 192.0.2.1]}\n"
+                "    views: {i: {endpoints: {b: {hostname: y.example, capacity: 5}}}}\n");
+    struct phone_book book = {
+        .x = { address("192.0.2.7"), address("192.0.2.8"), address("2001:db8::7") },
+        .x_count = 3,
+        .y = { address("10.0.0.1") },
+        .y_count = 1,
+    };
+
+    (void)state;
+    expansion_apply(model, look_up, &book);
+    const struct model_endpoint *list = model->services[0].pools[0].endpoints;
+    assert_int_equal(model->services[0].pools[0].endpoint_count, 4);
+    assert_int_equal(list[0].capacity, 0);
+    assert_int_equal(list[1].capacity, 4);
+    assert_int_equal(list[2].capacity, 4);
+    assert_int_equal(list[3].capacity, 7);
+    assert_int_equal(list[0].weight, 1);
+    assert_int_equal(list[3].weight, 3);
+    assert_int_equal(model->services[0].pools[0].written[0].capacity, 7);
+    assert_int_equal(model->services[1].view, 0);
+    assert_int_equal(model->services[1].pools[0].endpoint_count, 1);
+    assert_int_equal(model->services[1].pools[0].endpoints[0].capacity, 5);
+    model_free(model);
+}
+
 static void an_address_stands_in_a_pool_once(void **state)
 {
     struct model *model = load_good(NAMED);
@@ -159,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_becomes_its_addresses),
+        cmocka_unit_test(what_a_name_carries_is_shared_by_its_addresses),
         cmocka_unit_test(an_address_stands_in_a_pool_once),
         cmocka_unit_test(a_pool_without_names_is_left_alone),
         cmocka_unit_test(names_are_visited_before_and_after),

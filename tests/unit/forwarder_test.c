@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <netinet/in.h>
@@ -21,6 +22,7 @@
 #include "policy/health.h"
 #include "resolver/forward/choice.h"
 #include "resolver/forward/upstream.h"
+#include "tests/unit/patient_clock.h"
 #include "zones/wire.h"
 
 #define GUARD_MS   60000 /* a run that takes longer hangs */
@@ -1703,6 +1705,26 @@ static void probing_may_end_at_any_moment(void **state)
     (void)uv_run(&loop, UV_RUN_DEFAULT);
 }
 
+/* What all the other claims rest on, on a machine that does not always run us. */
+static void no_time_passes_while_nobody_waits(void **state)
+{
+    const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+    uv_timer_t timer;
+
+    (void)state;
+    uv_update_time(&loop);
+    uint64_t before_ms = uv_now(&loop);
+    (void)nanosleep(&pause, NULL);
+    uv_update_time(&loop);
+    assert_in_range(uv_now(&loop), before_ms, before_ms + 2);
+    uv_timer_init(&loop, &timer);
+    uv_timer_start(&timer, on_tick, 20, 0);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(uv_now(&loop) >= before_ms + 20);
+    uv_close((uv_handle_t *)&timer, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1753,6 +1775,7 @@ int main(void)
         TEST(upstreams_are_told_apart_by_more_than_their_address),
         TEST(those_to_be_asked_are_explained_in_their_order),
         TEST(probing_may_end_at_any_moment),
+        TEST(no_time_passes_while_nobody_waits),
     };
 
     (void)signal(SIGPIPE, SIG_IGN); /* as the program does */

@@ -223,6 +223,34 @@ static void what_leaves_the_table_leaves_its_slot_when_its_runner_has_gone(void 
     end(&w);
 }
 
+/* What the services of a random reload may be conditional on. */
+static const struct model_condition asks[] = {
+    { .kind = MODEL_CONDITION_CHECK, .index = 0 },
+    { .kind = MODEL_CONDITION_REGION, .index = 1 },
+    { .kind = MODEL_CONDITION_SERVICE, .index = 1 },
+};
+static const struct model_condition any_of_them = {
+    .kind = MODEL_CONDITION_AT_LEAST,
+    .needed = 1,
+    .parts = asks + 1,
+    .part_count = 2,
+};
+
+/* Another condition, ramp and window; service 1 never asks about a service. */
+static void shuffle_policies(struct world *w, uint64_t *dice)
+{
+    for (unsigned s = 0; s < 2; s++) {
+        bool has_check = w->services[s].check_count > 0;
+        bool may_ask = s == 0 && w->model.service_count > 1;
+        w->services[s].ramp_ms = 1000 * roll(dice, 2);
+        w->services[s].condition = roll(dice, 2) == 0    ? NULL
+                                   : may_ask             ? &any_of_them
+                                   : has_check           ? &asks[0]
+                                                         : &asks[1];
+    }
+    w->model.guards.cascade_window_ms = 60000 * roll(dice, 2);
+}
+
 /* Reloads at random, with results in between: the words follow, and nothing leaks. */
 static void reloads_at_random_end_in_an_empty_table(void **state)
 {
@@ -243,6 +271,7 @@ static void reloads_at_random_end_in_an_empty_table(void **state)
             w.services[roll(&dice, 2)].check_count = roll(&dice, 2);
             w.model.service_count = 1 + roll(&dice, 2);
             w.model.region_count = REGIONS;
+            shuffle_policies(&w, &dice);
             struct health_binding *fresh = bind_model(&w);
             if (roll(&dice, 3) == 0) {
                 health_unbind(w.health, fresh); /* refused */
@@ -261,6 +290,7 @@ static void reloads_at_random_end_in_an_empty_table(void **state)
                                     w.now_ms + 1);
             }
             w.now_ms += 50;
+            health_tick(w.health, w.now_ms);
         }
         for (unsigned i = 0; i < 4; i++) {
             health_unbind(w.health, kept[i]);

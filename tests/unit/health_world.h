@@ -31,7 +31,7 @@ static const struct model_timing timing = {
 
 struct told {
     enum health_event_kind kind;
-    char name[160], from[32], to[32], reason[240];
+    char name[160], target[160], from[32], to[32], reason[240];
     uint32_t failed, needed;
 };
 
@@ -69,6 +69,7 @@ static inline void on_event(void *user, const struct health_event *event)
     struct told *told = &w->told[w->told_count++];
     told->kind = event->kind;
     (void)snprintf(told->name, sizeof(told->name), "%s", event->name);
+    (void)snprintf(told->target, sizeof(told->target), "%s", event->target);
     (void)snprintf(told->from, sizeof(told->from), "%s", event->from);
     (void)snprintf(told->to, sizeof(told->to), "%s", event->to);
     (void)snprintf(told->reason, sizeof(told->reason), "%s", event->reason);
@@ -228,6 +229,25 @@ static inline void give_times(struct world *w, const char *target, enum detect_o
     for (unsigned i = 0; i < times; i++) {
         give(w, target, outcome, outcome == DETECT_PASS ? "answered" : "connection refused");
     }
+}
+
+/* Probes unanswered until it is DOWN by silence alone. */
+static inline void silence(struct world *w, const char *target)
+{
+    struct health_probe *probe = probe_of(w, target);
+    uint32_t numbers[12];
+
+    assert_non_null(probe);
+    for (unsigned i = 0; i < 12; i++) {
+        numbers[i] = health_probe_sent(w->health, probe, w->now_ms);
+        w->now_ms += 50;
+    }
+    w->now_ms += timing.timeout_ms;
+    for (unsigned i = 0; i < 12; i++) {
+        health_probe_result(w->health, probe, numbers[i], DETECT_SILENT, false, "no answer",
+                            w->now_ms);
+    }
+    assert_int_equal(probe->detect.state, DETECT_DOWN);
 }
 
 /* NXDOMAIN for the canary. */

@@ -162,6 +162,21 @@ static void a_line_without_end_is_bounded(void **state)
     assert_int_equal(response.state, HTTP_RESPONSE_BAD);
 }
 
+static void an_answer_to_head_has_no_body(void **state)
+{
+    static const char text[] = OK "Content-Length: 900\r\n\r\n";
+    struct http_response response;
+
+    (void)state;
+    http_response_init(&response, body, sizeof(body));
+    response.head = true;
+    (void)http_response_feed(&response, text, strlen(text) - 1);
+    assert_int_equal(response.state, HTTP_RESPONSE_MORE);
+    (void)http_response_feed(&response, "\n", 1);
+    assert_int_equal(response.state, HTTP_RESPONSE_DONE);
+    assert_int_equal(response.body_size, 0);
+}
+
 static void a_long_body_is_read_to_its_bound(void **state)
 {
     struct http_response response;
@@ -200,6 +215,7 @@ int main(void)
         cmocka_unit_test(garbage_is_known_by_its_first_byte),
         cmocka_unit_test(headers_are_bounded),
         cmocka_unit_test(a_line_without_end_is_bounded),
+        cmocka_unit_test(an_answer_to_head_has_no_body),
         cmocka_unit_test(a_long_body_is_read_to_its_bound),
         cmocka_unit_test(once_decided_nothing_changes_it),
     };

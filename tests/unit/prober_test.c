@@ -257,6 +257,72 @@ static void what_cannot_be_sent_is_no_evidence(void **state)
     assert_int_equal(probe->failed_count, 0);
 }
 
+static void a_pass_that_took_long_is_a_warning(void **state)
+{
+    struct fixture *f = *state;
+
+    open_target(f, SOCK_STREAM);
+    assert_int_equal(listen(f->fd, 1000), 0);
+    f->check.kind = MODEL_CHECK_HTTP;
+    f->check.degraded_ms = 20;
+    f->check.timing.interval_ms = PATIENCE_MS; /* one probe */
+    struct health_probe *probe = begin(f);
+    while (probe->detect.open_count == 0) {
+        turn(f);
+    }
+    uint64_t sent_ms = detect_open_probes(&probe->detect)[0].sent_ms;
+    while (clock_now_ms() <= sent_ms + 60) {
+        turn(f);
+    }
+    int fd = accept(f->fd, NULL, NULL);
+    assert_true(fd >= 0);
+    assert_true(write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38) == 38);
+    turn_until(f, probe, DETECT_UP);
+    assert_true(probe->detect.degraded);
+    assert_int_equal(strncmp(probe->reason, "slow: ", 6), 0);
+    (void)close(fd);
+}
+
+static void a_probe_that_is_wanted_now_is_sent_out_of_turn(void **state)
+{
+    struct fixture *f = *state;
+
+    open_target(f, SOCK_STREAM);
+    assert_int_equal(listen(f->fd, 1000), 0);
+    f->check.timing.interval_ms = 100 * PATIENCE_MS;
+    struct health_probe *probe = begin(f);
+    turn_until(f, probe, DETECT_UP);
+    uint64_t sent = probe->sent_count;
+    prober_probe_now(f->prober, probe->slot);
+    while (probe->sent_count == sent) {
+        turn(f);
+    }
+    while (probe->detect.open_count > 0) {
+        turn(f);
+    }
+    prober_probe_now(f->prober, 99); /* there is no such slot */
+    assert_int_equal(probe->failed_count, 0);
+}
+
+static void what_was_started_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct prober_view view;
+
+    open_target(f, SOCK_STREAM);
+    assert_int_equal(listen(f->fd, 1000), 0);
+    struct health_probe *probe = begin(f);
+    while (probe->sent_count < 5 || probe->detect.open_count > 0) {
+        turn(f);
+    }
+    prober_view(f->prober, &view);
+    assert_int_equal(view.started, probe->sent_count);
+    assert_true(view.late <= view.started);
+    assert_int_equal(view.in_flight, 0);
+    assert_true(view.in_flight_max > 0);
+    assert_true(view.late_p50_ms <= view.late_p99_ms);
+}
+
 /* ---- a loop that is held up ---- */
 
 /* A resolver in a thread of its own, so that it answers while the loop does not turn. */
@@ -332,7 +398,8 @@ static void on_check(uv_check_t *check)
         return;
     }
     stall->over = true;
-    uint64_t until = detect->open[detect->open_count - 1].sent_ms + detect->timing.timeout_ms + 200;
+    const struct detect_open *newest = &detect_open_probes(detect)[detect->open_count - 1];
+    uint64_t until = newest->sent_ms + detect->timing.timeout_ms + 200;
     tell(stall->resolver, true, false);
     uv_mutex_lock(&stall->resolver->lock);
     while (stall->resolver->answered < stall->probe->sent_count) {
@@ -395,6 +462,9 @@ int main(void)
         TEST(a_probe_that_left_the_table_is_stopped),
         TEST(closing_leaves_nothing_in_flight),
         TEST(what_cannot_be_sent_is_no_evidence),
+        TEST(a_pass_that_took_long_is_a_warning),
+        TEST(a_probe_that_is_wanted_now_is_sent_out_of_turn),
+        TEST(what_was_started_is_counted),
         TEST(a_loop_that_was_held_up_reads_before_it_judges),
     };
 

@@ -303,9 +303,27 @@ static void read_reply(struct reply *reply, ssize_t got)
     reply->answers = wire_get16(reply->message + 6);
 }
 
+/* A limit of time makes a call fail that goes on after a signal without one. */
+static ssize_t receive_some(int fd, uint8_t *out, size_t size)
+{
+    ssize_t got;
+
+    do {
+        got = recv(fd, out, size, 0);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
 static bool receive_all(int fd, uint8_t *out, size_t size)
 {
-    return recv(fd, out, size, MSG_WAITALL) == (ssize_t)size;
+    size_t used = 0;
+    ssize_t got = 1;
+
+    while (used < size && got > 0) {
+        got = receive_some(fd, out + used, size - used);
+        used += got > 0 ? (size_t)got : 0;
+    }
+    return used == size;
 }
 
 static void send_query(int fd, bool stream, uint16_t flags, const char *name, uint16_t type)
@@ -326,7 +344,7 @@ static void receive(int fd, bool stream, struct reply *out)
 
     memset(out, 0, sizeof(*out));
     if (!stream) {
-        got = recv(fd, out->message, sizeof(out->message), 0);
+        got = receive_some(fd, out->message, sizeof(out->message));
     } else if (receive_all(fd, frame, 2) && wire_get16(frame) <= sizeof(out->message) &&
                receive_all(fd, out->message, wire_get16(frame))) {
         got = wire_get16(frame);

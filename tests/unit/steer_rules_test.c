@@ -277,7 +277,7 @@ static unsigned count_failures(struct race *race)
     assert_int_equal(pthread_create(&writer, NULL, flip_words, race), 0);
     while (!atomic_load(&race->over)) {
         struct steer_choice choice;
-        steer_choose(&race->w.service, ADDR_V4, &choice);
+        steer_choose(&race->w.service, ADDR_V4, NULL, &choice);
         failures += choice.result != STEER_ADDRESSES;
         atomic_fetch_add(&race->reads, 1);
     }

@@ -373,7 +373,7 @@ static void put(const struct world *w, unsigned family, uint16_t owner, uint32_t
     struct steer_choice choice;
 
     assert_true(cap <= 8 * 28);
-    steer_choose(&w->service, family, &choice);
+    steer_choose(&w->service, family, NULL, &choice);
     memset(out, 0xee, sizeof(*out));
     out->count = steer_put(&w->service, family, &choice, owner, turn, out->bytes + 8, cap,
                            &out->length, &out->cut);
@@ -585,7 +585,7 @@ static void the_explanation_names_regions_and_rungs(void **state)
     set_up(&w, 0, 1, 0);
     set_up(&w, 1, 3, 0);
     set_region(&w, 0, gate_1);
-    steer_explain(&w.service, ADDR_V4, &choice, &trace);
+    steer_explain(&w.service, ADDR_V4, NULL, &choice, &trace);
     assert_non_null(strstr(text_string(&trace), "region seoul is gated by its own checks"));
     assert_non_null(
         strstr(text_string(&trace), "rung 1 (region in or proving itself, minimum met): tokyo"));
@@ -602,7 +602,7 @@ static void the_explanation_leaves_no_rung_out(void **state)
     begin(&w, 2, 2, 0, 1);
     set_up(&w, 0, 0, 0);
     set_up(&w, 1, 0, 0);
-    steer_explain(&w.service, ADDR_V4, &choice, &trace);
+    steer_explain(&w.service, ADDR_V4, NULL, &choice, &trace);
     assert_int_equal(choice.rung, 6);
     for (char rung = '1'; rung <= '6'; rung++) {
         char line[] = "\nrung 0 (";

@@ -125,8 +125,8 @@ static inline struct steer_choice choose(const struct world *w, unsigned family)
 
     memset(&choice, 0xaa, sizeof(choice));
     memset(&explained, 0x55, sizeof(explained));
-    steer_choose(&w->service, family, &choice);
-    steer_explain(&w->service, family, &explained, &trace);
+    steer_choose(&w->service, family, NULL, &choice);
+    steer_explain(&w->service, family, NULL, &explained, &trace);
     assert_int_equal(choice.result, explained.result);
     assert_int_equal(choice.rung, explained.rung);
     assert_int_equal(choice.short_ttl, explained.short_ttl);

@@ -19,6 +19,7 @@
 #include "resolver/publication.h"
 #include "resolver/relay.h"
 #include "resolver/stream.h"
+#include "tests/unit/patient_clock.h"
 #include "world.h"
 
 #define PATIENCE_MS 60000u /* a run that takes longer hangs */

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "resolver/forward/connection.h"
+#include "tests/unit/patient_clock.h"
 #include "zones/wire.h"
 
 #define PATIENCE_MS 60000u /* a run that takes longer hangs */

@@ -1,0 +1,366 @@
+#include "policy/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+
+#define FILE_NAME  "journal.jsonl"
+#define FILES_MOST 1000u
+#define TIME_BYTES 32
+
+struct journal {
+    uv_loop_t *loop;
+    uv_work_t work;
+    bool working;
+    bool closing;
+    bool told; /* that it cannot be written */
+    char *directory;
+    uint64_t bytes;
+    uint32_t files;
+    uint64_t number;   /* of the last line */
+    uint64_t left_out; /* lines that did not fit */
+    struct text pending;
+    /* the writing thread's, while it works */
+    struct text writing;
+    char *work_directory;
+    uint64_t work_bytes;
+    uint32_t work_files;
+    int result;
+};
+
+struct journal *journal_new(uv_loop_t *loop)
+{
+    struct journal *journal = calloc(1, sizeof(*journal));
+
+    if (journal != NULL) {
+        journal->loop = loop;
+    }
+    return journal;
+}
+
+/* ---- writing ---- */
+
+static void path_of(const char *directory, uint32_t age, char *out, size_t cap)
+{
+    if (age == 0) {
+        (void)snprintf(out, cap, "%s/%s", directory, FILE_NAME);
+    } else {
+        (void)snprintf(out, cap, "%s/%s.%u", directory, FILE_NAME, age);
+    }
+}
+
+/* Each file becomes one older; the oldest goes. */
+static void rotate(const struct journal *journal)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
+    for (uint32_t age = journal->work_files - 1; age > 0; age--) {
+        path_of(journal->work_directory, age - 1, from, sizeof(from));
+        path_of(journal->work_directory, age, to, sizeof(to));
+        (void)rename(from, to); /* that there is none is fine */
+    }
+    if (journal->work_files == 1) {
+        path_of(journal->work_directory, 0, from, sizeof(from));
+        (void)unlink(from);
+    }
+}
+
+static int write_all(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(fd, bytes, length);
+        if (written < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (written > 0) {
+            bytes += written;
+            length -= (size_t)written;
+        }
+    }
+    return 0;
+}
+
+static int append(const struct journal *journal)
+{
+    char path[PATH_MAX];
+    struct stat file;
+    struct error ignored;
+
+    path_of(journal->work_directory, 0, path, sizeof(path));
+    if (stat(path, &file) == 0 &&
+        (uint64_t)file.st_size + journal->writing.length > journal->work_bytes) {
+        rotate(journal);
+    }
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0 && errno == ENOENT && file_make_directory(journal->work_directory, &ignored) == 0) {
+        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    }
+    if (fd < 0) {
+        return -errno;
+    }
+    int rc = write_all(fd, text_string(&journal->writing), journal->writing.length);
+    (void)close(fd);
+    return rc;
+}
+
+/* In a thread of the pool. */
+static void on_work(uv_work_t *work)
+{
+    struct journal *journal = work->data;
+
+    journal->result = append(journal);
+}
+
+static void free_journal(struct journal *journal)
+{
+    text_fini(&journal->pending);
+    text_fini(&journal->writing);
+    free(journal->directory);
+    free(journal->work_directory);
+    free(journal);
+}
+
+static void take_pending(struct journal *journal)
+{
+    journal->writing = journal->pending;
+    memset(&journal->pending, 0, sizeof(journal->pending));
+    free(journal->work_directory);
+    journal->work_directory = strdup(journal->directory);
+    journal->work_bytes = journal->bytes;
+    journal->work_files = journal->files;
+}
+
+static void start_writing(struct journal *journal);
+static void finish(struct journal *journal);
+
+static void tell_failure(struct journal *journal)
+{
+    if (journal->result < 0 && !journal->told) {
+        journal->told = true;
+        log_event(LOG_WARNING, "the journal is not kept", "directory=%s error=%s hint=%s",
+                  journal->work_directory, strerror(-journal->result),
+                  "make the directory writable or set node.state_directory");
+    }
+}
+
+static void on_written(uv_work_t *work, int status)
+{
+    struct journal *journal = work->data;
+
+    (void)status;
+    journal->working = false;
+    tell_failure(journal);
+    text_fini(&journal->writing);
+    if (journal->closing) {
+        finish(journal);
+    } else {
+        start_writing(journal);
+    }
+}
+
+static void start_writing(struct journal *journal)
+{
+    if (journal->working || journal->directory == NULL || journal->pending.length == 0) {
+        return;
+    }
+    take_pending(journal);
+    journal->work.data = journal;
+    if (journal->work_directory != NULL &&
+        uv_queue_work(journal->loop, &journal->work, on_work, on_written) == 0) {
+        journal->working = true;
+    } else {
+        text_fini(&journal->writing);
+    }
+}
+
+void journal_open(struct journal *journal, const char *directory, uint64_t bytes, uint32_t files)
+{
+    if (journal->directory == NULL || strcmp(journal->directory, directory) != 0) {
+        free(journal->directory);
+        journal->directory = strdup(directory);
+        journal->told = false;
+    }
+    journal->bytes = bytes;
+    journal->files = files < 1 ? 1 : files < FILES_MOST ? files : FILES_MOST;
+    start_writing(journal);
+}
+
+static void put(struct json_writer *json, const char *key, const char *value)
+{
+    if (value != NULL) {
+        json_writer_string(json, key, value);
+    }
+}
+
+static void put_line(struct journal *journal, const struct journal_entry *entry, struct text *out)
+{
+    struct json_writer json;
+    char time[TIME_BYTES];
+
+    clock_format_wall(clock_wall_ms(), time, sizeof(time));
+    json_writer_init(&json, out);
+    json_writer_object_begin(&json, NULL);
+    json_writer_string(&json, "time", time);
+    json_writer_uint(&json, "number", ++journal->number);
+    put(&json, "kind", entry->kind);
+    put(&json, "target", entry->target);
+    put(&json, "from", entry->from);
+    put(&json, "to", entry->to);
+    put(&json, "reason", entry->reason);
+    put(&json, "author", entry->author);
+    json_writer_object_end(&json);
+    text_put_char(out, '\n');
+}
+
+static void put_left_out(struct journal *journal)
+{
+    char reason[64];
+
+    (void)snprintf(reason, sizeof(reason), "%" PRIu64 " lines were left out: the disk is slow",
+                   journal->left_out);
+    journal->left_out = 0;
+    put_line(journal, &(struct journal_entry){ .kind = "journal", .reason = reason },
+             &journal->pending);
+}
+
+void journal_note(struct journal *journal, const struct journal_entry *entry)
+{
+    if (journal->pending.length > JOURNAL_PENDING_MAX) {
+        journal->left_out++;
+        return;
+    }
+    if (journal->left_out > 0) {
+        put_left_out(journal);
+    }
+    put_line(journal, entry, &journal->pending);
+    if (text_failed(&journal->pending)) {
+        text_fini(&journal->pending);
+    }
+    start_writing(journal);
+}
+
+/* The last lines, now: the loop ends. */
+static void finish(struct journal *journal)
+{
+    if (journal->directory != NULL && journal->pending.length > 0) {
+        take_pending(journal);
+        journal->result = journal->work_directory == NULL ? -ENOMEM : append(journal);
+        tell_failure(journal);
+    }
+    free_journal(journal);
+}
+
+void journal_close(struct journal *journal)
+{
+    if (journal == NULL) {
+        return;
+    }
+    journal->closing = true;
+    if (!journal->working) {
+        finish(journal);
+    }
+}
+
+/* ---- reading ---- */
+
+/* The lines at the end of the journal, at most JOURNAL_READ_MAX bytes, oldest first. */
+static void read_end(const char *directory, struct text *out)
+{
+    struct text older = { 0 };
+    struct text newer = { 0 };
+
+    for (uint32_t age = 0; age < FILES_MOST && newer.length < JOURNAL_READ_MAX; age++) {
+        char path[PATH_MAX];
+        char *bytes;
+        size_t length;
+        struct error ignored;
+        path_of(directory, age, path, sizeof(path));
+        if (file_read(path, SIZE_MAX / 2, &bytes, &length, &ignored) < 0) {
+            break;
+        }
+        size_t room = JOURNAL_READ_MAX - newer.length;
+        size_t skip = length > room ? length - room : 0;
+        while (skip > 0 && skip < length && bytes[skip - 1] != '\n') {
+            skip++;
+        }
+        text_put_bytes(&older, bytes + skip, length - skip);
+        text_put_bytes(&older, text_string(&newer), newer.length);
+        free(bytes);
+        text_fini(&newer);
+        newer = older;
+        memset(&older, 0, sizeof(older));
+    }
+    *out = newer;
+}
+
+/* "time" is fixed in form, so that texts compare as times do. */
+static bool is_wanted(const json_t *line, const struct journal_query *query, const char *since)
+{
+    const char *time = json_string_value(json_object_get(line, "time"));
+    const char *target = json_string_value(json_object_get(line, "target"));
+
+    if (time == NULL || (query->since_ms > 0 && strcmp(time, since) < 0)) {
+        return false;
+    }
+    return query->target == NULL || (target != NULL && strstr(target, query->target) != NULL);
+}
+
+struct line {
+    const char *text;
+    size_t length;
+};
+
+/* Lines that cannot be read (a crash in the middle of one) are passed over. */
+static size_t pick(const struct text *all, const struct journal_query *query, struct line *lines)
+{
+    char since[TIME_BYTES];
+    size_t count = 0;
+
+    clock_format_wall(query->since_ms, since, sizeof(since));
+    for (const char *at = text_string(all); *at != '\0';) {
+        size_t length = strcspn(at, "\n");
+        json_t *line = json_loadb(at, length, 0, NULL);
+        if (json_is_object(line) && is_wanted(line, query, since)) {
+            lines[count % query->limit] = (struct line){ at, length };
+            count++;
+        }
+        json_decref(line);
+        at += length + (at[length] == '\n');
+    }
+    return count;
+}
+
+size_t journal_read(const char *directory, const struct journal_query *query, struct text *out)
+{
+    struct text all = { 0 };
+    struct line *lines = calloc(query->limit == 0 ? 1 : query->limit, sizeof(*lines));
+
+    if (lines == NULL || query->limit == 0) {
+        free(lines);
+        return 0;
+    }
+    read_end(directory, &all);
+    size_t count = pick(&all, query, lines);
+    size_t kept = count < query->limit ? count : query->limit;
+    for (size_t i = 0; i < kept; i++) {
+        const struct line *line = &lines[(count - kept + i) % query->limit];
+        text_put(out, i == 0 ? "" : ",\n");
+        text_put_bytes(out, line->text, line->length);
+    }
+    free(lines);
+    text_fini(&all);
+    return kept;
+}

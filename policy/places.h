@@ -1,0 +1,32 @@
+#pragma once
+/*
+ * places - where clients stand: from an address to the regions nearest to it
+ *
+ * Built with a snapshot into its arena, then immutable; any thread.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+struct arena;
+struct model;
+struct places;
+
+/* The map that `clients` of the model make. Lives in `arena`; never NULL. */
+const struct places *places_build(const struct model *model, struct arena *arena);
+
+/* How many places there are: 0 to count - 1. */
+uint32_t places_count(const struct places *places);
+
+/*
+ * The place of a client of whose address `known_bits` are known: 0 is this
+ * node's own, for all that are in no prefix. `*out_scope` is the length of the
+ * prefix around it that is of this place as a whole (RFC 7871, section 7.2.1),
+ * at most the bits known.
+ */
+uint32_t places_find(const struct places *places, const struct addr *client, uint8_t known_bits,
+                     uint8_t *out_scope);
+
+/* Its regions, the nearest first: indices into the model's. Of place 0 the node's, if any. */
+const uint32_t *places_regions(const struct places *places, uint32_t place, size_t *out_count);

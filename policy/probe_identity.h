@@ -1,0 +1,39 @@
+#pragma once
+/*
+ * probe_identity - which probes are one and the same, and what they are called
+ *
+ * A probe is a check against a target. What is asked for twice in the same
+ * words is run once, and keeps its state while its words stay the same. Pure
+ * functions over the model; any thread.
+ */
+#include <stddef.h>
+
+#include "policy/model.h"
+
+/*
+ * Where a check is used. `target` has its port; of a check that asks nobody in
+ * particular it is zeroed. `region` is the region's name.
+ */
+struct probe_identity {
+    const struct model_check *check;
+    const struct addr *target;
+    const char *region;
+};
+
+/*
+ * Everything that makes two probes the same one, as one string for free().
+ * Memory that is out is a programming error, here as below.
+ */
+char *probe_identity_key(const struct probe_identity *identity);
+
+/* For people: "seoul http 203.0.113.10:8080/healthz"; for free(). */
+char *probe_identity_label(const struct probe_identity *identity);
+
+/*
+ * The check as this probe runs it: a deep copy without a place, in which
+ * "{address}", "{port}", "{region}" and "{service}" have got their values.
+ */
+void probe_identity_copy(const struct probe_identity *identity, struct model_check *out);
+
+/* Free what such a copy holds. */
+void probe_identity_free(struct model_check *check);

@@ -1,0 +1,175 @@
+#include "policy/steer.h"
+
+#include <string.h>
+
+#include "policy/steer_direct.h"
+#include "policy/steer_memory.h"
+#include "zones/wire.h"
+
+#define QUESTION_POINTER (0xc000u | WIRE_QUESTION)
+#define RECORD_TTL_AT    6 /* behind owner pointer, type and class */
+
+static inline unsigned count(uint64_t bits)
+{
+    return (unsigned)__builtin_popcountll(bits);
+}
+
+void steer_record_put(uint8_t *out, const struct addr *address, uint32_t ttl_s)
+{
+    uint16_t size = (uint16_t)addr_size_bytes(address);
+
+    wire_put16(out, QUESTION_POINTER);
+    wire_put16(out + 2, address->family == ADDR_V4 ? WIRE_A : WIRE_AAAA);
+    wire_put16(out + 4, WIRE_IN);
+    wire_put32(out + RECORD_TTL_AT, ttl_s);
+    wire_put16(out + 10, size);
+    memcpy(out + 12, address->bytes, size);
+}
+
+/* Where records go, and what is changed in each on the way. */
+struct sink {
+    uint8_t *out;
+    size_t left;
+    unsigned size;
+    uint32_t ttl_s;
+    uint16_t owner;
+    unsigned written;
+    bool cut;
+};
+
+static inline void put_record(struct sink *sink, const uint8_t *record)
+{
+    if (sink->left < sink->size) {
+        sink->cut = true;
+        return;
+    }
+    memcpy(sink->out, record, 16);
+    if (sink->size == 28) {
+        memcpy(sink->out + 16, record + 16, 12);
+    }
+    wire_put16(sink->out, (uint16_t)(0xc000u | sink->owner));
+    wire_put32(sink->out + RECORD_TTL_AT, sink->ttl_s);
+    sink->out += sink->size;
+    sink->left -= sink->size;
+    sink->written++;
+}
+
+/* The records of one pool, from the set bit number `first` on, around. */
+static void put_pool(struct sink *sink, const uint8_t *records, uint64_t bits, unsigned first,
+                     unsigned most)
+{
+    uint64_t rest = bits;
+
+    for (; first > 0; first--) {
+        rest &= rest - 1;
+    }
+    uint64_t wrapped = bits ^ rest;
+    for (; most > 0 && rest != 0; most--, rest &= rest - 1) {
+        put_record(sink, records + (unsigned)__builtin_ctzll(rest) * sink->size);
+    }
+    for (; most > 0 && wrapped != 0; most--, wrapped &= wrapped - 1) {
+        put_record(sink, records + (unsigned)__builtin_ctzll(wrapped) * sink->size);
+    }
+}
+
+/* A number below `n` from 32 random bits, without dividing. */
+static inline unsigned scale(uint32_t turn, unsigned n)
+{
+    return (unsigned)(((uint64_t)turn * n) >> 32);
+}
+
+static void put_several(const struct steer_service *s, unsigned family,
+                        const struct steer_choice *choice, uint32_t turn, struct sink *sink)
+{
+    unsigned total = 0;
+
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        total += count(choice->bits_of[i]);
+    }
+    unsigned first = scale(turn, total);
+    unsigned left = total < s->max_addresses ? total : s->max_addresses;
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned number = 0;
+        for (uint32_t i = 0; i < s->pool_count; i++) {
+            for (uint64_t b = choice->bits_of[i]; b != 0 && left > 0; b &= b - 1, number++) {
+                if ((number >= first) == (round == 0)) {
+                    put_record(sink, s->pools[i].records[family] +
+                                         (unsigned)__builtin_ctzll(b) * sink->size);
+                    left--;
+                }
+            }
+        }
+    }
+}
+
+/* Drawn for this answer, in the order drawn; as many as there may be. */
+static void put_picks(const struct steer_service *s, unsigned family,
+                      const struct steer_choice *choice, struct sink *sink)
+{
+    for (unsigned i = 0; i < choice->pick_count; i++) {
+        const struct steer_pool *pool = &s->pools[steer_pick_pool(choice->picks[i])];
+        put_record(sink, pool->records[family] +
+                             steer_pick_endpoint(choice->picks[i]) * sink->size);
+    }
+}
+
+unsigned steer_put(const struct steer_service *service, unsigned family,
+                   const struct steer_choice *choice, uint16_t owner, uint32_t turn, uint8_t *out,
+                   size_t cap, size_t *out_length, bool *out_cut)
+{
+    struct sink sink = {
+        .out = out,
+        .left = cap,
+        .size = steer_record_bytes(family),
+        .ttl_s = choice->short_ttl ? service->ttl_suspect_s : service->ttl_normal_s,
+        .owner = owner,
+    };
+
+    if (choice->result == STEER_FALLBACK) {
+        unsigned n = service->fallback_counts[family];
+        put_pool(&sink, service->fallback[family], steer_all_bits(n), scale(turn, n),
+                 service->max_addresses);
+    } else if (choice->pick_count > 0) {
+        put_picks(service, family, choice, &sink);
+    } else if (choice->several) {
+        put_several(service, family, choice, turn, &sink);
+    } else if ((choice->bits & (choice->bits - 1)) == 0) {
+        put_record(&sink, service->pools[choice->pool].records[family] +
+                              (unsigned)__builtin_ctzll(choice->bits) * sink.size);
+    } else {
+        unsigned n = count(choice->bits);
+        put_pool(&sink, service->pools[choice->pool].records[family], choice->bits, scale(turn, n),
+                 service->max_addresses);
+    }
+    *out_length = (size_t)(sink.out - out);
+    *out_cut = sink.cut;
+    return sink.written;
+}
+
+int steer_put_direct(const struct steer_service *service, unsigned family, uint16_t owner,
+                     uint32_t turn, uint8_t *out, size_t cap, size_t *out_length, bool *out_cut)
+{
+    uint64_t bits;
+    bool is_short;
+    const struct steer_pool *pool = steer_direct(service, family, &bits, &is_short);
+
+    if (pool == NULL) {
+        return -1;
+    }
+    struct sink sink = {
+        .out = out,
+        .left = cap,
+        .size = steer_record_bytes(family),
+        .ttl_s = is_short ? service->ttl_suspect_s : service->ttl_normal_s,
+        .owner = owner,
+    };
+    if ((bits & (bits - 1)) == 0) {
+        put_record(&sink, pool->records[family] + (unsigned)__builtin_ctzll(bits) * sink.size);
+    } else {
+        put_pool(&sink, pool->records[family], bits, scale(turn, count(bits)),
+                 service->max_addresses);
+    }
+    *out_length = (size_t)(sink.out - out);
+    *out_cut = sink.cut;
+    return (int)sink.written;
+}

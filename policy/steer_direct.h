@@ -1,0 +1,70 @@
+#pragma once
+/*
+ * steer_direct - the common case: the first region that is in and meets its minimum
+ *
+ * For services where nothing but the order of regions decides; inline, because
+ * nearly every answer goes this way. Any thread that holds the snapshot.
+ */
+#include "policy/steer.h"
+
+/* Words that make more of an answer from rung 1 than its region and what is up. */
+#define STEER_UNUSUAL (HEALTH_REGION_PROVE | HEALTH_REGION_FORCED_UP | HEALTH_REGION_SHARED)
+
+static inline uint64_t steer_load(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/* Are at least `minimum` bits set? Without counting where none or one will do. */
+static inline bool steer_meets(uint64_t v4, uint64_t v6, uint32_t minimum)
+{
+    if (minimum <= 1) {
+        return (v4 | v6) != 0 || minimum == 0;
+    }
+    return (unsigned)__builtin_popcountll(v4) + (unsigned)__builtin_popcountll(v6) >= minimum;
+}
+
+/* The endpoints without those that are not well, where others are. */
+static inline uint64_t steer_well(uint64_t bits, uint64_t degraded)
+{
+    uint64_t rest = bits & ~degraded;
+
+    return rest != 0 ? rest : bits;
+}
+
+/* The pool, and which of its endpoints; NULL when a closer look is due. */
+static inline const struct steer_pool *steer_direct(const struct steer_service *service,
+                                                    unsigned family, uint64_t *out_bits,
+                                                    bool *out_short)
+{
+    const struct steer_pool *pool = service->pools;
+
+    for (uint32_t left = service->pool_count; left > 0; left--, pool++) {
+        const struct health_group *group = pool->group;
+        uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
+        uint64_t up[ADDR_FAMILIES];
+        if ((word & (HEALTH_REGION_AWAY | STEER_UNUSUAL)) != 0) {
+            if ((word & (STEER_UNUSUAL | HEALTH_REGION_HELD)) != 0) {
+                return NULL; /* it may be in all the same, or is about to be */
+            }
+            continue;
+        }
+        up[0] = steer_load(&group->up[0]);
+        up[1] = steer_load(&group->up[1]);
+        if (up[family] == 0 || !steer_meets(up[0], up[1], group->minimum)) {
+            if ((steer_load(&group->held[0]) | steer_load(&group->held[1])) != 0) {
+                return NULL;
+            }
+            continue;
+        }
+        uint32_t flags = atomic_load_explicit(&group->flags, memory_order_relaxed);
+        if ((flags & (HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING)) != 0) {
+            return NULL;
+        }
+        *out_bits = steer_well(up[family], steer_load(&group->degraded[family]));
+        *out_short =
+            ((word & HEALTH_REGION_SUSPECT) | (flags & HEALTH_GROUP_SUSPECT)) != 0;
+        return pool;
+    }
+    return NULL;
+}

@@ -1,0 +1,221 @@
+#include "policy/steer_draw.h"
+
+#include <string.h>
+
+/* ---- keys and seeds ---- */
+
+uint64_t steer_draw_key(uint64_t outer, const void *bytes, size_t size)
+{
+    const struct hash_key public_key = { outer, STEER_DRAW_MULTIPLIER };
+
+    return hash_bytes(&public_key, bytes, size);
+}
+
+/* Network order, so that the same address is the same number on every machine. */
+static inline uint64_t read64(const uint8_t *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(word) : word;
+}
+
+static inline uint64_t keep(uint64_t word, unsigned bits)
+{
+    return bits == 0 ? 0 : bits >= 64 ? word : word & ~(UINT64_MAX >> bits);
+}
+
+uint64_t steer_draw_prefix(const struct steer_client *client, const uint8_t bits[ADDR_FAMILIES],
+                           uint8_t *out_bits)
+{
+    unsigned family = client->address.family;
+    uint8_t count = bits[family] < client->known_bits ? bits[family] : client->known_bits;
+    uint64_t first = read64(client->address.bytes);
+    uint64_t seed;
+
+    *out_bits = count;
+    if (family == ADDR_V4) {
+        seed = keep(first, count < 32 ? count : 32) >> 32;
+    } else {
+        seed = keep(first, count);
+        seed ^= count <= 64 ? 0 : hash_fold(keep(read64(client->address.bytes + 8), count - 64u),
+                                            STEER_DRAW_MULTIPLIER);
+    }
+    return hash_fold(seed + family + 1, STEER_DRAW_MULTIPLIER);
+}
+
+/* ---- rendezvous ---- */
+
+/* -log2 of 1/2 + i/64, in units of 2^-24 */
+static const uint32_t logarithms[] = {
+    16777216, 16032406, 15309833, 14608207, 13926348, 13263172, 12617683, 11988961,
+    11376159, 10778489, 10195222, 9625680, 9069232, 8525290, 7993304, 7472759,
+    6963174, 6464096, 5975102, 5495791, 5025788, 4564737, 4112305, 3668175,
+    3232048, 2803640, 2382684, 1968923, 1562117, 1162035, 768458, 381180,
+    0,
+};
+
+/* -log2(u / 2^32) in units of 2^-24, straight lines between the points of the table. */
+static inline uint32_t minus_log2(uint32_t u)
+{
+    unsigned zeros = (unsigned)__builtin_clz(u | 1);
+    uint32_t mantissa = (u | 1) << zeros; /* the top bit is set */
+    unsigned index = mantissa >> 26 & 31;
+    uint32_t from = logarithms[index], to = logarithms[index + 1];
+    uint32_t part = mantissa & ((1u << 26) - 1);
+
+    return (zeros << 24) + from - (uint32_t)((uint64_t)(from - to) * part >> 26);
+}
+
+/*
+ * Highest random weight: the one with the greatest score wins, and wins with a
+ * probability in proportion to its weight; the others do not matter to it.
+ */
+static inline uint64_t score(uint64_t hash, uint32_t weight)
+{
+    return ((uint64_t)weight << 32) / ((uint64_t)minus_log2((uint32_t)(hash >> 32)) + 1);
+}
+
+uint32_t steer_draw_sticky_pool(const struct steer_urn *urn, uint64_t seed)
+{
+    const struct steer_share *shares = urn->service->policy->shares;
+    uint32_t best = 0;
+    uint64_t best_score = 0;
+    bool none = true;
+
+    for (uint64_t rest = urn->pools; rest != 0; rest &= rest - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(rest);
+        /* by what is configured, not by what is up: or every change would move clients */
+        uint32_t weight = urn->weighted ? shares[i].sums[urn->family]
+                                        : urn->service->pools[i].counts[urn->family];
+        uint64_t its = score(steer_draw_mix(seed, shares[i].key), weight);
+        if (none || its > best_score) {
+            none = false;
+            best = i;
+            best_score = its;
+        }
+    }
+    return best;
+}
+
+static inline uint32_t weight_of(const struct steer_urn *urn, uint32_t pool, unsigned endpoint)
+{
+    uint32_t weight =
+        urn->weighted ? urn->service->policy->shares[pool].weights[urn->family][endpoint] : 1;
+
+    return weight == 0 ? 1 : weight; /* 0 is here only when nothing else is */
+}
+
+/* A pick and its score into a list kept in falling order; the last one falls out. */
+static inline unsigned insert(uint64_t *scores, uint16_t *picks, unsigned count, unsigned most,
+                              uint64_t its, uint16_t pick)
+{
+    unsigned at = count < most ? count : most - 1;
+
+    if (count == most && its <= scores[most - 1]) {
+        return count;
+    }
+    for (; at > 0 && scores[at - 1] < its; at--) {
+        scores[at] = scores[at - 1];
+        picks[at] = picks[at - 1];
+    }
+    scores[at] = its;
+    picks[at] = pick;
+    return count < most ? count + 1 : most;
+}
+
+void steer_draw_sticky(const struct steer_urn *urn, uint64_t seed, unsigned most,
+                       struct steer_choice *choice)
+{
+    const struct steer_share *shares = urn->service->policy->shares;
+    uint64_t scores[STEER_ENDPOINTS_MAX];
+    unsigned count = 0;
+
+    for (uint64_t pools = urn->pools; pools != 0; pools &= pools - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(pools);
+        for (uint64_t rest = urn->bits[i]; rest != 0; rest &= rest - 1) {
+            unsigned e = (unsigned)__builtin_ctzll(rest);
+            uint64_t hash = steer_draw_mix(seed, shares[i].keys[urn->family][e]);
+            uint64_t its = urn->weighted ? score(hash, weight_of(urn, i, e)) : hash;
+            count = insert(scores, choice->picks, count, most, its, steer_pick(i, e));
+        }
+    }
+    choice->pick_count = (uint8_t)count;
+}
+
+/* ---- draws ---- */
+
+/* What is left in the urn. */
+struct rest {
+    uint64_t pools;
+    uint64_t sum; /* of all */
+    uint64_t bits[STEER_POOLS_MAX];
+    uint64_t sums[STEER_POOLS_MAX];
+};
+
+/* The weights of what is left of a pool; known beforehand when nothing is missing. */
+static inline uint64_t sum_of(const struct steer_urn *urn, uint32_t pool, uint64_t bits)
+{
+    unsigned n = (unsigned)__builtin_popcountll(bits);
+
+    if (!urn->weighted) {
+        return n;
+    }
+    const struct steer_share *share = &urn->service->policy->shares[pool];
+    if (share->idle[urn->family] == 0 && n == urn->service->pools[pool].counts[urn->family]) {
+        return share->sums[urn->family];
+    }
+    uint64_t sum = 0;
+    for (uint64_t rest = bits; rest != 0; rest &= rest - 1) {
+        sum += weight_of(urn, pool, (unsigned)__builtin_ctzll(rest));
+    }
+    return sum;
+}
+
+static inline uint16_t take(const struct steer_urn *urn, struct rest *left, uint64_t number)
+{
+    uint64_t pools = left->pools;
+    uint32_t i = (uint32_t)__builtin_ctzll(pools);
+
+    while (number >= left->sums[i]) {
+        number -= left->sums[i];
+        pools &= pools - 1;
+        i = (uint32_t)__builtin_ctzll(pools);
+    }
+    uint64_t rest = left->bits[i];
+    unsigned e = (unsigned)__builtin_ctzll(rest);
+    uint32_t weight = weight_of(urn, i, e);
+    while (number >= weight) {
+        number -= weight;
+        rest &= rest - 1;
+        e = (unsigned)__builtin_ctzll(rest);
+        weight = weight_of(urn, i, e);
+    }
+    left->bits[i] &= ~(UINT64_C(1) << e);
+    left->sums[i] -= weight;
+    left->sum -= weight;
+    left->pools &= left->bits[i] == 0 ? ~(UINT64_C(1) << i) : UINT64_MAX;
+    return steer_pick(i, e);
+}
+
+void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
+                      struct steer_choice *choice)
+{
+    struct rest left;
+    unsigned count = 0;
+
+    left.pools = urn->pools;
+    left.sum = 0;
+    for (uint64_t pools = urn->pools; pools != 0; pools &= pools - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(pools);
+        left.bits[i] = urn->bits[i];
+        left.sums[i] = sum_of(urn, i, urn->bits[i]);
+        left.sum += left.sums[i];
+    }
+    for (; count < most && left.sum > 0; count++) {
+        seed = seed * STEER_DRAW_MULTIPLIER + 1;
+        /* the sum of all weights is below 2^32: see the snapshot */
+        choice->picks[count] = take(urn, &left, (seed >> 32) * left.sum >> 32);
+    }
+    choice->pick_count = (uint8_t)count;
+}

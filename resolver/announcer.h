@@ -1,0 +1,33 @@
+#pragma once
+/*
+ * announcer - what happened goes into the journal and to whoever is to be told
+ *
+ * The one place that knows who hears of transitions, overrides, reloads and
+ * guards. Control thread.
+ */
+#include <uv.h>
+
+#include "policy/health.h"
+#include "policy/journal.h"
+#include "policy/model.h"
+
+struct announcer;
+struct override;
+
+/* NULL when memory is out. */
+struct announcer *announcer_new(uv_loop_t *loop);
+
+/* What `model` says of journal and hooks is in force from now on. */
+void announcer_adopt(struct announcer *announcer, const struct model *model);
+
+/* It happened; `category` (one of model_notify_on, 0: none) says whose hooks want it. */
+void announcer_say(struct announcer *announcer, unsigned category,
+                   const struct journal_entry *entry);
+
+/* The same for what modules say in their own words. */
+void announcer_say_health(struct announcer *announcer, const struct health_event *event);
+void announcer_say_override(struct announcer *announcer, const struct override *override,
+                            const char *what);
+
+/* Write what is pending; gone when the loop has run out. */
+void announcer_close(struct announcer *announcer);

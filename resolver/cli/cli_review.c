@@ -1,0 +1,196 @@
+#include "resolver/cli/cli_review.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/config.h"
+#include "policy/review.h"
+#include "resolver/accepted.h"
+#include "resolver/api/api_review.h"
+#include "resolver/cli/cli.h"
+#include "resolver/cli/cli_api.h"
+#include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_table.h"
+
+#define REVIEW_TIMEOUT_MS 60000u
+
+const char cli_review_help[] =
+    "What the configuration would change against the one that runs, by meaning: services,\n"
+    "orders, endpoints, rules, and healthy capacity that would leave. Nothing is changed.\n"
+    "Exit code 1 when guards.removal_limit would refuse it; the ID that is printed then,\n"
+    "written as guards: {accept: ID}, consents to exactly this difference. Without a\n"
+    "running server the last accepted configuration is compared with.\n"
+    "\n"
+    "  -j, --json           as the api gives it\n";
+
+static const char *string_of(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+
+    return value == NULL ? "" : value;
+}
+
+static long long number_of(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static void put_changes(const json_t *review, bool colored, struct text *out)
+{
+    static const char *const heads[] = { "NAME", "WHAT", "CHANGE" };
+    const json_t *changes = json_object_get(review, "changes");
+    struct cli_table table;
+
+    if (json_array_size(changes) == 0) {
+        text_put(out, "nothing would change\n");
+        return;
+    }
+    cli_table_init(&table, 3, heads);
+    for (size_t i = 0; i < json_array_size(changes); i++) {
+        const json_t *change = json_array_get(changes, i);
+        bool loses = number_of(change, "healthy_endpoints_lost") > 0;
+        cli_table_add(&table, CLI_PAINT_STRONG, "%s", string_of(change, "name"));
+        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", string_of(change, "kind"));
+        cli_table_add(&table, loses ? CLI_PAINT_BAD : CLI_PAINT_PLAIN, "%s",
+                      string_of(change, "text"));
+    }
+    cli_table_put(&table, colored, 0, out);
+    cli_table_fini(&table);
+}
+
+static void put_verdict(const json_t *review, bool colored, struct text *out)
+{
+    const json_t *list = json_object_get(review, "too_much");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *excess = json_array_get(list, i);
+        struct text line = { 0 };
+        text_printf(&line, "%s would lose %lld of %lld endpoints that are up; %lld may leave",
+                    string_of(excess, "service"), number_of(excess, "lost"),
+                    number_of(excess, "healthy"), number_of(excess, "allowed"));
+        cli_table_paint(out, colored, CLI_PAINT_BAD, text_string(&line));
+        text_put_char(out, '\n');
+        text_fini(&line);
+    }
+    if (json_is_true(json_object_get(review, "refused"))) {
+        text_printf(out, "a reload would be refused; guards: {accept: %s} consents to exactly this\n",
+                    string_of(review, "id"));
+    } else if (json_is_true(json_object_get(review, "accepted"))) {
+        text_put(out, "the file consents to it: guards.accept is this difference's ID\n");
+    }
+}
+
+static int show(const struct cli *cli, bool json, const struct text *body)
+{
+    struct text out = { 0 };
+    json_t *review = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
+
+    if (review == NULL) {
+        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
+        return CLI_NO;
+    }
+    if (json) {
+        text_put_bytes(&out, text_string(body), body->length);
+    } else {
+        put_changes(review, cli_is_colored(cli, stdout), &out);
+        put_verdict(review, cli_is_colored(cli, stdout), &out);
+    }
+    int code = cli_write(stdout, &out);
+    if (json_is_true(json_object_get(review, "refused"))) {
+        code = CLI_NO;
+    }
+    text_fini(&out);
+    json_decref(review);
+    return code;
+}
+
+/* Nobody runs: against the last accepted configuration, whose endpoints all count as up. */
+static int compare_accepted(const char *path, const struct model *fresh, struct text *body)
+{
+    struct model *accepted;
+    struct error err;
+
+    if (accepted_load(fresh->state_directory, path, &accepted, &err) < 0) {
+        (void)fputs("leeward: no server runs, and none has accepted a configuration yet\n", stderr);
+        return CLI_NO_SERVER;
+    }
+    const struct review_old old = { .model = accepted };
+    struct review *review = review_new(&old, fresh);
+    if (review != NULL) {
+        (void)fputs("no server runs: compared with what was accepted last\n", stderr);
+        api_review_put_json(review, body);
+    }
+    review_free(review);
+    model_free(accepted);
+    return review == NULL ? CLI_NO : CLI_DONE;
+}
+
+static int ask(const struct cli *cli, const char *path, const struct model *fresh,
+               struct text *body)
+{
+    struct text target = { 0 };
+    struct text sent = { 0 };
+    char *absolute = realpath(path, NULL);
+
+    text_put(&target, "/api/v1/review?name=");
+    cli_http_put_escaped(&target, absolute == NULL ? path : absolute);
+    text_put(&sent, fresh->source);
+    int code = cli_api_send(cli, "POST", text_string(&target), &sent, REVIEW_TIMEOUT_MS, body);
+    if (code == CLI_NO_SERVER) {
+        code = compare_accepted(path, fresh, body);
+    }
+    free(absolute);
+    text_fini(&target);
+    text_fini(&sent);
+    return code;
+}
+
+static void print_report(const struct config_report *report)
+{
+    struct text text = { 0 };
+
+    config_report_print(report, &text);
+    (void)fputs(text_string(&text), stderr);
+    text_fini(&text);
+}
+
+int cli_review_run(struct cli *cli, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        { "json", no_argument, NULL, 'j' },
+        { NULL, 0, NULL, 0 },
+    };
+    struct config_report report = { 0 };
+    struct text body = { 0 };
+    struct model *fresh;
+    bool json = false;
+    int option;
+
+    while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
+        json = true;
+    }
+    if (option == CLI_OPTION_EXIT) {
+        return cli->exit_code;
+    }
+    if (!cli_arguments(cli, argc, 0, 0)) {
+        return CLI_USAGE;
+    }
+    const char *path = cli->config_path != NULL             ? cli->config_path
+                       : access("./leeward.yaml", F_OK) == 0 ? "./leeward.yaml"
+                                                             : "/etc/leeward/leeward.yaml";
+    if (config_load(path, &fresh, &report) < 0) {
+        print_report(&report);
+        config_report_fini(&report);
+        return CLI_NO;
+    }
+    config_report_fini(&report);
+    int code = ask(cli, path, fresh, &body);
+    if (code == CLI_DONE) {
+        code = show(cli, json, &body);
+    }
+    text_fini(&body);
+    model_free(fresh);
+    return code;
+}

@@ -1,0 +1,609 @@
+#include "resolver/hand.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "policy/maintenance.h"
+
+#define FILE_NAME     "overrides.json"
+#define FILE_MOST     ((size_t)4 * 1024 * 1024)
+#define LOOK_MOST_MS  30000 /* civil time may jump: it is looked at so often at least */
+#define NAMES_SHOWN   3     /* services named in a refusal */
+
+struct hand {
+    struct health *health;
+    hand_listener *listener;
+    void *user;
+    struct overrides *overrides;
+    const struct snapshot *snapshot;
+    struct addr *forced; /* endpoints that were forced, to be let go of */
+    size_t forced_count;
+    char *directory; /* NULL: not loaded yet */
+    bool warned;
+    uv_timer_t timer;
+};
+
+static int64_t now_s(void)
+{
+    return (int64_t)(clock_wall_ms() / 1000);
+}
+
+/* ---- who rules what ---- */
+
+/* Of those that mean it the strongest: force before drain. */
+static const struct override *stronger(const struct override *a, const struct override *b)
+{
+    return a == NULL || (a->kind == OVERRIDE_DRAIN && b->kind != OVERRIDE_DRAIN) ? b : a;
+}
+
+const struct override *hand_of_region(const struct hand *hand, const char *region)
+{
+    const struct override *found = NULL;
+
+    for (size_t i = 0; i < overrides_count(hand->overrides); i++) {
+        const struct override *o = overrides_at(hand->overrides, i);
+        if (override_means_region(o, region)) {
+            found = stronger(found, o);
+        }
+    }
+    return found;
+}
+
+const struct override *hand_of_pool(const struct hand *hand, const char *region,
+                                    const char *service)
+{
+    const struct override *found = NULL;
+
+    for (size_t i = 0; i < overrides_count(hand->overrides); i++) {
+        const struct override *o = overrides_at(hand->overrides, i);
+        if (override_means_pool(o, region, service)) {
+            found = stronger(found, o);
+        }
+    }
+    return found;
+}
+
+const struct overrides *hand_overrides(const struct hand *hand)
+{
+    return hand->overrides;
+}
+
+/* ---- bringing it into force ---- */
+
+static void apply_regions(struct hand *hand, uint64_t now_ms)
+{
+    const struct model *model = hand->snapshot->model;
+
+    for (size_t i = 0; i < model->region_count; i++) {
+        const char *name = model->regions[i].name;
+        const struct override *o = hand_of_region(hand, name);
+        bool drained = o != NULL && o->kind == OVERRIDE_DRAIN;
+        bool down = o != NULL && o->kind == OVERRIDE_FORCE_DOWN;
+        bool up = o != NULL && o->kind == OVERRIDE_FORCE_UP;
+        (void)health_override(hand->health, name, HEALTH_REGION_DRAINED, drained, now_ms);
+        (void)health_override(hand->health, name, HEALTH_REGION_FORCED_DOWN, down, now_ms);
+        (void)health_override(hand->health, name, HEALTH_REGION_FORCED_UP, up, now_ms);
+    }
+}
+
+static void apply_pools(const struct hand *hand, const struct steer_service *service)
+{
+    for (uint32_t p = 0; p < service->pool_count; p++) {
+        const struct override *o =
+            hand_of_pool(hand, service->pools[p].region_name, service->name);
+        steer_set_hand(service, p, STEER_HAND_DRAINED, o != NULL && o->kind == OVERRIDE_DRAIN);
+        steer_set_hand(service, p, STEER_HAND_FORCED_DOWN,
+                       o != NULL && o->kind == OVERRIDE_FORCE_DOWN);
+        steer_set_hand(service, p, STEER_HAND_FORCED_UP,
+                       o != NULL && o->kind == OVERRIDE_FORCE_UP);
+    }
+}
+
+/* An override of `kind` speaks of an address, if it is one. */
+static bool read_address(const struct override *o, struct addr *out)
+{
+    struct error ignored;
+
+    return o->kind != OVERRIDE_DRAIN && addr_parse(o->target, 0, out, &ignored) == 0;
+}
+
+/* Those forced before are let go first, then those of now are forced. */
+static void apply_endpoints(struct hand *hand, uint64_t now_ms)
+{
+    size_t count = overrides_count(hand->overrides);
+    struct addr *forced = calloc(count == 0 ? 1 : count, sizeof(*forced));
+    size_t forced_count = 0;
+
+    REQUIRE(forced != NULL);
+    for (size_t i = 0; i < hand->forced_count; i++) {
+        health_force_endpoint(hand->health, &hand->forced[i], HEALTH_FORCE_NONE, now_ms);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct override *o = overrides_at(hand->overrides, i);
+        if (read_address(o, &forced[forced_count])) {
+            health_force_endpoint(
+                hand->health, &forced[forced_count++],
+                o->kind == OVERRIDE_FORCE_UP ? HEALTH_FORCE_UP : HEALTH_FORCE_DOWN, now_ms);
+        }
+    }
+    free(hand->forced);
+    hand->forced = forced;
+    hand->forced_count = forced_count;
+}
+
+static void apply(struct hand *hand)
+{
+    uint64_t now_ms = clock_now_ms();
+
+    if (hand->snapshot == NULL) {
+        return;
+    }
+    apply_regions(hand, now_ms);
+    apply_endpoints(hand, now_ms);
+    for (size_t i = 0; i < hand->snapshot->service_count; i++) {
+        apply_pools(hand, &hand->snapshot->services[i]);
+    }
+}
+
+/* ---- on disk ---- */
+
+static void save(struct hand *hand)
+{
+    char path[PATH_MAX];
+    struct text text = { 0 };
+    struct error err;
+
+    if (hand->directory == NULL) {
+        return;
+    }
+    (void)snprintf(path, sizeof(path), "%s/%s", hand->directory, FILE_NAME);
+    overrides_render(hand->overrides, &text);
+    int rc = text_failed(&text) ? error_set(&err, -ENOMEM, "out of memory")
+                                : file_make_directory(hand->directory, &err);
+    if (rc == 0) {
+        rc = file_replace(path, text_string(&text), text.length, &err);
+    }
+    if (rc < 0 && !hand->warned) {
+        hand->warned = true;
+        log_event(LOG_WARNING, "overrides are not kept", "path=%s error=%s hint=%s", path,
+                  err.message, "make the directory writable or set node.state_directory");
+    }
+    text_fini(&text);
+}
+
+/* What cannot be read is set aside, so that the next save does not lose it. */
+static void set_aside(const char *path, const struct error *err)
+{
+    char aside[PATH_MAX + 16];
+
+    (void)snprintf(aside, sizeof(aside), "%s.damaged", path);
+    int rc = rename(path, aside);
+    log_event(LOG_ERROR, "overrides cannot be read", "path=%s error=%s kept_as=%s", path,
+              err->message, rc == 0 ? aside : "(could not be renamed)");
+}
+
+void hand_load(struct hand *hand, const char *state_directory)
+{
+    char path[PATH_MAX];
+    char *bytes;
+    size_t length;
+    struct error err;
+
+    if (hand->directory != NULL || state_directory == NULL) {
+        return;
+    }
+    hand->directory = strdup(state_directory);
+    (void)snprintf(path, sizeof(path), "%s/%s", state_directory, FILE_NAME);
+    int rc = file_read(path, FILE_MOST, &bytes, &length, &err);
+    if (rc == -ENOENT || rc == -ENOTDIR) {
+        return;
+    }
+    if (rc == 0) {
+        rc = overrides_parse(hand->overrides, bytes, length, &err);
+        free(bytes);
+    }
+    if (rc < 0) {
+        set_aside(path, &err);
+    }
+    for (size_t i = 0; i < overrides_count(hand->overrides); i++) {
+        const struct override *o = overrides_at(hand->overrides, i);
+        log_event(LOG_WARNING, "override in force", "target=%s state=%s reason=%s author=%s",
+                  o->target, override_kind_name(o->kind), o->reason, o->author);
+    }
+}
+
+/* ---- time ---- */
+
+static void say(struct hand *hand, const struct override *override, const char *what)
+{
+    hand->listener(hand->user, override, what);
+}
+
+/* Until when a window with this target is open, by the one that closes last; 0: none is. */
+static int64_t open_until_s(const struct model *model, const char *target, int64_t at_s)
+{
+    int64_t until_s = 0;
+
+    for (size_t i = 0; i < model->maintenance_count; i++) {
+        int64_t closes_s;
+        if (strcmp(model->maintenances[i].target, target) == 0 &&
+            maintenance_is_open(&model->maintenances[i], at_s, &closes_s)) {
+            until_s = closes_s > until_s ? closes_s : until_s;
+        }
+    }
+    return until_s;
+}
+
+/* What a window said that is no longer configured, or has been moved. */
+static bool drop_closed(struct hand *hand, int64_t at_s)
+{
+    bool changed = false;
+
+    for (size_t i = overrides_count(hand->overrides); i > 0; i--) {
+        struct override o = *overrides_at(hand->overrides, i - 1);
+        if (o.scheduled && open_until_s(hand->snapshot->model, o.target, at_s) == 0) {
+            (void)overrides_release(hand->overrides, o.target, OVERRIDE_RELEASE_ALL, true);
+            say(hand, &o, "a maintenance window closes");
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+static const struct override *find_scheduled(const struct hand *hand, const char *target)
+{
+    for (size_t i = 0; i < overrides_count(hand->overrides); i++) {
+        const struct override *o = overrides_at(hand->overrides, i);
+        if (o->scheduled && strcmp(o->target, target) == 0) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+/* Say what an open window says, unless that has been done. */
+static bool open_window(struct hand *hand, const struct model_maintenance *window, int64_t at_s,
+                        int64_t until_s)
+{
+    const struct override *old = find_scheduled(hand, window->target);
+    struct override o = {
+        .kind = OVERRIDE_DRAIN,
+        .since_s = old == NULL ? at_s : old->since_s,
+        .until_s = until_s,
+        .scheduled = true,
+        .muted = old != NULL && old->muted,
+    };
+    struct error ignored;
+
+    if (old != NULL && old->until_s == until_s) {
+        return false;
+    }
+    (void)snprintf(o.target, sizeof(o.target), "%s", window->target);
+    (void)snprintf(o.reason, sizeof(o.reason), "%s", window->reason);
+    (void)snprintf(o.author, sizeof(o.author), "maintenance window of the configuration");
+    if (overrides_set(hand->overrides, &o, &ignored) < 0) {
+        return false;
+    }
+    if (old == NULL) {
+        say(hand, &o, "a maintenance window opens");
+    }
+    return true;
+}
+
+/* Bring the scheduled overrides in line with the windows that are open now. */
+static bool follow_windows(struct hand *hand, int64_t at_s, int64_t *next_s)
+{
+    const struct model *model = hand->snapshot->model;
+    bool changed = drop_closed(hand, at_s);
+
+    for (size_t i = 0; i < model->maintenance_count; i++) {
+        const struct model_maintenance *window = &model->maintenances[i];
+        int64_t then_s;
+        if (maintenance_is_open(window, at_s, &then_s)) {
+            then_s = open_until_s(model, window->target, at_s);
+            changed = open_window(hand, window, at_s, then_s) || changed;
+        }
+        *next_s = then_s < *next_s ? then_s : *next_s;
+    }
+    return changed;
+}
+
+static void look(struct hand *hand);
+
+static void on_timer(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+static void look(struct hand *hand)
+{
+    int64_t at_s = now_s();
+    struct override gone;
+    bool changed = false;
+    bool kept = false;
+
+    while (overrides_expire(hand->overrides, at_s, &gone)) {
+        say(hand, &gone, gone.scheduled ? "a maintenance window closes" : "its time is over");
+        kept = kept || !gone.scheduled;
+        changed = true;
+    }
+    int64_t next_s = overrides_next_s(hand->overrides);
+    if (hand->snapshot != NULL) {
+        changed = follow_windows(hand, at_s, &next_s) || changed;
+    }
+    if (kept) {
+        save(hand);
+    }
+    if (changed) {
+        apply(hand);
+    }
+    uint64_t wait_ms = LOOK_MOST_MS;
+    if (next_s < at_s + LOOK_MOST_MS / 1000) {
+        int64_t left_ms = next_s * 1000 - (int64_t)clock_wall_ms();
+        wait_ms = left_ms > 0 ? (uint64_t)left_ms : 1;
+    }
+    (void)uv_timer_start(&hand->timer, on_timer, wait_ms, 0);
+}
+
+/* ---- what a target means ---- */
+
+static bool means_something(const struct override *override, const struct model *model)
+{
+    for (size_t i = 0; i < model->region_count; i++) {
+        if (override_means_region(override, model->regions[i].name)) {
+            return true;
+        }
+    }
+    for (size_t s = 0; s < model->service_count; s++) {
+        const struct model_service *service = &model->services[s];
+        for (size_t p = 0; p < service->pool_count; p++) {
+            const struct model_pool *pool = &service->pools[p];
+            if (override_means_pool(override, model->regions[pool->region].name, service->name)) {
+                return true;
+            }
+            for (size_t e = 0; e < pool->endpoint_count; e++) {
+                if (override_means_endpoint(override, &pool->endpoints[e].address)) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+static int complain_unknown(const struct override *override, const struct model *model,
+                            struct error *err)
+{
+    const char **names = calloc(model->region_count + 1, sizeof(*names));
+    const char *near = NULL;
+
+    for (size_t i = 0; names != NULL && i < model->region_count; i++) {
+        names[i] = model->regions[i].name;
+    }
+    near = names == NULL ? NULL : text_nearest(override->target, names, model->region_count);
+    (void)error_set(err, -ENOENT, "no region, service or endpoint is meant by '%.100s'%s%s%s",
+                    override->target, near == NULL ? "" : "; did you mean '",
+                    near == NULL ? "" : near, near == NULL ? "" : "'?");
+    error_hint(err, "a target is REGION, REGION/SERVICE or an endpoint's address");
+    free(names);
+    return err->code;
+}
+
+/* ---- what a drain would leave ---- */
+
+/* Is the region in as things stand, and would it still be with `override`? */
+static bool is_region_left(const struct hand *hand, size_t region, const struct override *override)
+{
+    const struct health_region *word = health_binding_region(hand->snapshot->binding, region);
+    uint32_t flags = atomic_load_explicit(&word->word, memory_order_relaxed);
+
+    return (flags & (HEALTH_REGION_AWAY & ~(uint32_t)HEALTH_REGION_HELD)) == 0 &&
+           !override_means_region(override, hand->snapshot->model->regions[region].name);
+}
+
+/* Does a pool of the service stand well and is not meant? */
+static bool is_service_left(const struct hand *hand, const struct steer_service *service,
+                            const struct override *override)
+{
+    for (uint32_t p = 0; p < service->pool_count; p++) {
+        const struct steer_pool *pool = &service->pools[p];
+        unsigned up = 0;
+        for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+            up += (unsigned)__builtin_popcountll(
+                atomic_load_explicit(&pool->group->up[f], memory_order_relaxed));
+        }
+        if (up >= pool->group->minimum && is_region_left(hand, pool->region_index, override) &&
+            !override_means_pool(override, pool->region_name, service->name) &&
+            !steer_has_hand(service, p, STEER_HAND_DRAINED) &&
+            !steer_has_hand(service, p, STEER_HAND_FORCED_DOWN)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does the override touch any pool of the service at all? */
+static bool is_touched(const struct steer_service *service, const struct override *override)
+{
+    for (uint32_t p = 0; p < service->pool_count; p++) {
+        if (override_means_region(override, service->pools[p].region_name) ||
+            override_means_pool(override, service->pools[p].region_name, service->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_regions(const struct hand *hand, const struct override *override,
+                         struct error *err)
+{
+    const struct model *model = hand->snapshot->model;
+    uint32_t left = 0;
+    bool means_region = false;
+
+    for (size_t i = 0; i < model->region_count; i++) {
+        left += is_region_left(hand, i, override);
+        means_region = means_region || override_means_region(override, model->regions[i].name);
+    }
+    uint32_t least = model->guards.minimum_regions;
+    if (!means_region || left >= least) {
+        return 0;
+    }
+    (void)error_set(err, -EBUSY, "only %u region%s would stay in, guards.minimum_regions is %u",
+                    left, left == 1 ? "" : "s", least);
+    error_hint(err, "--force does it all the same");
+    return err->code;
+}
+
+static int check_services(const struct hand *hand, const struct override *override,
+                          struct error *err)
+{
+    struct text names = { 0 };
+    size_t lost = 0;
+
+    for (size_t i = 0; i < hand->snapshot->service_count; i++) {
+        const struct steer_service *service = &hand->snapshot->services[i];
+        if (!is_touched(service, override) || is_service_left(hand, service, override)) {
+            continue;
+        }
+        if (lost++ < NAMES_SHOWN) {
+            text_printf(&names, "%s%s", lost == 1 ? "" : ", ", service->name);
+        }
+    }
+    if (lost == 0) {
+        return 0;
+    }
+    (void)error_set(err, -EBUSY,
+                    "%zu service%s would have no region left that meets minimum_healthy: %s%s", lost,
+                    lost == 1 ? "" : "s", text_string(&names), lost > NAMES_SHOWN ? ", ..." : "");
+    error_hint(err, "--force does it all the same; leeward simulate shows what they would answer");
+    text_fini(&names);
+    return err->code;
+}
+
+int hand_set(struct hand *hand, struct override *override, bool force, struct error *err)
+{
+    const struct model *model = hand->snapshot->model;
+
+    memset(err, 0, sizeof(*err));
+    override->since_s = now_s();
+    if (!means_something(override, model)) {
+        return complain_unknown(override, model, err);
+    }
+    if (override->kind == OVERRIDE_DRAIN && !force) {
+        int rc = check_regions(hand, override, err);
+        rc = rc == 0 ? check_services(hand, override, err) : rc;
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    int rc = overrides_set(hand->overrides, override, err);
+    if (rc < 0) {
+        return rc;
+    }
+    save(hand);
+    say(hand, override, "set");
+    look(hand);
+    apply(hand);
+    return 0;
+}
+
+/* ---- failback by hand ---- */
+
+/* Let services return to the pools that `target` means. Returns how many there were. */
+static size_t unpark(struct hand *hand, const char *target)
+{
+    struct override meant = { .kind = OVERRIDE_DRAIN };
+    size_t count = 0;
+
+    (void)snprintf(meant.target, sizeof(meant.target), "%s", target);
+    for (size_t i = 0; i < hand->snapshot->service_count; i++) {
+        const struct steer_service *service = &hand->snapshot->services[i];
+        for (uint32_t p = 0; p < service->pool_count; p++) {
+            const char *region = service->pools[p].region_name;
+            bool is_meant = override_means_region(&meant, region) ||
+                            override_means_pool(&meant, region, service->name);
+            if (is_meant && steer_has_hand(service, p, STEER_HAND_PARKED)) {
+                steer_set_hand(service, p, STEER_HAND_PARKED, false);
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
+int hand_release(struct hand *hand, const char *target, enum override_release which,
+                 const char *author, struct error *err)
+{
+    struct override gone = { .kind = OVERRIDE_DRAIN };
+    size_t kept = overrides_release(hand->overrides, target, which, false);
+    size_t ended = which == OVERRIDE_RELEASE_FORCE ? 0 : overrides_mute(hand->overrides, target);
+    size_t count = kept + ended;
+    size_t returned = which == OVERRIDE_RELEASE_ALL ? unpark(hand, target) : 0;
+
+    memset(err, 0, sizeof(*err));
+    if (count + returned == 0) {
+        (void)error_set(err, -ENOENT, "nothing was said of '%.100s'", target);
+        error_hint(err, "leeward status lists the overrides in force");
+        return err->code;
+    }
+    (void)snprintf(gone.target, sizeof(gone.target), "%s", target);
+    (void)snprintf(gone.author, sizeof(gone.author), "%s", author);
+    if (kept > 0) {
+        save(hand);
+    }
+    say(hand, &gone, count > 0 ? "released" : "answers may return");
+    apply(hand);
+    return 0;
+}
+
+/* ---- life ---- */
+
+void hand_adopt(struct hand *hand, const struct snapshot *snapshot)
+{
+    hand->snapshot = snapshot;
+    look(hand);
+    apply(hand);
+}
+
+struct hand *hand_new(uv_loop_t *loop, struct health *health, hand_listener *listener, void *user)
+{
+    struct hand *hand = calloc(1, sizeof(*hand));
+
+    if (hand == NULL) {
+        return NULL;
+    }
+    hand->overrides = overrides_new();
+    if (hand->overrides == NULL) {
+        free(hand);
+        return NULL;
+    }
+    hand->health = health;
+    hand->listener = listener;
+    hand->user = user;
+    (void)uv_timer_init(loop, &hand->timer);
+    hand->timer.data = hand;
+    uv_unref((uv_handle_t *)&hand->timer);
+    return hand;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct hand *hand = handle->data;
+
+    overrides_free(hand->overrides);
+    free(hand->forced);
+    free(hand->directory);
+    free(hand);
+}
+
+void hand_close(struct hand *hand)
+{
+    uv_close((uv_handle_t *)&hand->timer, on_closed);
+}

@@ -1,0 +1,43 @@
+#pragma once
+/*
+ * simulation - what every service would answer if this and that were down
+ *
+ * Services are looked at as they are with the health words of those that are
+ * meant changed in a copy, and the very code that answers chooses. Nothing of
+ * the running server changes. Control thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "policy/steer.h"
+#include "resolver/snapshot.h"
+
+#define SIMULATION_TARGETS_MAX 64
+#define SIMULATION_DRAWS       64 /* answers drawn of each service, for shares */
+
+struct override;
+
+/* What is supposed: targets as of overrides, forced down or up. */
+struct simulation {
+    const struct override *targets;
+    size_t target_count;
+};
+
+/* One service in a supposed world. */
+struct simulated_service {
+    struct steer_choice choices[ADDR_FAMILIES]; /* to nobody in particular */
+    bool is_well;           /* a region meets its minimum: rung 1 to 3, in every family it has */
+    double shares[STEER_POOLS_MAX]; /* of its answers, by pool */
+};
+
+/*
+ * Choose for `service` as things would be; NULL: as they are. The choices'
+ * pools and bits are those of the service itself.
+ */
+void simulation_choose(const struct snapshot *snapshot, const struct steer_service *service,
+                       const struct simulation *simulation, struct simulated_service *out);
+
+/* Endpoints of region `region` that would be up, of all services together, and how many there are. */
+void simulation_count(const struct snapshot *snapshot, size_t region,
+                      const struct simulation *simulation, size_t *out_up, size_t *out_all);

@@ -1,0 +1,299 @@
+"""The operator's hand: drains, forces, reviews, simulations, and what is kept of them."""
+
+import json
+import os
+import signal
+
+from lib import patience
+from lib.world import SERVICE, answers_with, config, service, timing, tsan, watch
+
+OTHER = "db.svc.example.com"
+WHY = ("--reason", "a test")
+
+
+def done(server, *arguments):
+    """The command's output; it must say yes."""
+    result = server.run_cli(*arguments)
+    assert result.returncode == 0, f"{arguments}: {result.returncode} {result.stderr}"
+    return result.stdout
+
+
+def refused(server, *arguments, code=1):
+    """What the command complains of; it must say no."""
+    result = server.run_cli(*arguments)
+    assert result.returncode == code, f"{arguments}: {result.returncode} {result.stdout}"
+    return result.stdout + result.stderr
+
+
+def history(server, *arguments):
+    """The entries of the journal once they are on disk."""
+    return json.loads(done(server, "history", "--json", *arguments))["entries"]
+
+
+def rung(server):
+    return server.status_of_service(SERVICE)["answer"]["A"]["rung"]
+
+
+def two_services(regions, **changes):
+    return config(regions, {SERVICE: service(regions), OTHER: service(regions, **changes)})
+
+
+@tsan
+def test_a_drained_region_is_left_and_taken_again(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    server = w.start(config(regions))
+    answers_with(server, seoul)
+    with watch(server) as client:
+        said = done(server, "drain", "seoul", *WHY, "--for", "1h")
+        assert "seoul" in said and "a test" in said, said
+        answers_with(server, tokyo)
+        assert server.status_of_region("seoul")["state"] == "drained"
+        why = done(server, "why", SERVICE)
+        assert "drained" in why, why
+        done(server, "undrain", "seoul")
+        answers_with(server, seoul)
+        assert client.changes() == 2, client.answers()
+    patience.until(lambda: len(history(server, "seoul")) >= 2, "both are in the journal")
+    entries = [e for e in history(server) if e["kind"] == "override"]
+    assert [e["from"] for e in entries] == ["set", "released"], entries
+    assert "uid" in entries[0]["author"], entries
+
+
+def test_a_drain_of_one_service_leaves_the_others(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    server = w.start(two_services(regions))
+    done(server, "drain", "seoul/db", *WHY)
+    answers_with(server, tokyo, name=OTHER)
+    answers_with(server, seoul)
+    done(server, "release", "seoul/db")
+    answers_with(server, seoul, name=OTHER)
+
+
+def test_a_drain_that_leaves_too_little_needs_force(w):
+    regions = w.three_regions()
+    server = w.start(config(regions))
+    assert "minimum_regions" in refused(server, "drain", "*", *WHY)
+    done(server, "drain", "seoul", *WHY)
+    done(server, "drain", "tokyo", *WHY)
+    complaint = refused(server, "drain", "singapore", *WHY)
+    assert "only 0 regions would stay in" in complaint, complaint
+    done(server, "drain", "singapore", *WHY, "--force")
+    answers_with(server, *regions)  # rung 5: what is up in drained regions
+
+
+def test_what_makes_no_sense_is_explained(w):
+    regions = w.three_regions()
+    server = w.start(config(regions))
+    assert "did you mean 'seoul'?" in refused(server, "drain", "seol", *WHY)
+    assert "--reason" in refused(server, "drain", "seoul", code=2)
+    assert "nothing was said" in refused(server, "undrain", "seoul")
+    assert "up or down" in refused(server, "force", "sideways", "seoul", *WHY, code=2)
+
+
+def test_force_outranks_drain_and_checks(w):
+    regions = w.three_regions()
+    seoul, tokyo, singapore = regions
+    server = w.start(config(regions))
+    answers_with(server, seoul)
+    seoul.do("dns die")
+    answers_with(server, tokyo)
+    done(server, "force", "up", "seoul", *WHY)
+    answers_with(server, seoul)
+    done(server, "drain", "seoul", *WHY)
+    answers_with(server, seoul)
+    done(server, "force", "down", "seoul", *WHY)
+    answers_with(server, tokyo)
+    done(server, "force", "down", f"{tokyo.address}", *WHY)
+    answers_with(server, singapore)
+    seoul.heal("dns")
+    done(server, "release", "seoul")
+    answers_with(server, seoul)
+
+
+def test_what_was_said_outlives_restart_and_kill(w):
+    regions = w.three_regions()
+    _, tokyo, singapore = regions
+    server = w.start(two_services(regions))
+    done(server, "drain", "seoul", *WHY)
+    done(server, "force", "down", "tokyo/api", *WHY)
+    answers_with(server, singapore)
+    server.restart()
+    answers_with(server, singapore)
+    answers_with(server, tokyo, name=OTHER)
+    server.kill()
+    server.spawn()
+    patience.until(server.is_listening, "it answers again")
+    server.wait_ready()
+    answers_with(server, singapore)
+    listed = server.status()["overrides"]
+    assert {o["target"] for o in listed} == {"seoul", "tokyo/api"}, listed
+
+
+def test_a_damaged_file_of_overrides_is_set_aside(w):
+    regions = w.three_regions()
+    server = w.start(config(regions))
+    done(server, "drain", "seoul", *WHY)
+    server.stop()
+    path = os.path.join(server.state_path, "overrides.json")
+    with open(path, "r+b") as file:
+        file.seek(20)
+        file.write(b"\x00\xff")
+    server.spawn()
+    patience.until(server.is_listening, "it answers again")
+    server.wait_ready()
+    answers_with(server, regions[0])
+    assert os.path.exists(path + ".damaged")
+    assert "overrides cannot be read" in server.log_text()
+
+
+def test_an_override_ends_when_its_time_is_over(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    server = w.start(config(regions))
+    done(server, "drain", "seoul", *WHY, "--for", "2s")
+    answers_with(server, tokyo)
+    answers_with(server, seoul)
+    assert server.status()["overrides"] == []
+
+
+def test_a_service_with_manual_failback_returns_by_hand(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    whole = two_services(regions, failback="manual")
+    server = w.start(whole)
+    answers_with(server, seoul, name=OTHER)
+    seoul.do("dns die")
+    answers_with(server, tokyo)
+    answers_with(server, tokyo, name=OTHER)
+    seoul.heal("dns")
+    answers_with(server, seoul)
+    assert server.addresses_of(OTHER) == {tokyo.address}, "it does not move back by itself"
+    server.reload_with(dict(whole, log={"level": "debug"}))
+    assert server.addresses_of(OTHER) == {tokyo.address}, "nor with a reload"
+    server.restart()
+    answers_with(server, seoul)
+    assert server.addresses_of(OTHER) == {tokyo.address}, "nor with a restart"
+    done(server, "release", "seoul/db")
+    answers_with(server, seoul, name=OTHER)
+
+
+def test_a_simulation_changes_nothing_and_tells_the_truth(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    server = w.start(two_services(regions))
+    answers_with(server, seoul)
+    said = done(server, "simulate", "--down", "seoul")
+    assert tokyo.address in said and "2 of 2 services" in said, said
+    assert server.addresses_of(SERVICE) == {seoul.address}
+    everything = refused(server, "simulate", "--down", "seoul", "--down", "tokyo", "--down",
+                         "singapore")
+    assert "2 without a healthy region" in everything, everything
+    done(server, "simulate", "--every-region", "-q")
+    assert "did you mean" in refused(server, "simulate", "--down", "seol")
+    seoul.do("dns die")
+    answers_with(server, tokyo)  # as was foretold
+
+
+def shrunk(regions, count):
+    """Seoul has four addresses in the first, `count` of them in this one."""
+    addresses = [f"127.0.1.{i + 1}:{regions[0].http.rsplit(':', 1)[1]}" for i in range(count)]
+    pools = {r.name: [r.http] for r in regions}
+    return config(regions, {SERVICE: service(regions, check=[], endpoints=dict(
+        pools, seoul=addresses))}, gates=False)
+
+
+def test_a_reload_that_takes_too_much_away_needs_consent(w):
+    regions = w.three_regions()
+    server = w.start(shrunk(regions, 4))
+    assert len(server.addresses_of(SERVICE)) == 4
+    server.write_config(shrunk(regions, 1))
+    said = refused(server, "review", "-c", server.config_path)
+    assert "endpoints in seoul" in said and "accept" in said, said
+    status, body = server.reload()
+    assert status == 409 and "healthy" in body, body
+    assert len(server.addresses_of(SERVICE)) == 4, "the old one goes on"
+    identity = json.loads(refused(server, "review", "--json", "-c", server.config_path))["id"]
+    server.reload_with(dict(shrunk(regions, 1), guards={"accept": identity}))
+    assert len(server.addresses_of(SERVICE)) == 1
+
+
+def test_small_removals_add_up(w):
+    regions = w.three_regions()
+    server = w.start(shrunk(regions, 4))
+    server.reload_with(shrunk(regions, 3))  # one of six
+    server.write_config(shrunk(regions, 2))
+    status, body = server.reload()
+    assert status == 409, body
+    assert len(server.addresses_of(SERVICE)) == 3
+
+
+def test_an_older_generation_never_overwrites_a_newer_one(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    new = dict(config(regions), generation=42)
+    old = dict(config([tokyo, seoul, regions[2]]), generation=41)
+    server = w.start(new)
+    server.write_config(old)
+    status, body = server.reload()
+    assert status == 409 and "older than 42" in body, body
+    answers_with(server, seoul)
+    server.restart()
+    answers_with(server, seoul)  # from what was accepted last, loudly
+    assert "older" in server.readyz()[1], server.readyz()
+    server.reload_with(dict(old, generation=43))
+    answers_with(server, tokyo)
+
+
+def test_after_crashes_in_a_row_it_starts_without_state(w):
+    regions = w.three_regions()
+    server = w.start(config(regions))
+    server.crash_wanted = True
+    for _ in range(2):
+        server.send_signal(signal.SIGKILL)
+        server.wait_end()
+        server.spawn()
+        patience.until(server.is_listening, "it answers again")
+    server.wait_ready()
+    assert "starting without restored state" in server.log_text(), server.log_tail()
+    assert "ended abnormally" in server.readyz()[1]
+    server.stop()
+    server.spawn()
+    patience.until(server.is_listening, "it answers again")
+    server.wait_ready()
+    assert "ended abnormally" not in server.readyz()[1], "a clean end ends the count"
+
+
+def test_health_is_kept_over_a_restart(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    slow = timing(hold_down="1h", hold_down_max="1h")
+    whole = config(regions, {SERVICE: service(regions, check={
+        "http": {"port": 80, "path": "/healthz"}, **slow})}, gates=False)
+    server = w.start(whole)
+    seoul.do("http die")
+    answers_with(server, tokyo)
+    seoul.heal("http")
+    patience.until(lambda: server.endpoint(SERVICE, seoul.address)["state"] == "held",
+                   "seoul has risen")
+    path = os.path.join(server.state_path, "health")
+    server.restart()
+    assert os.path.exists(path)
+    assert server.addresses_of(SERVICE) == {tokyo.address} or \
+        server.endpoint(SERVICE, seoul.address)["state"] == "up", "restored, or proved since"
+
+
+def test_the_last_good_answer_is_kept_over_a_restart(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    server = w.start(config(regions, gates=False))
+    seoul.do("http die")
+    answers_with(server, tokyo)
+    for region in regions:
+        region.do("http die")
+    patience.until(lambda: rung(server) == 6, "nothing is up")
+    assert server.addresses_of(SERVICE) == {tokyo.address}
+    server.restart()
+    patience.until(lambda: rung(server) == 6, "nothing is up")
+    assert server.addresses_of(SERVICE) == {tokyo.address}, "as it was before the start"
