@@ -92,6 +92,7 @@ def measure(options, targets, kind):
         pid = server.process.pid
         lab.progress(f"{kind or 'no check'}: settling")
         time.sleep(options.settle if kind is not None else min(options.settle, 2))
+        before = started(server, kind)
         ran, waited = lab.times_ms(pid)
         begin = time.monotonic()
         lab.progress(f"{kind or 'no check'}: measuring")
@@ -101,19 +102,26 @@ def measure(options, targets, kind):
                        in zip(lab.times_ms(pid), (ran, waited))]
         anonymous = anonymous_bytes(pid)
         status = server.status() if kind is not None else {}
+        sent = started(server, kind) - before
         down = sum(endpoint["state"] != "up" for service in status.get("services", [])
                    for pool in service["pools"] for endpoint in pool["endpoints"])
         return {"kind": kind, "cpu": ran / 1000 / took, "waited": waited / 1000 / took,
+                "per_s": sent / took, "us": ran * 1000 / sent if sent else float("nan"),
                 "anonymous": anonymous, "checks": status.get("checks"), "not_up": down}
     finally:
         lab.progress("")
         stage.close()
 
 
-def print_row(row, options):
+def started(server, kind):
+    """How many checks it has sent so far."""
+    return server.status().get("checks", {}).get("started", 0) if kind is not None else 0
+
+
+def print_row(row):
     checks = row["checks"] or {}
     late = [checks.get(key, "-") for key in ("late_p50_ms", "late_p99_ms", "late_most_ms")]
-    print(f"{row['kind']:6}{row['cpu']:9.1%}{row['cpu'] / options.targets * 1e6:10.1f}"
+    print(f"{row['kind']:6}{row['cpu']:9.1%}{row['us']:10.1f}{row['per_s']:9.0f}"
           f"{late[0]:>9}{late[1]:>6}{late[2]:>6}{row['per_check']:10.0f}{row['not_up']:8}"
           + (f"  in line for a core {row['waited']:.0%} of the time"
              if row["waited"] > 0.05 else ""), flush=True)
@@ -136,7 +144,7 @@ def main():
     options = parse_arguments()
     lab.print_machine()
     print(f"\n{options.targets} targets, each checked once a second")
-    print(f"{'':6}{'core':>9}{'us/check':>10}{'late p50':>9}{'p99':>6}{'max':>6}"
+    print(f"{'':6}{'core':>9}{'us/check':>10}{'a second':>9}{'late p50':>9}{'p99':>6}{'max':>6}"
           f"{'B/check':>10}{'not up':>8}")
     targets = Targets(options)
     rows = []
@@ -146,7 +154,7 @@ def main():
             row = measure(options, targets, kind)
             row["per_check"] = (row["anonymous"] - bare["anonymous"]) / options.targets
             rows.append(row)
-            print_row(row, options)
+            print_row(row)
     finally:
         targets.stop()
     wrong = [f"{row['kind']}: {row['not_up']} targets are not up"

@@ -3,8 +3,9 @@
  *
  * A target that lives loses probes, or answers wrongly, at a given rate; `fall:
  * 3, silent_fall: 10` and `fall: auto` judge the same kind of days. Then it
- * dies, again and again. One row of a table for each rate. Nothing here reads a
- * clock or a random device: the same table on every machine.
+ * dies, again and again. One row of a table for each rate, and a table of what
+ * a rate does that comes suddenly. Nothing here reads a clock or a random
+ * device: the same tables on every machine.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,9 @@
 #define NEVER  UINT64_MAX
 
 #define LEARNING (20 * MINUTE) /* before a day counts, and before a death */
+#define PATIENCE (60 * MINUTE) /* for one that is to be up when it dies */
 #define DEATHS   60u
+#define ONSETS   1000u
 
 /* How a living target misbehaves. */
 struct habit {
@@ -43,6 +46,12 @@ static const struct habit habits[] = {
     { "bursts of 100 ms, 5% of the time", 0, 0, 100, 1900 },
     { "bursts of 300 ms, 5% of the time", 0, 0, 300, 5700 },
     { "bursts of 1 s, 5% of the time", 0, 0, 1000, 19000 },
+};
+
+static const struct habit onsets[] = {
+    { "30% lost", 0.30, 0, 0, 0 },          { "50% lost", 0.50, 0, 0, 0 },
+    { "5% wrong answers", 0, 0.05, 0, 0 },  { "10% wrong answers", 0, 0.10, 0, 0 },
+    { "30% wrong answers", 0, 0.30, 0, 0 },
 };
 
 static const struct model_timing fixed_timing = {
@@ -77,6 +86,7 @@ struct world {
     uint64_t burst_until_ms;
     uint64_t sent;
     uint64_t downs;
+    uint64_t down_ms;
 };
 
 /* xorshift64*: a share of 1. */
@@ -170,6 +180,7 @@ static void step(struct world *w)
     for (unsigned i = 0; i < w->reply_count; i++) {
         next = w->replies[i].at_ms < next ? w->replies[i].at_ms : next;
     }
+    w->down_ms += was_down ? next - w->now_ms : 0;
     w->now_ms = next;
     deliver(w);
     (void)detect_tick(&w->d, w->now_ms);
@@ -186,20 +197,28 @@ static void run_until(struct world *w, uint64_t until_ms)
     }
 }
 
-/* False verdicts in a day, once the habit is known. */
-static double false_alarms(const struct model_timing *timing, const struct habit *habit,
-                           unsigned days, double *out_probes)
+struct life {
+    double alarms; /* false verdicts in a day, once the habit is known */
+    double probes; /* in a second */
+    double away;   /* share of the time in which it was DOWN */
+};
+
+static struct life live(const struct model_timing *timing, const struct habit *habit, unsigned days)
 {
     struct world w;
 
     begin(&w, timing, habit, 1);
     run_until(&w, LEARNING);
     uint64_t downs = w.downs, sent = w.sent;
+    w.down_ms = 0;
     run_until(&w, LEARNING + days * DAY);
-    *out_probes = (double)(w.sent - sent) / (double)(days * DAY / SECOND);
-    downs = w.downs - downs;
+    struct life life = {
+        .alarms = (double)(w.downs - downs) / days,
+        .probes = (double)(w.sent - sent) / (double)(days * DAY / SECOND),
+        .away = (double)w.down_ms / (double)(days * DAY),
+    };
     detect_fini(&w.d);
-    return (double)downs / days;
+    return life;
 }
 
 static int compare(const void *a, const void *b)
@@ -218,14 +237,19 @@ struct times {
 static struct times deaths(const struct model_timing *timing, const struct habit *habit,
                            enum detect_outcome fault)
 {
-    uint32_t took[DEATHS];
+    uint32_t took[DEATHS] = { 0 };
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < DEATHS; i++) {
         struct world w;
         begin(&w, timing, habit, 1000 + i);
         run_until(&w, LEARNING + i * 7);
-        while (w.d.state == DETECT_DOWN) { /* just then a false alarm: later */
+        while (w.d.state == DETECT_DOWN && w.now_ms < PATIENCE) { /* a false alarm: later */
             step(&w);
+        }
+        if (w.d.state == DETECT_DOWN) {
+            detect_fini(&w.d);
+            continue; /* it is hardly ever up: it cannot die */
         }
         w.fault = fault;
         w.fails_at_ms = w.now_ms + 1 + i * 1009 % SECOND;
@@ -233,40 +257,86 @@ static struct times deaths(const struct model_timing *timing, const struct habit
         while (w.d.state != DETECT_DOWN) {
             step(&w);
         }
-        took[i] = w.now_ms < w.fails_at_ms ? 0 : (uint32_t)(w.now_ms - w.fails_at_ms);
+        took[count++] = w.now_ms < w.fails_at_ms ? 0 : (uint32_t)(w.now_ms - w.fails_at_ms);
         detect_fini(&w.d);
     }
-    qsort(took, DEATHS, sizeof(took[0]), compare);
-    return (struct times){ .median = took[DEATHS / 2], .most = took[DEATHS - 1] };
+    if (count < DEATHS / 2) {
+        return (struct times){ 0 };
+    }
+    qsort(took, count, sizeof(took[0]), compare);
+    return (struct times){ .median = took[count / 2], .most = took[count - 1] };
 }
 
-static void put_alarms(double per_day, unsigned days)
+static void put_life(const struct life *life, unsigned days)
 {
-    if (per_day == 0) {
-        printf(" none in %u d |", days);
-    } else if (per_day >= 1) {
-        printf(" %.1f a day |", per_day);
+    if (life->alarms == 0 && life->away < 0.5) {
+        printf(" none in %u d", days);
+    } else if (life->alarms >= 1 || life->away >= 0.5) {
+        printf(" %.1f a day", life->alarms);
     } else {
-        printf(" 1 in %.1f d |", 1 / per_day);
+        printf(" 1 in %.1f d", 1 / life->alarms);
     }
+    if (life->away >= 0.001) {
+        printf(", down %.1f%%", 100 * life->away);
+    }
+    printf(" |");
 }
 
 static void put_row(const struct habit *habit, unsigned days)
 {
     struct model_timing timings[2] = { fixed_timing, fixed_timing };
-    double probes[2];
+    struct life lives[2];
 
     timings[1].fall_auto = true;
     printf("| %s |", habit->name);
     for (unsigned i = 0; i < 2; i++) {
-        put_alarms(false_alarms(&timings[i], habit, days, &probes[i]), days);
+        lives[i] = live(&timings[i], habit, days);
+        put_life(&lives[i], days);
     }
-    printf(" %.2f / %.2f |", probes[0], probes[1]);
+    printf(" %.2f / %.2f |", lives[0].probes, lives[1].probes);
     for (unsigned fault = 0; fault < 2; fault++) {
         for (unsigned i = 0; i < 2; i++) {
-            struct times t =
-                deaths(&timings[i], habit, fault == 0 ? DETECT_STRONG : DETECT_SILENT);
-            printf(" %u / %u |", t.median, t.most);
+            struct times t = deaths(&timings[i], habit, fault == 0 ? DETECT_STRONG : DETECT_SILENT);
+            if (t.most == 0) {
+                printf(" never up for long |");
+            } else {
+                printf(" %u / %u |", t.median, t.most);
+            }
+        }
+    }
+    printf("\n");
+    (void)fflush(stdout);
+}
+
+/* ---- what comes suddenly ---- */
+
+/* Of so many targets that were well and begin to misbehave, how many are down within a time. */
+static unsigned fallen(const struct model_timing *timing, const struct habit *habit,
+                       uint32_t within_ms)
+{
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < ONSETS; i++) {
+        struct world w;
+        begin(&w, timing, &habits[0], 5000 + i);
+        run_until(&w, 5 * MINUTE);
+        w.habit = habit;
+        run_until(&w, w.now_ms + within_ms);
+        count += w.downs > 0;
+        detect_fini(&w.d);
+    }
+    return count;
+}
+
+static void put_onset(const struct habit *habit)
+{
+    struct model_timing timings[2] = { fixed_timing, fixed_timing };
+
+    timings[1].fall_auto = true;
+    printf("| %s |", habit->name);
+    for (unsigned minutes = 1; minutes <= 10; minutes += 9) {
+        for (unsigned i = 0; i < 2; i++) {
+            printf(" %.1f%% |", 100.0 * fallen(&timings[i], habit, minutes * MINUTE) / ONSETS);
         }
     }
     printf("\n");
@@ -286,6 +356,11 @@ int main(int argc, char **argv)
     printf("|---|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof(habits) / sizeof(habits[0]); i++) {
         put_row(&habits[i], days);
+    }
+    printf("\n| suddenly | down in 1 min: counted | auto | in 10 min: counted | auto |\n");
+    printf("|---|---|---|---|---|\n");
+    for (size_t i = 0; i < sizeof(onsets) / sizeof(onsets[0]); i++) {
+        put_onset(&onsets[i]);
     }
     return 0;
 }

@@ -81,12 +81,15 @@ def libraries(path):
 
 
 def copy_program(path, folder):
-    """Copies of a program and its libraries, none of it in memory; returns the paths, the
-    program's first. What others have read already would be charged to them."""
+    """Copies of a program, without its debug information as packages install it, and of its
+    libraries, none of it in memory; returns the paths, the program's first. What others have
+    read already would be charged to them."""
     copies = []
     for source in [path, *libraries(path)]:
         copy = os.path.join(folder, os.path.basename(source))
         shutil.copy(os.path.realpath(source), copy)
+        if source == path:
+            subprocess.run(["strip", "--strip-unneeded", copy], check=True)
         with open(copy, "rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

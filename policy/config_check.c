@@ -18,7 +18,7 @@
 #define FALL_STANDARD        "3"
 #define FALL_COUNTED         3 /* what `fall` is with auto, for those who count */
 #define FALSE_ALARM_STANDARD "1/30d"
-#define FALSE_ALARM_LEAST_MS 3600000ull        /* an hour */
+#define FALSE_ALARM_LEAST_MS 3600000ull           /* an hour */
 #define FALSE_ALARM_MOST_MS  (3650 * 86400000ull) /* ten years */
 
 /* clang-format off */
@@ -112,10 +112,10 @@ static const struct {
     const char *word;
     config_check_reader *read;
 } kinds[] = {
-    { "dns", config_check_read_dns },     { "tcp", config_check_read_tcp },
-    { "http", config_check_read_http },   { "https", config_check_read_https },
+    { "dns", config_check_read_dns },       { "tcp", config_check_read_tcp },
+    { "http", config_check_read_http },     { "https", config_check_read_https },
     { "tls", config_check_read_handshake }, { "icmp", config_check_read_icmp },
-    { "exec", config_check_read_exec },   { "push", config_check_read_push },
+    { "exec", config_check_read_exec },     { "push", config_check_read_push },
     { "file", config_check_read_file },
 };
 
@@ -211,7 +211,10 @@ static void report_kinds(struct config_context *context, const struct config_ite
     struct text list = { 0 };
 
     for (size_t i = 0; i < KIND_COUNT; i++) {
-        text_printf(&list, "%s%s", i == 0 ? "" : i + 1 == KIND_COUNT ? " and " : ", ",
+        text_printf(&list, "%s%s",
+                    i == 0                ? ""
+                    : i + 1 == KIND_COUNT ? " and "
+                                          : ", ",
                     kinds[i].word);
     }
     struct error *err = config_error_key(context, check, "a check %s one of %s",

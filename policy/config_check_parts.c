@@ -110,8 +110,8 @@ static const char *find_excess(const char *pattern)
     return NULL;
 }
 
-const char *config_check_read_pattern(struct config_context *context,
-                                      const struct config_item *map, const char *key)
+const char *config_check_read_pattern(struct config_context *context, const struct config_item *map,
+                                      const char *key)
 {
     const char *pattern = config_check_read_text(context, map, key, PATTERN_MAX_BYTES);
     struct config_item item;

@@ -28,8 +28,8 @@ const char *config_check_read_text(struct config_context *context, const struct 
                                    const char *key, size_t max);
 
 /* Read a POSIX extended regular expression likewise. */
-const char *config_check_read_pattern(struct config_context *context,
-                                      const struct config_item *map, const char *key);
+const char *config_check_read_pattern(struct config_context *context, const struct config_item *map,
+                                      const char *key);
 
 /* ---- how a stream is secured ---- */
 
@@ -41,25 +41,50 @@ struct config_check_tls {
 };
 
 /* The rows of a table for it; `type` has it as its member `tls`. */
-#define CONFIG_CHECK_TLS_AT(type, member) \
+#define CONFIG_CHECK_TLS_AT(type, member)                                                          \
     (offsetof(type, tls) + offsetof(struct config_check_tls, member))
-#define CONFIG_CHECK_TLS_ROWS(type)                                                              \
-    { "verify", CONFIG_BOOL, CONFIG_CHECK_TLS_AT(type, verify), 0, 0, "on",                      \
-      .help = "Whether the certificate decides; `off`: any will do." },                          \
-    { "name", CONFIG_TEXT, CONFIG_CHECK_TLS_AT(type, settings.name), 1, 253, NULL,               \
-      .help = "The name to ask for (SNI), which must be in the certificate.",                    \
-      .usual = "the host, or the service's name; with pins none" },                              \
-    { "pins", CONFIG_PART, 0, 0, 0, NULL,                                                        \
-      .help = "SHA-256 of public keys, base64 or hexadecimal; with a name one of them must be "  \
-              "in its chain of certificates, without one they alone decide and one must be its " \
-              "own.",                                                                            \
-      .usual = "none",                                                                           \
-      .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST, .forms_help = "a pin or a list of them" },   \
-    { "ca_file", CONFIG_PATH, CONFIG_CHECK_TLS_AT(type, settings.ca_file), 1, 0, NULL,           \
-      .help = "The authorities that are trusted, PEM.",                                          \
-      .usual = "the system's" },                                                                 \
-    { "days_left", CONFIG_COUNT, CONFIG_CHECK_TLS_AT(type, days_left), 0, 3650, "14",            \
-      .help = "A certificate that expires in fewer days makes its target degraded; 0: never." }
+#define CONFIG_CHECK_TLS_ROWS(type)                                                                \
+    { "verify",                                                                                    \
+      CONFIG_BOOL,                                                                                 \
+      CONFIG_CHECK_TLS_AT(type, verify),                                                           \
+      0,                                                                                           \
+      0,                                                                                           \
+      "on",                                                                                        \
+      .help = "Whether the certificate decides; `off`: any will do." },                            \
+        { "name",                                                                                  \
+          CONFIG_TEXT,                                                                             \
+          CONFIG_CHECK_TLS_AT(type, settings.name),                                                \
+          1,                                                                                       \
+          253,                                                                                     \
+          NULL,                                                                                    \
+          .help = "The name to ask for (SNI), which must be in the certificate.",                  \
+          .usual = "the host, or the service's name; with pins none" },                            \
+        { "pins",                                                                                  \
+          CONFIG_PART,                                                                             \
+          0,                                                                                       \
+          0,                                                                                       \
+          0,                                                                                       \
+          NULL,                                                                                    \
+          .help =                                                                                  \
+              "SHA-256 of public keys, base64 or hexadecimal; with a name one of them must be "    \
+              "in its chain of certificates, without one they alone decide and one must be its "   \
+              "own.",                                                                              \
+          .usual = "none",                                                                         \
+          .forms = CONFIG_FORM_TEXT | CONFIG_FORM_LIST,                                            \
+          .forms_help = "a pin or a list of them" },                                               \
+        { "ca_file",                                                                               \
+          CONFIG_PATH,                                                                             \
+          CONFIG_CHECK_TLS_AT(type, settings.ca_file),                                             \
+          1,                                                                                       \
+          0,                                                                                       \
+          NULL,                                                                                    \
+          .help = "The authorities that are trusted, PEM.",                                        \
+          .usual = "the system's" },                                                               \
+    {                                                                                              \
+        "days_left", CONFIG_COUNT, CONFIG_CHECK_TLS_AT(type, days_left), 0, 3650, "14",            \
+            .help =                                                                                \
+                "A certificate that expires in fewer days makes its target degraded; 0: never."    \
+    }
 
 /* What `tls:` of a dns or tcp check may hold. */
 extern const struct config_table config_check_tls_table;

@@ -48,7 +48,8 @@ static uint32_t add_check(struct builder *builder, const struct model_check *che
     return (uint32_t)(builder->count - 1);
 }
 
-static void add_use(struct builder *builder, const struct config_part *part, struct model_condition *node)
+static void add_use(struct builder *builder, const struct config_part *part,
+                    struct model_condition *node)
 {
     struct config_parts *all = config_part_all(builder->context);
 
@@ -57,7 +58,8 @@ static void add_use(struct builder *builder, const struct config_part *part, str
     all->uses[all->use_count++] = (struct config_use){ node, part, builder->host };
 }
 
-static void build(struct builder *builder, const struct config_part *part, struct model_condition *out)
+static void build(struct builder *builder, const struct config_part *part,
+                  struct model_condition *out)
 {
     *out = part->model;
     if (part->model.kind == MODEL_CONDITION_CHECK) {

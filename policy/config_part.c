@@ -85,9 +85,10 @@ static const char *find_key(struct config_context *context, const struct config_
             good = false;
         } else if (is_key(child.name) && strcmp(child.name, "of") != 0) {
             if (found != NULL) {
-                struct error *err = config_error_key(
-                    context, item, "a condition is only one of all, any, at_least, not, region "
-                                   "and service");
+                struct error *err =
+                    config_error_key(context, item,
+                                     "a condition is only one of all, any, at_least, not, region "
+                                     "and service");
                 error_hint(err, "nest them, e.g. all: [{any: [a, b]}, {not: c}]");
                 return NULL;
             }
@@ -105,10 +106,10 @@ static const char *find_key(struct config_context *context, const struct config_
 /* ------------------------------------------------------------------ reading */
 
 static struct config_part *read_part(struct config_context *context, const struct config_item *item,
-                              unsigned depth);
+                                     unsigned depth);
 
 static struct config_part *new_part(struct config_context *context, const struct config_item *item,
-                             enum model_condition_kind kind)
+                                    enum model_condition_kind kind)
 {
     struct config_part *part = arena_alloc(context->scratch, sizeof(*part));
 
@@ -135,8 +136,7 @@ static bool adopt(struct config_context *context, const struct config_item *item
         return false;
     }
     if (part->weight > CONFIG_PART_MOST) {
-        config_error_key(context, item, "the condition has more than %d parts",
-                         CONFIG_PART_MOST);
+        config_error_key(context, item, "the condition has more than %d parts", CONFIG_PART_MOST);
         return false;
     }
     return true;
@@ -144,7 +144,7 @@ static bool adopt(struct config_context *context, const struct config_item *item
 
 /* The parts in the list `item`; `needed` of them, or all with 0. */
 static struct config_part *read_list(struct config_context *context, const struct config_item *item,
-                              uint32_t needed, unsigned depth)
+                                     uint32_t needed, unsigned depth)
 {
     size_t count = config_item_list_count(item);
     bool good = !item->value->broken;
@@ -168,8 +168,9 @@ static struct config_part *read_list(struct config_context *context, const struc
     return good && adopt(context, item, part, parts, count) ? part : NULL;
 }
 
-static struct config_part *read_at_least(struct config_context *context, const struct config_item *item,
-                                  const struct config_item *number, unsigned depth)
+static struct config_part *read_at_least(struct config_context *context,
+                                         const struct config_item *item,
+                                         const struct config_item *number, unsigned depth)
 {
     const char *text = config_table_scalar(context, number);
     struct config_item of;
@@ -190,7 +191,8 @@ static struct config_part *read_at_least(struct config_context *context, const s
                            count);
         text = NULL;
     }
-    struct config_part *part = read_list(context, &of, 1, depth); /* its own errors are wanted too */
+    struct config_part *part =
+        read_list(context, &of, 1, depth); /* its own errors are wanted too */
     if (part != NULL && text != NULL) {
         part->model.needed = (uint32_t)needed;
         return part;
@@ -199,7 +201,7 @@ static struct config_part *read_at_least(struct config_context *context, const s
 }
 
 static struct config_part *read_not(struct config_context *context, const struct config_item *item,
-                             unsigned depth)
+                                    unsigned depth)
 {
     struct config_part **parts = arena_alloc(context->scratch, sizeof(struct config_part *));
     struct config_part *part = new_part(context, item, MODEL_CONDITION_NOT);
@@ -215,7 +217,8 @@ static struct config_part *read_not(struct config_context *context, const struct
     return parts[0] != NULL && adopt(context, item, part, parts, 1) ? part : NULL;
 }
 
-static struct config_part *read_region(struct config_context *context, const struct config_item *item)
+static struct config_part *read_region(struct config_context *context,
+                                       const struct config_item *item)
 {
     struct config_part *part = new_part(context, item, MODEL_CONDITION_REGION);
 
@@ -230,7 +233,8 @@ static struct config_part *read_region(struct config_context *context, const str
     return part->model.index == MODEL_NONE ? NULL : part;
 }
 
-static struct config_part *read_service(struct config_context *context, const struct config_item *item)
+static struct config_part *read_service(struct config_context *context,
+                                        const struct config_item *item)
 {
     struct config_parts *all = config_part_all(context);
     struct config_part *part = new_part(context, item, MODEL_CONDITION_SERVICE);
@@ -253,8 +257,8 @@ static struct config_part *read_service(struct config_context *context, const st
     return part;
 }
 
-static struct config_part *read_condition(struct config_context *context, const struct config_item *item,
-                                   unsigned depth)
+static struct config_part *read_condition(struct config_context *context,
+                                          const struct config_item *item, unsigned depth)
 {
     const char *key = find_key(context, item);
     struct config_item child;
@@ -277,8 +281,9 @@ static struct config_part *read_condition(struct config_context *context, const 
     }
 }
 
-static struct config_part *read_named(struct config_context *context, const struct config_item *user,
-                               uint32_t index, unsigned depth)
+static struct config_part *read_named(struct config_context *context,
+                                      const struct config_item *user, uint32_t index,
+                                      unsigned depth)
 {
     struct config_parts *all = config_part_all(context);
     struct config_named_part *named = &all->named[index];
@@ -298,7 +303,7 @@ static struct config_part *read_named(struct config_context *context, const stru
 }
 
 static struct config_part *read_name(struct config_context *context, const struct config_item *item,
-                              unsigned depth)
+                                     unsigned depth)
 {
     uint32_t index;
 
@@ -317,7 +322,7 @@ static struct config_part *read_name(struct config_context *context, const struc
 }
 
 static struct config_part *read_part(struct config_context *context, const struct config_item *item,
-                              unsigned depth)
+                                     unsigned depth)
 {
     if (item->value->broken) {
         return NULL;
@@ -346,8 +351,7 @@ static struct config_part *read_part(struct config_context *context, const struc
 
 /* ------------------------------------------------------------------ named ones */
 
-void config_part_note_named(struct config_context *context,
-                                 const struct config_item *section)
+void config_part_note_named(struct config_context *context, const struct config_item *section)
 {
     struct config_parts *all = config_part_all(context);
 
@@ -378,8 +382,7 @@ void config_part_read_named(struct config_context *context)
     }
 }
 
-struct config_part *config_part_read(struct config_context *context,
-                                     const struct config_item *item)
+struct config_part *config_part_read(struct config_context *context, const struct config_item *item)
 {
     return item->value->kind == CONFIG_NODE_LIST ? read_list(context, item, 0, 0)
                                                  : read_part(context, item, 0);

@@ -81,19 +81,31 @@ static bool next(struct reader *reader, yaml_event_t *event)
     return true;
 }
 
+/*
+ * How many nodes the load may have: a small file is no excuse for many, but one
+ * that names a million services by aliases has tens of millions.
+ */
+static uint32_t most_nodes(const struct config_context *context)
+{
+    size_t by_size = CONFIG_NODES_PER_BYTE * context->byte_count;
+
+    return by_size > CONFIG_MAX_NODES ? (uint32_t)by_size : CONFIG_MAX_NODES;
+}
+
 /* Count nodes against the limit of the whole load. */
 static bool count_nodes(struct reader *reader, uint32_t more, const yaml_event_t *event)
 {
     struct config_context *context = reader->context;
+    uint32_t most = most_nodes(context);
 
-    if (more <= CONFIG_MAX_NODES && context->node_count + more <= CONFIG_MAX_NODES) {
+    if (context->node_count <= most && more <= most - context->node_count) {
         context->node_count += more;
         return true;
     }
-    context->node_count = CONFIG_MAX_NODES;
+    context->node_count = most;
     struct error *err = config_error_place(
         context, reader->file, (unsigned)event->start_mark.line + 1,
-        (unsigned)event->start_mark.column + 1, "more than %u values", CONFIG_MAX_NODES);
+        (unsigned)event->start_mark.column + 1, "more than %u values", most);
     if (event->type == YAML_ALIAS_EVENT) {
         error_hint(err, "an alias counts for all that stands behind it");
     }

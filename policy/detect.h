@@ -77,11 +77,11 @@ struct detect {
     struct detect_open *open_more; /* of DETECT_OPEN_MAX; NULL while the few suffice */
     uint32_t open_count;           /* see detect_open_probes */
     struct evidence evidence;      /* for `fall: auto`, and the loss for everybody */
-    uint32_t strong_run; /* since the last success */
-    uint32_t silent_run; /* probes given up after the timeout, since the last success */
-    uint32_t pass_run;   /* since the last failure */
-    uint32_t usual_us;   /* smoothed latency of successes; 0: none yet */
-    uint64_t seen_ms;    /* when time was last told */
+    uint32_t strong_run;           /* since the last success */
+    uint32_t silent_run;           /* probes given up after the timeout, since the last success */
+    uint32_t pass_run;             /* since the last failure */
+    uint32_t usual_us;             /* smoothed latency of successes; 0: none yet */
+    uint64_t seen_ms;              /* when time was last told */
     uint64_t last_sent_ms;
     uint64_t next_send_ms;
     uint64_t since_ms;          /* when the present state began */

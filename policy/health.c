@@ -58,9 +58,7 @@ static void count_evidence(const struct detect *d, const struct detect *before, 
     bool strong = d->strong_run >= fall || (d->strong_run > 0 && d->state == DETECT_SUSPECT);
 
     event->failed = d->strong_run + (strong ? 0 : detect_silent_count(d, now_ms));
-    event->needed = before->state == DETECT_UNKNOWN ? 1
-                    : strong                        ? fall
-                                                    : detect_silent_needed(d);
+    event->needed = before->state == DETECT_UNKNOWN ? 1 : strong ? fall : detect_silent_needed(d);
 }
 
 static void tell_probe(struct health *health, const struct health_probe *probe,
@@ -217,6 +215,7 @@ static void note_pass(struct health *health, struct probe_slot *slot, uint64_t n
 {
     if (has_moved(slot)) {
         spread(health, slot, now_ms);
+        health_cascade_tell_all(health);
         return;
     }
     for (size_t i = 0; i < slot->group_count; i++) {
@@ -235,8 +234,8 @@ static void take_change(struct health *health, struct health_probe *probe,
     struct probe_slot *slot = (struct probe_slot *)probe;
 
     if (is_out(&probe->detect)) {
-        slot->down_by_canary = is_out(before) ? slot->down_by_canary && misconfigured
-                                              : misconfigured;
+        slot->down_by_canary =
+            is_out(before) ? slot->down_by_canary && misconfigured : misconfigured;
     } else if (outcome != DETECT_VOID) {
         health_probe_set_reason(probe, reason);
     }

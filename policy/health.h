@@ -58,7 +58,7 @@ struct health_group {
     _Atomic uint64_t proven[ADDR_FAMILIES];
     _Atomic uint64_t degraded[ADDR_FAMILIES]; /* up, but not well: used when nothing better is */
     _Atomic uint32_t flags;
-    uint32_t minimum; /* endpoints that must be up, both families together */
+    uint32_t minimum;            /* endpoints that must be up, both families together */
     _Atomic uint32_t latency_us; /* of its checks, smoothed, moved by whole steps; 0: unknown */
     _Atomic uint32_t capacity;   /* of the endpoints that are up, together; 0: not given */
     _Atomic uint32_t ramp;       /* RAMPING: of 65536 answers so many */

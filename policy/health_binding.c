@@ -97,31 +97,54 @@ static void free_endpoints(struct health *health, struct group_slot *group)
     free(group->endpoints);
 }
 
-/* Equal in all that makes the words: one group, whichever service asks. */
-static char *group_key(const struct group_slot *group)
+static void put_word(struct text *key, uint32_t word)
 {
-    struct text key = { 0 };
+    char bytes[sizeof(word)];
 
-    text_printf(&key, "%s|%u", group->region->name, group->words.minimum);
-    if (group->ramp_ms > 0) {
-        text_printf(&key, ",ramp %u", group->ramp_ms);
+    memcpy(bytes, &word, sizeof(word));
+    text_put_bytes(key, bytes, sizeof(bytes));
+}
+
+static void put_address(struct text *key, const struct addr *address)
+{
+    char bytes[sizeof(address->bytes)];
+    size_t size = addr_size_bytes(address);
+
+    put_word(key, (uint32_t)address->family << 16 | address->port);
+    put_word(key, address->scope);
+    memcpy(bytes, address->bytes, size);
+    text_put_bytes(key, bytes, size);
+}
+
+/*
+ * Equal in all that makes the words: one group, whichever service asks. Words
+ * of this process, one behind the other, in health->group_key: every pool of
+ * every service is looked for with such a key.
+ */
+static void group_key(struct health *health, const struct group_slot *group)
+{
+    struct text *key = &health->group_key;
+    char region[sizeof(group->region)];
+
+    key->length = 0;
+    memcpy(region, &group->region, sizeof(region)); /* it is there as long as the group */
+    text_put_bytes(key, region, sizeof(region));
+    put_word(key, group->words.minimum);
+    put_word(key, group->ramp_ms);
+    put_word(key, (uint32_t)group->endpoint_count);
+    for (size_t i = 0; i < group->endpoint_count; i++) {
+        const struct group_endpoint *e = &group->endpoints[i];
+        put_address(key, &e->address);
+        put_word(key, e->capacity);
+        put_word(key, (uint32_t)e->probe_count);
+        for (size_t p = 0; p < e->probe_count; p++) {
+            put_word(key, e->probes[p]->slot);
+        }
     }
     if (group->condition != NULL) {
-        health_condition_key(group->condition, &key);
+        health_condition_key(group->condition, key);
     }
-    for (size_t i = 0; i < group->endpoint_count; i++) {
-        char address[ADDR_TEXT_MAX];
-        addr_format_port(&group->endpoints[i].address, address, sizeof(address));
-        text_printf(&key, "|%s", address);
-        if (group->endpoints[i].capacity != 0) {
-            text_printf(&key, "/%u", group->endpoints[i].capacity);
-        }
-        for (size_t p = 0; p < group->endpoints[i].probe_count; p++) {
-            text_printf(&key, ",%u", group->endpoints[i].probes[p]->slot);
-        }
-    }
-    REQUIRE(!text_failed(&key));
-    return key.bytes;
+    REQUIRE(!text_failed(key));
 }
 
 static void link_group(struct group_slot *group)
@@ -165,7 +188,6 @@ static struct group_slot *make_group(struct health *health, const struct group_w
     if (service->condition != NULL) {
         group->condition = health_condition_new(wish->binding, wish->model, service->condition);
     }
-    group->key = group_key(group);
     return group;
 }
 
@@ -186,7 +208,8 @@ static struct group_slot *use_group(struct health *health, const struct group_wi
     struct group_slot *known = NULL;
     struct region_slot *region = group->region;
 
-    HASH_FIND_STR(health->groups, group->key, known);
+    group_key(health, group);
+    HASH_FIND(hh, health->groups, health->group_key.bytes, health->group_key.length, known);
     if (known != NULL) {
         free_group(health, group);
         known->refs++;
@@ -199,7 +222,9 @@ static struct group_slot *use_group(struct health *health, const struct group_wi
     if (group->ramp_ms > 0) {
         health_table_link((void ***)(void *)&region->ramped, &region->ramped_count, group);
     }
-    HASH_ADD_KEYPTR(hh, health->groups, group->key, strlen(group->key), group);
+    group->key_size = health->group_key.length;
+    group->key = copy_array(health->group_key.bytes, group->key_size, 1);
+    HASH_ADD_KEYPTR(hh, health->groups, group->key, group->key_size, group);
     link_group(group);
     return group;
 }
@@ -229,7 +254,7 @@ static void bury(struct health *health, struct group_slot *group)
     if (group->ramping) {
         health_table_unlist(&health->ramping, group);
     }
-    if (group->sharing || group->told_sharing) {
+    if (group->is_listed) {
         health_table_unlist(&health->sharing, group);
     }
     free_group(health, group);
@@ -454,6 +479,7 @@ struct health_binding *health_bind(struct health *health, const struct model *mo
     bind_regions(binding, model, now_ms);
     bind_services(binding, model, now_ms);
     bind_witnesses(binding, &model->guards, now_ms);
+    health_table_forget_keys(health);
     health_refresh(health, now_ms);
     return binding;
 }

@@ -140,8 +140,7 @@ bool health_cascade_spares_region(const struct health *health, struct region_slo
     if (region->sharing) {
         return now_ms < region->share_until_ms;
     }
-    if ((health_region_word(region) & HEALTH_REGION_AWAY) != 0 ||
-        !is_window_open(health, now_ms)) {
+    if ((health_region_word(region) & HEALTH_REGION_AWAY) != 0 || !is_window_open(health, now_ms)) {
         return false;
     }
     region->share_until_ms = region_window_end(health, region, now_ms);
@@ -186,6 +185,22 @@ bool health_cascade_spares_group(const struct health *health, struct group_slot 
     return group->share_until_ms != 0;
 }
 
+static void forget(uint64_t *left_ms, uint64_t since_ms)
+{
+    *left_ms = *left_ms > since_ms ? 0 : *left_ms;
+}
+
+void health_cascade_forget(struct health *health, uint64_t since_ms)
+{
+    for (struct region_slot *r = health->regions; r != NULL; r = r->hh.next) {
+        forget(&r->left_ms, since_ms);
+        forget(&r->fallen_ms, since_ms);
+    }
+    for (struct group_slot *g = health->groups; g != NULL; g = g->hh.next) {
+        forget(&g->left_ms, since_ms);
+    }
+}
+
 /* ---- telling ---- */
 
 static void tell_group(struct health *health, struct group_slot *group)
@@ -196,8 +211,10 @@ static void tell_group(struct health *health, struct group_slot *group)
         .name = "cascade_window",
         .target = target,
         .from = group->told_sharing ? "shared" : "up",
-        .to = group->sharing ? "shared" : group->stands ? "up" : "down",
-        .reason = group->sharing ? "only silence speaks against it, just after another region left"
+        .to = group->sharing  ? "shared"
+              : group->stands ? "up"
+                              : "down",
+        .reason = group->sharing  ? "only silence speaks against it, just after another region left"
                   : group->stands ? "it answers again"
                                   : "the window is over, or something refused",
     };
@@ -217,6 +234,7 @@ void health_cascade_tell_all(struct health *health)
             tell_group(health, group);
         }
         if (!group->sharing) {
+            group->is_listed = false;
             health_table_unlist(&health->sharing, group);
         }
     }

@@ -29,5 +29,8 @@ bool health_cascade_spares_region(const struct health *health, struct region_slo
 bool health_cascade_spares_group(const struct health *health, struct group_slot *group,
                                  uint64_t now_ms);
 
+/* Departures since `since_ms` were none: this node could see nobody. */
+void health_cascade_forget(struct health *health, uint64_t since_ms);
+
 /* Tell of groups that are spared, or are no longer. */
 void health_cascade_tell_all(struct health *health);

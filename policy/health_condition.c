@@ -11,11 +11,11 @@
 
 struct health_condition {
     enum model_condition_kind kind;
-    uint32_t index;              /* CHECK */
-    uint32_t needed;             /* AT_LEAST */
-    char *name;                  /* SERVICE: its name */
-    struct region_slot *region;  /* REGION */
-    struct group_slot **groups;  /* SERVICE: its pools, kept */
+    uint32_t index;             /* CHECK */
+    uint32_t needed;            /* AT_LEAST */
+    char *name;                 /* SERVICE: its name */
+    struct region_slot *region; /* REGION */
+    struct group_slot **groups; /* SERVICE: its pools, kept */
     size_t group_count;
     struct health_condition *parts;
     size_t part_count;
@@ -48,10 +48,12 @@ enum probe_standing health_condition_probe(const struct health *health,
 static bool is_proof(const struct region_slot *region, const struct detect *d,
                      enum probe_standing standing)
 {
-    if (d->last_pass_ms == 0) {
-        return false;
+    bool has_passed = d->last_pass_ms != 0;
+
+    if (region->prove) { /* up without a result: the file says so */
+        return standing == PROBE_UP && (has_passed || d->state == DETECT_UNKNOWN);
     }
-    return region->prove ? standing == PROBE_UP : d->last_pass_sent_ms >= region->gated_ms;
+    return has_passed && d->last_pass_sent_ms >= region->gated_ms;
 }
 
 /* It lived, and nothing but silence speaks against it. */
@@ -121,8 +123,8 @@ static bool is_standing(const struct group_slot *group)
     }
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
         uint64_t bits = atomic_load_explicit(&words->up[f], memory_order_relaxed);
-        bits &= away == 0 ? UINT64_MAX
-                          : atomic_load_explicit(&words->proven[f], memory_order_relaxed);
+        bits &=
+            away == 0 ? UINT64_MAX : atomic_load_explicit(&words->proven[f], memory_order_relaxed);
         bits |= away == 0 ? atomic_load_explicit(&words->held[f], memory_order_relaxed) : 0;
         count += (unsigned)__builtin_popcountll(bits);
     }
@@ -205,8 +207,7 @@ static unsigned all_checks(const struct subject *s)
     unsigned out = s->endpoint->probe_count > 0 ? STANDING_ALL : STANDING_ALL & ~STANDING_PROVEN;
 
     for (size_t i = 0; i < s->endpoint->probe_count; i++) {
-        out &= health_condition_check(s->health,
-                                      (const struct probe_slot *)s->endpoint->probes[i],
+        out &= health_condition_check(s->health, (const struct probe_slot *)s->endpoint->probes[i],
                                       s->group->region, s->now_ms);
     }
     return out;

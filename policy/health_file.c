@@ -62,8 +62,7 @@ static struct file_key key_of(const char *text)
     static const struct hash_key first = { 1, 2 }, second = { 3, 4 };
     size_t length = strlen(text);
 
-    return (struct file_key){ hash_bytes(&first, text, length),
-                              hash_bytes(&second, text, length) };
+    return (struct file_key){ hash_bytes(&first, text, length), hash_bytes(&second, text, length) };
 }
 
 static uint64_t checksum(const char *bytes, size_t length)
@@ -120,8 +119,7 @@ static void put_probe(const struct health *health, const struct probe_slot *slot
                 wall_of(seen, now_ms, wall_ms), d->hold_now_ms, detect_flaps(d, now_ms));
     text_printf(out, "%" PRIu64 " %u %u %u ",
                 d->recovered_ms == 0 ? 0 : wall_of((int64_t)d->recovered_ms, now_ms, wall_ms),
-                d->usual_us, parts_of(d->evidence.strong_rate),
-                parts_of(d->evidence.failed_rate));
+                d->usual_us, parts_of(d->evidence.strong_rate), parts_of(d->evidence.failed_rate));
     put_word(out, reason);
     text_put_char(out, '\n');
 }
@@ -535,9 +533,8 @@ static float believed(float rate)
 /* How it flaps, answers and loses stays true for longer than how it stood. */
 static void restore_habits(struct detect *d, const struct restored_probe *from, uint64_t now_ms)
 {
-    uint32_t most = d->timing.hold_down_max_ms > d->timing.hold_down_ms
-                        ? d->timing.hold_down_max_ms
-                        : d->timing.hold_down_ms;
+    uint32_t most = d->timing.hold_down_max_ms > d->timing.hold_down_ms ? d->timing.hold_down_max_ms
+                                                                        : d->timing.hold_down_ms;
 
     if (from->recovered_age_ms != UINT64_MAX) {
         d->recovered_ms = ago(now_ms, from->recovered_age_ms);
@@ -546,8 +543,8 @@ static void restore_habits(struct detect *d, const struct restored_probe *from, 
                                                                       : from->hold_now_ms;
         d->flaps = from->flaps;
     }
-    uint32_t longest = d->timing.timeout_ms < UINT32_MAX / 1000 ? d->timing.timeout_ms * 1000
-                                                                : UINT32_MAX;
+    uint32_t longest =
+        d->timing.timeout_ms < UINT32_MAX / 1000 ? d->timing.timeout_ms * 1000 : UINT32_MAX;
     d->usual_us = from->usual_us < longest ? from->usual_us : longest;
     d->evidence.strong_rate = believed(from->strong_rate);
     d->evidence.failed_rate = believed(from->failed_rate);
@@ -574,8 +571,7 @@ void health_file_restore(struct health *health, struct probe_slot *slot, uint64_
     }
 }
 
-void health_file_restore_region(struct health *health, struct region_slot *region,
-                                uint64_t now_ms)
+void health_file_restore_region(struct health *health, struct region_slot *region, uint64_t now_ms)
 {
     struct restored_region *found = NULL;
 

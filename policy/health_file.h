@@ -73,8 +73,7 @@ int health_file_read(struct health *health, const char *path, uint64_t now_ms, u
 
 /* A slot, or a region, is new: give it what the file said of it. */
 void health_file_restore(struct health *health, struct probe_slot *slot, uint64_t now_ms);
-void health_file_restore_region(struct health *health, struct region_slot *region,
-                                uint64_t now_ms);
+void health_file_restore_region(struct health *health, struct region_slot *region, uint64_t now_ms);
 
 /* Forget what the file said; done when the first binding is committed. */
 void health_file_forget(struct health *health);

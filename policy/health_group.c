@@ -81,7 +81,6 @@ static void spare(struct health *health, struct group_slot *group, struct pictur
                   uint64_t now_ms)
 {
     uint64_t with[ADDR_FAMILIES];
-    bool was_sharing = group->sharing;
     bool is_leaving = count(p->up) < group->words.minimum;
 
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
@@ -96,7 +95,8 @@ static void spare(struct health *health, struct group_slot *group, struct pictur
         }
         p->short_ttl = true;
     }
-    if (group->sharing && !was_sharing) {
+    if (group->sharing && !group->is_listed) {
+        group->is_listed = true;
         health_table_list(&health->sharing, group);
     }
 }
@@ -182,8 +182,7 @@ static bool is_returning(const struct health *health, const struct group_slot *g
 /* ---- latency and capacity ---- */
 
 /* Of the checks of endpoints that are up, smoothed each by itself; 0: none is known. */
-static uint32_t usual_latency_us(const struct group_slot *group,
-                                 const uint64_t up[ADDR_FAMILIES])
+static uint32_t usual_latency_us(const struct group_slot *group, const uint64_t up[ADDR_FAMILIES])
 {
     uint64_t sum = 0;
     uint32_t n = 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/health_cascade.h"
 #include "policy/health_group.h"
 #include "policy/health_region.h"
 
@@ -51,6 +52,7 @@ bool health_override(struct health *health, const char *region, uint32_t flag, b
     health_region_store_all(health, now_ms);
     health_group_settle(health, now_ms);
     health_region_tell_all(health, now_ms);
+    health_cascade_tell_all(health);
     return slot != NULL;
 }
 
@@ -77,8 +79,7 @@ enum health_force health_hand_endpoint(const struct health *health, const struct
     return word == NULL ? HEALTH_FORCE_NONE : word->force;
 }
 
-static void set_endpoint(struct health *health, const struct addr *address,
-                         enum health_force force)
+static void set_endpoint(struct health *health, const struct addr *address, enum health_force force)
 {
     struct endpoint_word *word = NULL;
     struct addr key = key_of(address);
@@ -123,6 +124,7 @@ void health_force_endpoint(struct health *health, const struct addr *address,
         }
     }
     health_group_settle(health, now_ms);
+    health_cascade_tell_all(health);
 }
 
 void health_hand_clear(struct health *health)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/health_cascade.h"
 #include "policy/health_condition.h"
 #include "policy/health_region.h"
 
@@ -62,7 +63,8 @@ static void tell(struct health *health, const char *from, const char *to)
 /* ---- seeing it ---- */
 
 /* How many witnesses answer, and how many ever did. */
-static void count_witnesses(const struct health *health, uint32_t *out_reachable, uint32_t *out_ever)
+static void count_witnesses(const struct health *health, uint32_t *out_reachable,
+                            uint32_t *out_ever)
 {
     const struct health_binding *binding = health->committed;
 
@@ -102,8 +104,7 @@ static uint32_t shortest_interval_ms(const struct health *health)
         bool was_up = probe->detect.state != DETECT_DOWN ||
                       (is_of_episode(health, slot) && slot->stood != PROBE_DOWN);
         uint32_t interval = probe->detect.timing.interval_ms;
-        if (was_up && probe->detect.last_pass_ms != 0 &&
-            (shortest == 0 || interval < shortest)) {
+        if (was_up && probe->detect.last_pass_ms != 0 && (shortest == 0 || interval < shortest)) {
             shortest = interval;
         }
     }
@@ -119,6 +120,7 @@ static void begin(struct health *health, uint32_t reachable, uint64_t now_ms)
                    "is cut off, answers stay as they were",
                    reachable, health->committed->witness_count,
                    (unsigned long long)(now_ms - health->target_ms));
+    health_cascade_forget(health, health->heard_ms);
     health_refresh(health, now_ms);
     tell(health, "connected", "isolated");
 }

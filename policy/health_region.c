@@ -70,9 +70,12 @@ const char *health_region_state(uint32_t word)
         uint32_t flag;
         const char *name;
     } states[] = {
-        { HEALTH_REGION_FORCED_DOWN, "forced down" }, { HEALTH_REGION_DRAINED, "drained" },
-        { HEALTH_REGION_GATED, "gated" },             { HEALTH_REGION_HELD, "held" },
-        { HEALTH_REGION_FORCED_UP, "forced up" },     { HEALTH_REGION_SHARED, "shared" },
+        { HEALTH_REGION_FORCED_DOWN, "forced down" },
+        { HEALTH_REGION_DRAINED, "drained" },
+        { HEALTH_REGION_GATED, "gated" },
+        { HEALTH_REGION_HELD, "held" },
+        { HEALTH_REGION_FORCED_UP, "forced up" },
+        { HEALTH_REGION_SHARED, "shared" },
     };
 
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {

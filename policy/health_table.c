@@ -76,19 +76,59 @@ static struct probe_slot *take_slot(struct health *health)
     return probes[count - 1];
 }
 
-/* The key of a witness is its own: what it is told means something else. */
-static char *key_of(const struct probe_identity *identity, bool is_witness)
+/*
+ * The key of a probe, in health->key. One check is mostly looked for at one
+ * endpoint after the other, so what it says itself is put there once. The key
+ * of a witness is its own: what it is told means something else.
+ */
+static const char *key_of(struct health *health, const struct probe_identity *identity,
+                          bool is_witness)
 {
-    char *key = probe_identity_key(identity);
+    struct text *key = &health->key;
 
-    if (is_witness) {
-        struct text own = { 0 };
-        text_printf(&own, "witness|%s", key);
-        REQUIRE(!text_failed(&own));
-        free(key);
-        key = own.bytes;
+    if (health->keyed != identity->check) {
+        key->length = 0;
+        text_put(key, is_witness ? "witness|" : "");
+        probe_identity_put_check(identity->check, key);
+        health->key_of_check = key->length;
+        health->keyed = is_witness ? NULL : identity->check;
     }
-    return key;
+    key->length = health->key_of_check;
+    probe_identity_put_target(identity, key);
+    REQUIRE(!text_failed(key));
+    return key->bytes;
+}
+
+void health_table_forget_keys(struct health *health)
+{
+    health->keyed = NULL;
+    text_fini(&health->key);
+    text_fini(&health->group_key);
+}
+
+/* A probe that nobody has asked for before. */
+static struct probe_slot *make_probe(struct health *health, const struct probe_identity *identity,
+                                     bool is_witness, uint64_t now_ms)
+{
+    struct probe_slot *slot = take_slot(health);
+    uint32_t number = slot->probe.slot;
+    uint32_t seed;
+
+    memset(slot, 0, sizeof(*slot));
+    slot->probe.slot = number;
+    slot->probe.used = true;
+    slot->probe.target = *identity->target;
+    slot->key = health_table_copy(health->key.bytes);
+    slot->short_ttl = true; /* UNKNOWN */
+    slot->is_witness = is_witness;
+    probe_identity_copy(identity, &slot->probe.check);
+    slot->probe.label = probe_identity_label(identity);
+    health_probe_set_reason(&slot->probe, "not probed yet");
+    hash_random(&seed, sizeof(seed));
+    detect_init(&slot->probe.detect, &identity->check->timing, seed, now_ms);
+    health_file_restore(health, slot, now_ms);
+    HASH_ADD_KEYPTR(hh, health->probes_by_key, slot->key, strlen(slot->key), slot);
+    return slot;
 }
 
 struct probe_slot *health_table_use_probe(struct health *health, const struct model_check *check,
@@ -98,7 +138,6 @@ struct probe_slot *health_table_use_probe(struct health *health, const struct mo
     struct addr target = check->has_server ? check->server : *endpoint;
     struct probe_slot *slot = NULL;
     bool is_witness = region == NULL;
-    uint32_t seed;
 
     if (target.port == 0) {
         target.port = check->port;
@@ -108,30 +147,12 @@ struct probe_slot *health_table_use_probe(struct health *health, const struct mo
         .target = &target,
         .region = is_witness ? "witness" : region,
     };
-    char *key = key_of(&identity, is_witness);
-    HASH_FIND_STR(health->probes_by_key, key, slot);
-    if (slot != NULL) {
-        free(key);
-        slot->refs++;
-        return slot;
+    const char *key = key_of(health, &identity, is_witness);
+    HASH_FIND(hh, health->probes_by_key, key, health->key.length, slot);
+    if (slot == NULL) {
+        slot = make_probe(health, &identity, is_witness, now_ms);
     }
-    slot = take_slot(health);
-    uint32_t number = slot->probe.slot;
-    memset(slot, 0, sizeof(*slot));
-    slot->probe.slot = number;
-    slot->probe.used = true;
-    slot->probe.target = target;
-    slot->key = key;
-    slot->refs = 1;
-    slot->short_ttl = true; /* UNKNOWN */
-    slot->is_witness = is_witness;
-    probe_identity_copy(&identity, &slot->probe.check);
-    slot->probe.label = probe_identity_label(&identity);
-    health_probe_set_reason(&slot->probe, "not probed yet");
-    hash_random(&seed, sizeof(seed));
-    detect_init(&slot->probe.detect, &check->timing, seed, now_ms);
-    health_file_restore(health, slot, now_ms);
-    HASH_ADD_KEYPTR(hh, health->probes_by_key, slot->key, strlen(slot->key), slot);
+    slot->refs++;
     return slot;
 }
 
@@ -221,6 +242,7 @@ void health_free(struct health *health)
     REQUIRE(health->groups == NULL && health->regions == NULL); /* bindings come back first */
     health_hand_clear(health);
     health_file_forget(health);
+    health_table_forget_keys(health);
     free(health->dirty.groups);
     free(health->sharing.groups);
     free(health->ramping.groups);

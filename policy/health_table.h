@@ -14,6 +14,7 @@
 
 #include <uthash.h>
 
+#include "base/text.h"
 #include "policy/health.h"
 
 struct group_slot;
@@ -38,8 +39,8 @@ struct probe_slot {
     struct region_slot **regions;
     size_t region_count;
     bool short_ttl;
-    bool down_by_canary; /* DOWN, and what decided was a canary that is not there */
-    bool is_witness;     /* of the network itself: whatever comes back is a pass */
+    bool down_by_canary;          /* DOWN, and what decided was a canary that is not there */
+    bool is_witness;              /* of the network itself: whatever comes back is a pass */
     enum probe_standing stood;    /* before it last went DOWN */
     enum probe_standing restored; /* as the file has it, until the first result */
     uint32_t told_us;             /* its latency, as its groups last heard of it */
@@ -62,14 +63,14 @@ struct region_slot {
     struct model_minimum minimum;
     struct health_probe **probes; /* each a probe_slot's */
     size_t probe_count;
-    const char *told;  /* how it stood when that was told last; a literal */
+    const char *told; /* how it stood when that was told last; a literal */
     uint64_t since_ms;
     uint64_t gated_ms;
     uint64_t left_ms;        /* when it was last left; 0: never */
     uint64_t share_until_ms; /* sharing */
     size_t group_count;
-    size_t fallen_count; /* groups of it that do not meet their minimum */
-    uint64_t fallen_ms;  /* when the last one fell; 0: never */
+    size_t fallen_count;        /* groups of it that do not meet their minimum */
+    uint64_t fallen_ms;         /* when the last one fell; 0: never */
     struct group_slot **ramped; /* groups that come back little by little */
     size_t ramped_count;
     struct group_slot **dependents; /* groups whose conditions ask about this region */
@@ -95,7 +96,8 @@ struct group_membership {
 
 struct group_slot {
     struct health_group words;
-    char *key;
+    char *key; /* see group_key in health_binding.c; not a string */
+    size_t key_size;
     unsigned refs;
     uint64_t id; /* never used twice */
     struct region_slot *region;
@@ -108,6 +110,7 @@ struct group_slot {
     bool queued;   /* to be computed again */
     bool sharing;  /* see HEALTH_GROUP_SHARED */
     bool told_sharing;
+    bool is_listed; /* among those that share, until that they no longer do is told */
     bool ramping;
     uint32_t ramp_ms;
     uint64_t ramp_from_ms;
@@ -183,7 +186,11 @@ struct health {
     struct probe_slot *probes_by_key;
     struct region_slot *regions;
     struct group_slot *groups;
-    uint64_t next_id; /* of groups */
+    struct text group_key;     /* of the group looked for last */
+    struct text key;           /* of the probe looked for last */
+    size_t key_of_check;       /* so many bytes of it are what the check says, */
+    const struct model_check *keyed; /* which is this one; NULL: of none that comes again */
+    uint64_t next_id;          /* of groups */
     struct group_slot *doomed; /* that nobody keeps */
     bool is_burying;
     const struct health_binding *committed; /* NULL: none is */
@@ -228,6 +235,9 @@ void health_table_unlink(void **array, size_t *count, const void *pointer);
 struct probe_slot *health_table_use_probe(struct health *health, const struct model_check *check,
                                           const struct addr *endpoint, const char *region,
                                           uint64_t now_ms);
+
+/* No check that has been looked for is there any longer: their models may go. */
+void health_table_forget_keys(struct health *health);
 
 /*
  * Give a probe back. The slot stays taken until its runner has let go of it;

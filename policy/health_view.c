@@ -40,8 +40,8 @@ static bool is_suspected(const struct group_endpoint *endpoint)
 /* Kept by the cascade window. */
 static bool is_shared(const struct group_slot *group, const struct group_endpoint *endpoint)
 {
-    uint64_t up = atomic_load_explicit(&group->words.up[endpoint->address.family],
-                                       memory_order_relaxed);
+    uint64_t up =
+        atomic_load_explicit(&group->words.up[endpoint->address.family], memory_order_relaxed);
 
     return group->sharing && ((up >> endpoint->bit) & 1) != 0;
 }
@@ -56,9 +56,9 @@ static const char *state_of(const struct group_slot *group, const struct group_e
         return "unchecked";
     }
     if ((standing & STANDING_UP) == 0) {
-        return is_shared(group, endpoint)           ? "shared"
+        return is_shared(group, endpoint)         ? "shared"
                : (standing & STANDING_RISEN) != 0 ? "held"
-                                                    : "down";
+                                                  : "down";
     }
     if (is_suspected(endpoint)) {
         return "suspect";

@@ -31,7 +31,7 @@ struct journal_entry {
 /* NULL when memory is out. Nothing is written until it is opened. */
 struct journal *journal_new(uv_loop_t *loop);
 
-/* From now on files in `directory`, at most `bytes` each and `files` of them. Any number of times. */
+/* From now on files in `directory`, at most `bytes` each and `files` of them. Again: others. */
 void journal_open(struct journal *journal, const char *directory, uint64_t bytes, uint32_t files);
 
 /* Take down what happened, now. */

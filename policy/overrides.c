@@ -168,7 +168,8 @@ const struct override *overrides_at(const struct overrides *overrides, size_t in
 
 bool override_means_region(const struct override *override, const char *region)
 {
-    return !override->muted && strchr(override->target, '/') == NULL && fnmatch(override->target, region, 0) == 0;
+    return !override->muted && strchr(override->target, '/') == NULL &&
+           fnmatch(override->target, region, 0) == 0;
 }
 
 /* The whole name, or its first labels. */
@@ -292,8 +293,7 @@ static int take_list(struct overrides *overrides, const json_t *list, struct err
     return 0;
 }
 
-int overrides_parse(struct overrides *overrides, const char *text, size_t length,
-                    struct error *err)
+int overrides_parse(struct overrides *overrides, const char *text, size_t length, struct error *err)
 {
     struct overrides fresh = { 0 };
     json_error_t where;

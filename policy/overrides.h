@@ -80,8 +80,7 @@ const struct override *overrides_at(const struct overrides *overrides, size_t in
 
 /* Does the target mean the region as a whole / the service's pool there / this address? */
 bool override_means_region(const struct override *override, const char *region);
-bool override_means_pool(const struct override *override, const char *region,
-                         const char *service);
+bool override_means_pool(const struct override *override, const char *region, const char *service);
 bool override_means_endpoint(const struct override *override, const struct addr *address);
 
 /* "drain", "up", "down". */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "policy/geo.h"
 #include "policy/model.h"
 #include "zones/wire.h"
 
@@ -33,10 +34,18 @@ struct place {
     size_t count;
 };
 
+/* For who is in no prefix. */
+struct database {
+    const struct geo *geo;  /* NULL: it cannot be used */
+    const uint32_t *places; /* of each thing it may find */
+};
+
 struct places {
     struct table tables[ADDR_FAMILIES];
     struct place *places;
     uint32_t count;
+    struct database *databases;
+    size_t database_count;
 };
 
 /* A prefix on its way into the table. */
@@ -96,17 +105,15 @@ static struct key previous_of(struct key key)
 /* ---- building ---- */
 
 /* The place with exactly these regions, made where there is none. */
-static uint32_t place_of(struct places *map, const struct model_clients *clients)
+static uint32_t place_of(struct places *map, const uint32_t *regions, size_t count)
 {
     for (uint32_t i = 1; i < map->count; i++) {
-        if (map->places[i].count == clients->region_count &&
-            memcmp(map->places[i].regions, clients->regions,
-                   clients->region_count * sizeof(uint32_t)) == 0) {
+        if (map->places[i].count == count &&
+            memcmp(map->places[i].regions, regions, count * sizeof(uint32_t)) == 0) {
             return i;
         }
     }
-    map->places[map->count] =
-        (struct place){ .regions = clients->regions, .count = clients->region_count };
+    map->places[map->count] = (struct place){ .regions = regions, .count = count };
     return map->count++;
 }
 
@@ -182,12 +189,23 @@ static void flatten(struct span *spans, size_t count, struct table *table, struc
     }
 }
 
-const struct places *places_build(const struct model *model, struct arena *arena)
+/* As many as there may be: each prefix, each country, and the node's own. */
+static size_t most_places(const struct model *model)
+{
+    size_t most = model->clients_count + 1;
+
+    for (size_t i = 0; i < model->geo_count; i++) {
+        most += model->geos[i].country_count;
+    }
+    return most;
+}
+
+static struct places *build(const struct model *model, struct arena *arena)
 {
     struct places *map = arena_alloc(arena, sizeof(*map));
     struct arena *scratch = arena_new();
 
-    map->places = arena_array(arena, model->clients_count + 1, sizeof(*map->places));
+    map->places = arena_array(arena, most_places(model), sizeof(*map->places));
     map->count = 1;
     if (model->node_region != MODEL_NONE) {
         map->places[0] = (struct place){ .regions = &model->node_region, .count = 1 };
@@ -197,14 +215,64 @@ const struct places *places_build(const struct model *model, struct arena *arena
         size_t count = 0;
         for (size_t i = 0; i < model->clients_count; i++) {
             if (model->clients[i].prefix.base.family == f) {
-                spans[count++] =
-                    span_of(&model->clients[i].prefix, place_of(map, &model->clients[i]));
+                uint32_t place = place_of(map, model->clients[i].regions,
+                                          model->clients[i].region_count);
+                spans[count++] = span_of(&model->clients[i].prefix, place);
             }
         }
         flatten(spans, count, &map->tables[f], arena);
     }
     arena_free(scratch);
     return map;
+}
+
+const struct places *places_build(const struct model *model, struct arena *arena)
+{
+    return build(model, arena);
+}
+
+/* The places of what it may find: 0 is nothing, then the entries of its model. */
+static const uint32_t *list_places(struct places *map, const struct model_geo *geo,
+                                   struct arena *arena)
+{
+    uint32_t *places = arena_array(arena, geo->country_count + 1, sizeof(*places));
+
+    for (size_t i = 0; i < geo->country_count; i++) {
+        places[i + 1] = place_of(map, geo->countries[i].regions, geo->countries[i].region_count);
+    }
+    return places;
+}
+
+int places_read(const struct model *model, const struct places *old, bool keep,
+                struct arena *arena, const struct places **out, struct error *err)
+{
+    struct places *map = build(model, arena);
+    int first = 0;
+
+    map->databases = arena_array(arena, model->geo_count, sizeof(*map->databases));
+    map->database_count = model->geo_count;
+    for (size_t i = 0; i < model->geo_count; i++) {
+        const struct model_geo *geo = &model->geos[i];
+        struct database *database = &map->databases[i];
+        const struct geo *before =
+            old != NULL && i < old->database_count ? old->databases[i].geo : NULL;
+        struct error inner = { 0 };
+        int rc = 0;
+
+        database->places = list_places(map, geo, arena);
+        if (keep) {
+            database->geo = geo_keep(geo, before, arena);
+        } else {
+            rc = geo_read(geo, before, arena, &database->geo, &inner);
+        }
+        if (rc < 0 && first == 0) {
+            first = error_set_at(err, rc, geo->place.path, geo->place.line, geo->place.col, "%s",
+                                 inner.message);
+            error_hint(err, "%s", inner.hint);
+        }
+    }
+    *out = map;
+    return first;
 }
 
 /* ---- finding ---- */
@@ -239,8 +307,8 @@ static unsigned scope_of(const struct table *table, size_t at, struct key key)
     return scope;
 }
 
-uint32_t places_find(const struct places *places, const struct addr *client, uint8_t known_bits,
-                     uint8_t *out_scope)
+static inline uint32_t find_prefix(const struct places *places, const struct addr *client,
+                                   uint8_t known_bits, uint8_t *out_scope)
 {
     const struct table *table = &places->tables[client->family];
     struct key key = key_of(client);
@@ -251,8 +319,11 @@ uint32_t places_find(const struct places *places, const struct addr *client, uin
         return table->count == 0 ? 0 : table->ranges[0].place;
     }
     while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (is_below(key, table->ranges[middle].start)) {
+        size_t middle = (low + high) / 2;
+        const struct range *range = &table->ranges[middle];
+        /* the lower half is mostly the same: nobody splits a network that finely */
+        if (key.high < range->start.high ||
+            (key.high == range->start.high && key.low < range->start.low)) {
             high = middle;
         } else {
             low = middle;
@@ -261,6 +332,33 @@ uint32_t places_find(const struct places *places, const struct addr *client, uin
     unsigned scope = scope_of(table, low, key);
     *out_scope = (uint8_t)(scope < known_bits ? scope : known_bits);
     return table->ranges[low].place;
+}
+
+/* Of who is in no prefix; `*scope` is of that, and becomes that of both. */
+static uint32_t find_in_databases(const struct places *places, const struct addr *client,
+                                  uint8_t known_bits, uint8_t *scope)
+{
+    uint32_t place = 0;
+
+    for (size_t i = 0; i < places->database_count && place == 0; i++) {
+        const struct database *database = &places->databases[i];
+        uint8_t its = 0;
+        if (database->geo != NULL) {
+            place = database->places[geo_find(database->geo, client, known_bits, &its)];
+        }
+        *scope = its > *scope ? its : *scope;
+    }
+    return place;
+}
+
+uint32_t places_find(const struct places *places, const struct addr *client, uint8_t known_bits,
+                     uint8_t *out_scope)
+{
+    uint32_t place = find_prefix(places, client, known_bits, out_scope);
+
+    return place != 0 || places->database_count == 0
+               ? place
+               : find_in_databases(places, client, known_bits, out_scope);
 }
 
 const uint32_t *places_regions(const struct places *places, uint32_t place, size_t *out_count)

@@ -16,14 +16,6 @@ static char *take(struct text *text)
     return string;
 }
 
-static void put_addr(struct text *out, const struct addr *addr)
-{
-    char text[ADDR_TEXT_MAX];
-
-    addr_format_port(addr, text, sizeof(text));
-    text_put(out, text);
-}
-
 /* ---- words that stand for something else in each probe ---- */
 
 /* The value of the word that `text` begins with; its length, or 0. */
@@ -76,46 +68,100 @@ static char *expand(const struct probe_identity *identity, const char *text)
 
 /* ---- the key ---- */
 
-/* Bytes with their length in front, so that none can pass for two. */
-static void put_bytes(struct text *key, const char *bytes, size_t size)
+/*
+ * There are as many keys as there are endpoints of services, so nothing here
+ * goes through printf: that took most of the time of a start.
+ */
+
+static char *digits_of(unsigned long long number, char *end)
 {
-    text_printf(key, "|%zu:", size);
-    text_put_bytes(key, bytes, size);
+    do {
+        *--end = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return end;
+}
+
+static void put_number(struct text *key, char separator, unsigned long long number)
+{
+    char digits[24];
+    char *end = digits + sizeof(digits);
+    char *first = digits_of(number, end);
+
+    *--first = separator;
+    text_put_bytes(key, first, (size_t)(end - first));
+}
+
+/* The length of what follows, so that none can pass for two. */
+static void put_size(struct text *key, size_t size)
+{
+    put_number(key, '|', size);
+    text_put_char(key, ':');
 }
 
 static void put_string(struct text *key, const char *string)
 {
     if (string == NULL) {
         text_put(key, "|-");
-    } else {
-        put_bytes(key, string, strlen(string));
+        return;
     }
+    size_t length = strlen(string);
+    put_size(key, length);
+    text_put_bytes(key, string, length);
 }
 
 /* The key is a string: what may hold any byte goes in as hexadecimal digits. */
+static void put_hex(struct text *key, const uint8_t *bytes, size_t size)
+{
+    static const char hex[] = "0123456789abcdef";
+    char out[2 * 16];
+
+    for (size_t done = 0, some; done < size; done += some) {
+        some = size - done < sizeof(out) / 2 ? size - done : sizeof(out) / 2;
+        for (size_t i = 0; i < some; i++) {
+            out[2 * i] = hex[bytes[done + i] >> 4];
+            out[2 * i + 1] = hex[bytes[done + i] & 15];
+        }
+        text_put_bytes(key, out, 2 * some);
+    }
+}
+
 static void put_binary(struct text *key, const void *bytes, size_t size)
 {
-    const unsigned char *at = bytes;
+    put_size(key, size);
+    put_hex(key, bytes, size);
+}
 
-    text_printf(key, "|%zu:", size);
-    for (size_t i = 0; i < size; i++) {
-        text_printf(key, "%02x", at[i]);
+/* Families are told apart by the number of digits. */
+static void put_addr(struct text *key, const struct addr *addr)
+{
+    put_hex(key, addr->bytes, addr_size_bytes(addr));
+    put_number(key, ':', addr->port);
+    if (addr->scope != 0) {
+        put_number(key, '%', addr->scope);
     }
 }
 
 static void put_timing(struct text *key, const struct model_timing *t)
 {
-    text_printf(key, "|%u,%u,%u,%u,%u,%u,%u,%u,%u", t->interval_ms, t->timeout_ms,
-                t->confirm_interval_ms, t->fall, t->silent_fall, t->rise, t->hold_down_ms,
-                t->hold_down_max_ms, t->jitter_percent);
-    text_printf(key, ",%d,%llu", t->fall_auto, (unsigned long long)t->false_alarm_ms);
+    put_number(key, '|', t->interval_ms);
+    put_number(key, ',', t->timeout_ms);
+    put_number(key, ',', t->confirm_interval_ms);
+    put_number(key, ',', t->fall);
+    put_number(key, ',', t->silent_fall);
+    put_number(key, ',', t->rise);
+    put_number(key, ',', t->hold_down_ms);
+    put_number(key, ',', t->hold_down_max_ms);
+    put_number(key, ',', t->jitter_percent);
+    put_number(key, ',', t->fall_auto);
+    put_number(key, ',', t->false_alarm_ms);
 }
 
 static void put_tls(struct text *key, const struct model_check *check)
 {
     const struct tls_settings *tls = check->tls;
 
-    text_printf(key, "|%u", check->days_left);
+    put_number(key, '|', check->days_left);
     if (tls == NULL) {
         text_put(key, "|-");
         return;
@@ -124,14 +170,17 @@ static void put_tls(struct text *key, const struct model_check *check)
     put_string(key, tls->ca_file);
     put_string(key, tls->protocol);
     put_binary(key, tls->pins, tls->pin_count * sizeof(*tls->pins));
-    text_printf(key, "|%d", tls->unverified);
+    put_number(key, '|', tls->unverified);
 }
 
 static void put_dns(struct text *key, const struct model_check *check)
 {
     put_string(key, check->query_name);
-    text_printf(key, "|%u|%d,%u|%d|", check->query_type, check->expect_rcode_given,
-                check->expect_rcode, check->over_tcp);
+    put_number(key, '|', check->query_type);
+    put_number(key, '|', check->expect_rcode_given);
+    put_number(key, ',', check->expect_rcode);
+    put_number(key, '|', check->over_tcp);
+    text_put_char(key, '|');
     for (size_t i = 0; i < check->expect_address_count; i++) {
         put_addr(key, &check->expect_addresses[i]);
         text_put_char(key, ',');
@@ -144,14 +193,15 @@ static void put_http(struct text *key, const struct model_check *check)
     put_string(key, check->method);
     put_string(key, check->path);
     put_string(key, check->host);
-    text_printf(key, "|%zu", check->header_count);
+    put_number(key, '|', check->header_count);
     for (size_t i = 0; i < check->header_count; i++) {
         put_string(key, check->headers[i].name);
         put_string(key, check->headers[i].value);
     }
     text_put_char(key, '|');
     for (size_t i = 0; i < check->status_count; i++) {
-        text_printf(key, "%u-%u,", check->statuses[i].first, check->statuses[i].last);
+        put_number(key, ',', check->statuses[i].first);
+        put_number(key, '-', check->statuses[i].last);
     }
     put_string(key, check->body);
     put_string(key, check->body_pattern);
@@ -179,17 +229,18 @@ static void put_exec(struct text *key, const struct probe_identity *identity)
  */
 static void put_push(struct text *key, const struct probe_identity *identity)
 {
-    text_printf(key, "|%u", identity->check->push_ttl_ms);
+    put_number(key, '|', identity->check->push_ttl_ms);
     put_string(key, identity->region);
     put_string(key, identity->check->name);
     put_string(key, identity->check->name == NULL ? identity->check->host : NULL);
 }
 
-static void put_kind(struct text *key, const struct probe_identity *identity)
+void probe_identity_put_check(const struct model_check *check, struct text *key)
 {
-    const struct model_check *check = identity->check;
-    char *file;
-
+    put_number(key, 'k', (unsigned)check->kind);
+    put_timing(key, &check->timing);
+    put_number(key, '|', check->degraded_ms);
+    put_tls(key, check);
     switch (check->kind) {
     case MODEL_CHECK_DNS:
         put_dns(key, check);
@@ -201,6 +252,28 @@ static void put_kind(struct text *key, const struct probe_identity *identity)
     case MODEL_CHECK_HTTP:
         put_http(key, check);
         break;
+    case MODEL_CHECK_EXEC: /* the rest goes with the target */
+    case MODEL_CHECK_PUSH:
+    case MODEL_CHECK_FILE:
+    case MODEL_CHECK_TLS:
+    case MODEL_CHECK_ICMP:
+    case MODEL_CHECK_KINDS:
+        break;
+    }
+}
+
+void probe_identity_put_target(const struct probe_identity *identity, struct text *key)
+{
+    const struct model_check *check = identity->check;
+    struct addr target = *identity->target;
+    char *file;
+
+    if (check->kind == MODEL_CHECK_ICMP) {
+        target.port = 0; /* an echo has none */
+    }
+    text_put_char(key, '@');
+    put_addr(key, &target);
+    switch (check->kind) {
     case MODEL_CHECK_EXEC:
         put_exec(key, identity);
         break;
@@ -212,9 +285,7 @@ static void put_kind(struct text *key, const struct probe_identity *identity)
         put_string(key, file);
         free(file);
         break;
-    case MODEL_CHECK_TLS:
-    case MODEL_CHECK_ICMP:
-    case MODEL_CHECK_KINDS:
+    default:
         break;
     }
 }
@@ -222,18 +293,9 @@ static void put_kind(struct text *key, const struct probe_identity *identity)
 char *probe_identity_key(const struct probe_identity *identity)
 {
     struct text key = { 0 };
-    const struct model_check *check = identity->check;
-    struct addr target = *identity->target;
 
-    if (check->kind == MODEL_CHECK_ICMP) {
-        target.port = 0; /* an echo has none */
-    }
-    text_printf(&key, "%d|", (int)check->kind);
-    put_addr(&key, &target);
-    put_timing(&key, &check->timing);
-    text_printf(&key, "|%u", check->degraded_ms);
-    put_tls(&key, check);
-    put_kind(&key, identity);
+    probe_identity_put_check(identity->check, &key);
+    probe_identity_put_target(identity, &key);
     return take(&key);
 }
 
@@ -275,8 +337,7 @@ static void put_detail(const struct probe_identity *identity, struct text *out)
     }
 }
 
-static void put_target(const struct model_check *check, const struct addr *target,
-                       struct text *out)
+static void put_target(const struct model_check *check, const struct addr *target, struct text *out)
 {
     char text[ADDR_TEXT_MAX];
 

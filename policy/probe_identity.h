@@ -8,6 +8,7 @@
  */
 #include <stddef.h>
 
+#include "base/text.h"
 #include "policy/model.h"
 
 /*
@@ -25,6 +26,14 @@ struct probe_identity {
  * Memory that is out is a programming error, here as below.
  */
 char *probe_identity_key(const struct probe_identity *identity);
+
+/*
+ * The two parts that a key is made of, one behind the other: what the check
+ * says whoever it is put to, and whom it is put to. For whoever makes many
+ * keys of one check.
+ */
+void probe_identity_put_check(const struct model_check *check, struct text *key);
+void probe_identity_put_target(const struct probe_identity *identity, struct text *key);
 
 /* For people: "seoul http 203.0.113.10:8080/healthz"; for free(). */
 char *probe_identity_label(const struct probe_identity *identity);

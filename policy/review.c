@@ -40,8 +40,7 @@ static struct review_change *add_change(struct compare *c, enum review_kind kind
                                         struct text *text)
 {
     struct review *r = c->review;
-    struct review_change *changes =
-        reallocarray(r->changes, r->change_count + 1, sizeof(*changes));
+    struct review_change *changes = reallocarray(r->changes, r->change_count + 1, sizeof(*changes));
 
     REQUIRE(changes != NULL);
     r->changes = changes;
@@ -288,11 +287,16 @@ static void put_minimum(struct text *out, struct model_minimum minimum)
 static void put_filters(struct text *out, const struct model_service *service)
 {
     static const char *const names[] = {
-        [MODEL_FILTER_REGION_ORDER] = "region_order", [MODEL_FILTER_NEAREST] = "nearest",
-        [MODEL_FILTER_LATENCY] = "latency",           [MODEL_FILTER_ALL] = "all",
-        [MODEL_FILTER_WEIGHT] = "weight",             [MODEL_FILTER_CAPACITY] = "capacity",
-        [MODEL_FILTER_STICKY] = "sticky",             [MODEL_FILTER_SHUFFLE] = "shuffle",
-        [MODEL_FILTER_LIMIT] = "limit",               [MODEL_FILTER_TRICKLE] = "trickle",
+        [MODEL_FILTER_REGION_ORDER] = "region_order",
+        [MODEL_FILTER_NEAREST] = "nearest",
+        [MODEL_FILTER_LATENCY] = "latency",
+        [MODEL_FILTER_ALL] = "all",
+        [MODEL_FILTER_WEIGHT] = "weight",
+        [MODEL_FILTER_CAPACITY] = "capacity",
+        [MODEL_FILTER_STICKY] = "sticky",
+        [MODEL_FILTER_SHUFFLE] = "shuffle",
+        [MODEL_FILTER_LIMIT] = "limit",
+        [MODEL_FILTER_TRICKLE] = "trickle",
     };
 
     for (size_t i = 0; i < service->filter_count; i++) {
@@ -317,8 +321,9 @@ static void put_rules(struct text *out, const struct model_service *service)
 {
     text_put(out, "minimum_healthy ");
     put_minimum(out, service->minimum_healthy);
-    text_printf(out, "\nttl %us/%us\nmax_addresses %u\nchecks %zu\nfailback %s\nramp %ums\n"
-                     "srv %u\non_all_down ",
+    text_printf(out,
+                "\nttl %us/%us\nmax_addresses %u\nchecks %zu\nfailback %s\nramp %ums\n"
+                "srv %u\non_all_down ",
                 service->ttl_normal_s, service->ttl_suspect_s, service->max_addresses,
                 service->check_count,
                 service->failback == MODEL_FAILBACK_MANUAL ? "manual" : "auto", service->ramp_ms,
@@ -336,8 +341,8 @@ static void put_changed_lines(struct text *out, const char *before, const char *
         size_t a = strcspn(before, "\n");
         size_t b = strcspn(after, "\n");
         if (a != b || memcmp(before, after, a) != 0) {
-            text_printf(out, "%s%.*s -> %.*s", out->length == 0 ? "" : "; ", (int)a, before,
-                        (int)b, after);
+            text_printf(out, "%s%.*s -> %.*s", out->length == 0 ? "" : "; ", (int)a, before, (int)b,
+                        after);
         }
         before += a + (before[a] == '\n');
         after += b + (after[b] == '\n');
@@ -367,8 +372,7 @@ static void compare_rules(struct compare *c, const struct model_service *from,
 static void weigh(struct compare *c, const char *key, uint32_t healthy, uint32_t lost)
 {
     const struct model_guards *guards = &c->old->model->guards;
-    uint32_t before =
-        c->old->lost_before == NULL ? 0 : c->old->lost_before(c->old->user, key);
+    uint32_t before = c->old->lost_before == NULL ? 0 : c->old->lost_before(c->old->user, key);
     uint32_t total = healthy + before;
     uint64_t share = (uint64_t)total * guards->removal_percent / WHOLE_PERCENT;
     uint32_t allowed = share < 1 ? 1 : (uint32_t)share;
@@ -514,8 +518,9 @@ static void compare_guards(struct compare *c)
         a->cascade_window_ms == b->cascade_window_ms && a->witness_count == b->witness_count) {
         return;
     }
-    text_printf(&text, "minimum_regions %u -> %u, removal_limit %u%% -> %u%%, cascade_window "
-                       "%us -> %us, witnesses %zu -> %zu",
+    text_printf(&text,
+                "minimum_regions %u -> %u, removal_limit %u%% -> %u%%, cascade_window "
+                "%us -> %us, witnesses %zu -> %zu",
                 a->minimum_regions, b->minimum_regions, a->removal_percent, b->removal_percent,
                 a->cascade_window_ms / 1000, b->cascade_window_ms / 1000, a->witness_count,
                 b->witness_count);

@@ -1,7 +1,6 @@
 #include "policy/steer.h"
 
 #include "base/text.h"
-#include "policy/steer_direct.h"
 #include "policy/steer_filter.h"
 #include "policy/steer_ladder.h"
 #include "policy/steer_memory.h"
@@ -119,23 +118,6 @@ static __attribute__((noinline)) void choose_climbing(const struct steer_service
     }
 }
 
-static bool choose_directly(const struct steer_service *service, unsigned family,
-                            struct steer_choice *choice)
-{
-    const struct steer_pool *pool = steer_direct(service, family, &choice->bits,
-                                                 &choice->short_ttl);
-
-    if (pool == NULL) {
-        return false;
-    }
-    choice->result = STEER_ADDRESSES;
-    choice->rung = 1;
-    choice->pool = (uint32_t)(pool - service->pools);
-    choice->several = false;
-    choice->pick_count = 0;
-    return true;
-}
-
 void steer_choose(const struct steer_service *service, unsigned family,
                   struct steer_client *client, struct steer_choice *choice)
 {
@@ -144,9 +126,12 @@ void steer_choose(const struct steer_service *service, unsigned family,
     if (client != NULL) {
         client->scope_bits = 0;
     }
-    if (atomic_load_explicit(&service->direct[family], memory_order_relaxed) &&
-        choose_directly(service, family, choice)) {
+    if (!atomic_load_explicit(&service->has_hand, memory_order_relaxed) &&
+        steer_filter_quickly(service, family, client, choice)) {
         return;
+    }
+    if (client != NULL) {
+        client->scope_bits = 0; /* what it was looked up for did not decide */
     }
     if (steer_ladder_glance(service, family, &ladder)) {
         steer_filter(service, family, client, &ladder, choice, NULL);

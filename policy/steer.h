@@ -108,7 +108,7 @@ struct steer_policy {
     const struct steer_orders *orders; /* the same */
     const struct steer_share *shares;  /* by pool */
     const struct steer_srv *const *srv[ADDR_FAMILIES]; /* by pool, endpoint; NULL: no SRV */
-    /* by index of the model's views, NULL where a view has no endpoints of its own; NULL: none has */
+    /* by index of the model's views, NULL where one has no endpoints of its own; NULL: none has */
     const struct steer_service *const *views;
     const struct model_view *rules; /* with `views`: who is in which */
     size_t rule_count;
@@ -125,6 +125,7 @@ struct steer_service {
     bool has_family[ADDR_FAMILIES]; /* any endpoint of it configured, or one that has a name */
     /* the same, and steer_put_direct may answer: no CNAME, no filters, views or hand */
     _Atomic bool direct[ADDR_FAMILIES];
+    _Atomic bool has_hand; /* some pool has a word of the hand */
     uint8_t fallback_counts[ADDR_FAMILIES];
     enum model_all_down on_all_down;
     const uint8_t *fallback[ADDR_FAMILIES]; /* compiled records */

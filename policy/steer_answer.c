@@ -81,24 +81,31 @@ static inline unsigned scale(uint32_t turn, unsigned n)
 static void put_several(const struct steer_service *s, unsigned family,
                         const struct steer_choice *choice, uint32_t turn, struct sink *sink)
 {
+    unsigned counts[STEER_POOLS_MAX];
     unsigned total = 0;
+    uint32_t at = 0;
 
     for (uint32_t i = 0; i < s->pool_count; i++) {
-        total += count(choice->bits_of[i]);
+        uint64_t bits = choice->bits_of[i];
+        unsigned all = s->pools[i].counts[family];
+        counts[i] = bits == 0 ? 0 : bits == steer_all_bits(all) ? all : count(bits);
+        total += counts[i];
     }
-    unsigned first = scale(turn, total);
+    /* from the one that the turn falls on, around */
     unsigned left = total < s->max_addresses ? total : s->max_addresses;
-    for (unsigned round = 0; round < 2; round++) {
-        unsigned number = 0;
-        for (uint32_t i = 0; i < s->pool_count; i++) {
-            for (uint64_t b = choice->bits_of[i]; b != 0 && left > 0; b &= b - 1, number++) {
-                if ((number >= first) == (round == 0)) {
-                    put_record(sink, s->pools[i].records[family] +
-                                         (unsigned)__builtin_ctzll(b) * sink->size);
-                    left--;
-                }
-            }
-        }
+    unsigned first = scale(turn, total);
+    for (; first >= counts[at]; at++) {
+        first -= counts[at];
+    }
+    uint32_t start = at;
+    unsigned behind = counts[at] - first;
+    unsigned most = left < behind ? left : behind;
+    put_pool(sink, s->pools[at].records[family], choice->bits_of[at], first, most);
+    for (left -= most; left > 0; left -= most) {
+        at = at + 1 == s->pool_count ? 0 : at + 1;
+        most = at == start ? first : counts[at];
+        most = left < most ? left : most;
+        put_pool(sink, s->pools[at].records[family], choice->bits_of[at], 0, most);
     }
 }
 
@@ -151,7 +158,7 @@ int steer_put_direct(const struct steer_service *service, unsigned family, uint1
 {
     uint64_t bits;
     bool is_short;
-    const struct steer_pool *pool = steer_direct(service, family, &bits, &is_short);
+    const struct steer_pool *pool = steer_direct(service, NULL, family, &bits, &is_short);
 
     if (pool == NULL) {
         return -1;

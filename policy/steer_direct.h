@@ -32,39 +32,54 @@ static inline uint64_t steer_well(uint64_t bits, uint64_t degraded)
     return rest != 0 ? rest : bits;
 }
 
-/* The pool, and which of its endpoints; NULL when a closer look is due. */
-static inline const struct steer_pool *steer_direct(const struct steer_service *service,
-                                                    unsigned family, uint64_t *out_bits,
-                                                    bool *out_short)
-{
-    const struct steer_pool *pool = service->pools;
+enum steer_look {
+    STEER_PASS, /* it does not answer */
+    STEER_STANDS,
+    STEER_LOOK_CLOSER,
+};
 
-    for (uint32_t left = service->pool_count; left > 0; left--, pool++) {
-        const struct health_group *group = pool->group;
-        uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
-        uint64_t up[ADDR_FAMILIES];
-        if ((word & (HEALTH_REGION_AWAY | STEER_UNUSUAL)) != 0) {
-            if ((word & (STEER_UNUSUAL | HEALTH_REGION_HELD)) != 0) {
-                return NULL; /* it may be in all the same, or is about to be */
-            }
-            continue;
+/* Does this pool stand on the first rung, as far as one look tells? */
+static inline enum steer_look steer_glance(const struct steer_pool *pool, unsigned family,
+                                           uint64_t *out_bits, bool *out_short)
+{
+    const struct health_group *group = pool->group;
+    uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
+    uint64_t up[ADDR_FAMILIES];
+
+    if ((word & (HEALTH_REGION_AWAY | STEER_UNUSUAL)) != 0) {
+        /* it may be in all the same, or is about to be */
+        bool is_unclear = (word & (STEER_UNUSUAL | HEALTH_REGION_HELD)) != 0;
+        return is_unclear ? STEER_LOOK_CLOSER : STEER_PASS;
+    }
+    up[0] = steer_load(&group->up[0]);
+    up[1] = steer_load(&group->up[1]);
+    if (up[family] == 0 || !steer_meets(up[0], up[1], group->minimum)) {
+        bool is_held = (steer_load(&group->held[0]) | steer_load(&group->held[1])) != 0;
+        return is_held ? STEER_LOOK_CLOSER : STEER_PASS;
+    }
+    uint32_t flags = atomic_load_explicit(&group->flags, memory_order_relaxed);
+    if ((flags & (HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING)) != 0) {
+        return STEER_LOOK_CLOSER;
+    }
+    *out_bits = steer_well(up[family], steer_load(&group->degraded[family]));
+    *out_short = ((word & HEALTH_REGION_SUSPECT) | (flags & HEALTH_GROUP_SUSPECT)) != 0;
+    return STEER_STANDS;
+}
+
+/*
+ * The first pool by `order` (NULL: as configured), and which of its endpoints;
+ * NULL when a closer look is due.
+ */
+static inline const struct steer_pool *steer_direct(const struct steer_service *service,
+                                                    const uint8_t *order, unsigned family,
+                                                    uint64_t *out_bits, bool *out_short)
+{
+    for (uint32_t i = 0; i < service->pool_count; i++) {
+        const struct steer_pool *pool = &service->pools[order == NULL ? i : order[i]];
+        enum steer_look look = steer_glance(pool, family, out_bits, out_short);
+        if (look != STEER_PASS) {
+            return look == STEER_STANDS ? pool : NULL;
         }
-        up[0] = steer_load(&group->up[0]);
-        up[1] = steer_load(&group->up[1]);
-        if (up[family] == 0 || !steer_meets(up[0], up[1], group->minimum)) {
-            if ((steer_load(&group->held[0]) | steer_load(&group->held[1])) != 0) {
-                return NULL;
-            }
-            continue;
-        }
-        uint32_t flags = atomic_load_explicit(&group->flags, memory_order_relaxed);
-        if ((flags & (HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING)) != 0) {
-            return NULL;
-        }
-        *out_bits = steer_well(up[family], steer_load(&group->degraded[family]));
-        *out_short =
-            ((word & HEALTH_REGION_SUSPECT) | (flags & HEALTH_GROUP_SUSPECT)) != 0;
-        return pool;
     }
     return NULL;
 }

@@ -151,28 +151,33 @@ struct rest {
     uint64_t sum; /* of all */
     uint64_t bits[STEER_POOLS_MAX];
     uint64_t sums[STEER_POOLS_MAX];
+    const uint32_t *weights[STEER_POOLS_MAX]; /* NULL: all weigh the same */
 };
+
+static inline uint64_t weigh(const uint32_t *weights, unsigned endpoint)
+{
+    uint32_t weight = weights == NULL ? 1 : weights[endpoint];
+
+    return weight == 0 ? 1 : weight;
+}
 
 /* The weights of what is left of a pool; known beforehand when nothing is missing. */
 static inline uint64_t sum_of(const struct steer_urn *urn, uint32_t pool, uint64_t bits)
 {
-    unsigned n = (unsigned)__builtin_popcountll(bits);
-
-    if (!urn->weighted) {
-        return n;
-    }
     const struct steer_share *share = &urn->service->policy->shares[pool];
-    if (share->idle[urn->family] == 0 && n == urn->service->pools[pool].counts[urn->family]) {
-        return share->sums[urn->family];
-    }
+    unsigned all = urn->service->pools[pool].counts[urn->family];
     uint64_t sum = 0;
+
+    if (bits == UINT64_MAX >> (64 - all) && (!urn->weighted || share->idle[urn->family] == 0)) {
+        return urn->weighted ? share->sums[urn->family] : all;
+    }
     for (uint64_t rest = bits; rest != 0; rest &= rest - 1) {
         sum += weight_of(urn, pool, (unsigned)__builtin_ctzll(rest));
     }
     return sum;
 }
 
-static inline uint16_t take(const struct steer_urn *urn, struct rest *left, uint64_t number)
+static inline uint16_t take(struct rest *left, uint64_t number)
 {
     uint64_t pools = left->pools;
     uint32_t i = (uint32_t)__builtin_ctzll(pools);
@@ -182,19 +187,19 @@ static inline uint16_t take(const struct steer_urn *urn, struct rest *left, uint
         pools &= pools - 1;
         i = (uint32_t)__builtin_ctzll(pools);
     }
+    const uint32_t *weights = left->weights[i];
     uint64_t rest = left->bits[i];
     unsigned e = (unsigned)__builtin_ctzll(rest);
-    uint32_t weight = weight_of(urn, i, e);
+    uint64_t weight = weigh(weights, e);
     while (number >= weight) {
         number -= weight;
         rest &= rest - 1;
         e = (unsigned)__builtin_ctzll(rest);
-        weight = weight_of(urn, i, e);
+        weight = weigh(weights, e);
     }
     left->bits[i] &= ~(UINT64_C(1) << e);
     left->sums[i] -= weight;
     left->sum -= weight;
-    left->pools &= left->bits[i] == 0 ? ~(UINT64_C(1) << i) : UINT64_MAX;
     return steer_pick(i, e);
 }
 
@@ -211,11 +216,13 @@ void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
         left.bits[i] = urn->bits[i];
         left.sums[i] = sum_of(urn, i, urn->bits[i]);
         left.sum += left.sums[i];
+        left.weights[i] =
+            urn->weighted ? urn->service->policy->shares[i].weights[urn->family] : NULL;
     }
     for (; count < most && left.sum > 0; count++) {
         seed = seed * STEER_DRAW_MULTIPLIER + 1;
         /* the sum of all weights is below 2^32: see the snapshot */
-        choice->picks[count] = take(urn, &left, (seed >> 32) * left.sum >> 32);
+        choice->picks[count] = take(&left, (seed >> 32) * left.sum >> 32);
     }
     choice->pick_count = (uint8_t)count;
 }

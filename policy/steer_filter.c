@@ -2,6 +2,7 @@
 
 #include "policy/places.h"
 #include "policy/steer_capacity.h"
+#include "policy/steer_direct.h"
 #include "policy/steer_draw.h"
 #include "policy/steer_trace.h"
 
@@ -13,6 +14,9 @@ enum {
     SALT_CAPACITY = 0x202,
     SALT_ENDPOINTS = 0x203,
 };
+
+/* Filters that put endpoints into an order of their own. */
+#define DRAWS (STEER_WEIGHT | STEER_STICKY | STEER_SHUFFLE)
 
 /* One choice under way. */
 struct pass {
@@ -168,19 +172,20 @@ static uint64_t drop_idle(const struct pass *p, uint64_t pools, bool together)
     return left != 0 ? left : pools;
 }
 
-static struct steer_urn urn_of(const struct pass *p, uint64_t pools)
+static inline struct steer_urn urn_of(const struct pass *p, uint64_t pools,
+                                      const uint64_t *bits)
 {
     return (struct steer_urn){ .service = p->service,
                                .family = p->family,
                                .pools = pools,
-                               .bits = p->ladder->bits,
+                               .bits = bits,
                                .weighted = (p->filters & STEER_WEIGHT) != 0 };
 }
 
 /* One of those that answer together, where only one can: a CNAME, or a client that sticks. */
 static uint32_t one_of(const struct pass *p, uint64_t pools)
 {
-    const struct steer_urn urn = urn_of(p, pools);
+    const struct steer_urn urn = urn_of(p, pools, p->ladder->bits);
 
     if (p->client == NULL) {
         return first_of(p, pools);
@@ -193,16 +198,19 @@ static uint32_t one_of(const struct pass *p, uint64_t pools)
     return steer_pick_pool(drawn.picks[0]);
 }
 
-/* A small share goes to the next one, so that it stays proven. */
+/* Is this answer of the small share that keeps the next one proven? */
+static inline bool is_trickled(const struct pass *p)
+{
+    return (p->filters & STEER_TRICKLE) != 0 &&
+           draw32(p, SALT_TRICKLE) >> 16 < p->policy->trickle_65536;
+}
+
+/* Then the next one, where there is one on the first rung. */
 static uint32_t trickle(const struct pass *p, uint64_t pools, uint32_t chosen)
 {
     uint64_t others = pools & ~bit(chosen);
 
-    if ((p->filters & STEER_TRICKLE) == 0 || p->ladder->rung != 1 || others == 0 ||
-        p->client == NULL) {
-        return chosen;
-    }
-    if (draw32(p, SALT_TRICKLE) >> 16 >= p->policy->trickle_65536) {
+    if (p->client == NULL || p->ladder->rung != 1 || others == 0 || !is_trickled(p)) {
         return chosen;
     }
     uint32_t next = first_of(p, others);
@@ -304,10 +312,11 @@ static uint64_t choose_pools(const struct pass *p, bool *out_several)
 
 /* ---- the endpoints ---- */
 
-static void pick(const struct pass *p, uint64_t pools, struct steer_choice *choice)
+static void pick(const struct pass *p, uint64_t pools, const uint64_t *bits,
+                 struct steer_choice *choice)
 {
     unsigned most = p->service->max_addresses;
-    const struct steer_urn urn = urn_of(p, pools);
+    const struct steer_urn urn = urn_of(p, pools, bits);
     const char *filter;
 
     most = most < STEER_ENDPOINTS_MAX ? most : STEER_ENDPOINTS_MAX;
@@ -357,22 +366,28 @@ static void fill(const struct pass *p, uint64_t pools, bool several, struct stee
     choice->short_ttl = is_short(p, pools);
 }
 
-void steer_filter(const struct steer_service *service, unsigned family,
-                  struct steer_client *client, struct steer_ladder *ladder,
-                  struct steer_choice *choice, struct text *trace)
+static struct pass begin(const struct steer_service *service, unsigned family,
+                         struct steer_client *client)
 {
-    bool several;
-    struct pass p = {
+    return (struct pass){
         .service = service,
         .policy = service->policy,
         .filters = service->policy != NULL ? service->policy->filters : 0,
         .family = family,
         .client = client,
-        .ladder = ladder,
-        .trace = trace,
         .home = STEER_NO_POOL,
     };
+}
 
+void steer_filter(const struct steer_service *service, unsigned family,
+                  struct steer_client *client, struct steer_ladder *ladder,
+                  struct steer_choice *choice, struct text *trace)
+{
+    struct pass p = begin(service, family, client);
+    bool several;
+
+    p.ladder = ladder;
+    p.trace = trace;
     if (p.policy != NULL && p.policy->places != NULL) {
         find_place(&p);
     }
@@ -381,9 +396,75 @@ void steer_filter(const struct steer_service *service, unsigned family,
     }
     uint64_t pools = choose_pools(&p, &several);
     fill(&p, pools, several, choice);
-    if (client != NULL && (p.filters & (STEER_WEIGHT | STEER_STICKY | STEER_SHUFFLE)) != 0) {
-        pick(&p, pools, choice);
+    if (client != NULL && (p.filters & DRAWS) != 0) {
+        pick(&p, pools, ladder->bits, choice);
     }
+}
+
+/* Can one region carry all its own clients? Then they stay, whatever the others do. */
+static const struct steer_pool *own_pool(const struct pass *p, uint64_t *out_bits,
+                                         bool *out_short)
+{
+    if (p->home == STEER_NO_POOL || !p->policy->has_load) {
+        return NULL;
+    }
+    const struct steer_pool *pool = &p->service->pools[p->home];
+    uint32_t capacity = atomic_load_explicit(&pool->group->capacity, memory_order_relaxed);
+    bool stays = p->policy->shares[p->home].load <= capacity && capacity > 0 &&
+                 steer_glance(pool, p->family, out_bits, out_short) == STEER_STANDS;
+    return stays ? pool : NULL;
+}
+
+/* May the first pool in order be the answer, or the client's own? */
+static inline bool is_simple(const struct pass *p)
+{
+    unsigned others = STEER_ALL | STEER_LATENCY | STEER_CAPACITY | STEER_TRICKLE;
+
+    if (p->policy->has_idle) {
+        return false;
+    }
+    if ((p->filters & (STEER_CAPACITY | STEER_TRICKLE)) == STEER_CAPACITY) {
+        return p->client != NULL && p->policy->has_load;
+    }
+    return (p->filters & others & ~(unsigned)STEER_TRICKLE) == 0;
+}
+
+bool steer_filter_quickly(const struct steer_service *service, unsigned family,
+                          struct steer_client *client, struct steer_choice *choice)
+{
+    struct pass p = begin(service, family, client);
+    const struct steer_pool *pool;
+
+    if (p.filters != 0 || (p.policy != NULL && p.policy->has_idle)) {
+        if (!is_simple(&p)) {
+            return false;
+        }
+        if (p.policy->places != NULL) {
+            find_place(&p);
+        }
+        if (client != NULL && (p.filters & (DRAWS | STEER_TRICKLE)) != 0) {
+            find_seed(&p);
+        }
+        if (client != NULL && is_trickled(&p)) {
+            return false;
+        }
+    }
+    pool = (p.filters & STEER_CAPACITY) != 0
+               ? own_pool(&p, &choice->bits, &choice->short_ttl)
+               : steer_direct(service, p.order, family, &choice->bits, &choice->short_ttl);
+    if (pool == NULL) {
+        return false;
+    }
+    choice->result = STEER_ADDRESSES;
+    choice->rung = 1;
+    choice->pool = (uint32_t)(pool - service->pools);
+    choice->several = false;
+    choice->pick_count = 0;
+    if (client != NULL && (p.filters & DRAWS) != 0) {
+        choice->bits_of[choice->pool] = choice->bits;
+        pick(&p, bit(choice->pool), choice->bits_of, choice);
+    }
+    return true;
 }
 
 uint32_t steer_filter_rank(const struct steer_service *service, const struct steer_client *client,

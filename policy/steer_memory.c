@@ -127,6 +127,7 @@ void steer_set_hand(const struct steer_service *service, uint32_t pool, enum ste
     for (uint32_t i = 0; i < service->pool_count; i++) {
         any = any || atomic_load_explicit(&service->pools[i].hand, memory_order_relaxed) != 0;
     }
+    atomic_store_explicit(&s->has_hand, any, memory_order_release);
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
         atomic_store_explicit(&s->direct[f], !any && steer_may_be_direct(service, f),
                               memory_order_release);

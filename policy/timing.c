@@ -116,8 +116,7 @@ static void follow(struct search *search, const struct model_condition *conditio
     }
     if (condition->kind == MODEL_CONDITION_REGION) {
         look_at_region(search->model, condition->index, worst);
-    } else if (condition->kind == MODEL_CONDITION_SERVICE &&
-               search->seen[condition->index] == 0) {
+    } else if (condition->kind == MODEL_CONDITION_SERVICE && search->seen[condition->index] == 0) {
         search->seen[condition->index] = 1;
         search->found[search->count++] = condition->index;
     }

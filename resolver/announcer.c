@@ -4,10 +4,20 @@
 #include <string.h>
 
 #include "policy/overrides.h"
+#include "resolver/hooks.h"
 
 struct announcer {
     struct journal *journal;
+    struct hooks *hooks;
 };
+
+/* What hooks have to say of themselves is for the journal alone. */
+static void on_hook(void *user, const struct journal_entry *entry)
+{
+    struct announcer *announcer = user;
+
+    journal_note(announcer->journal, entry);
+}
 
 struct announcer *announcer_new(uv_loop_t *loop)
 {
@@ -17,7 +27,9 @@ struct announcer *announcer_new(uv_loop_t *loop)
         return NULL;
     }
     announcer->journal = journal_new(loop);
-    if (announcer->journal == NULL) {
+    announcer->hooks = announcer->journal == NULL ? NULL : hooks_new(loop, on_hook, announcer);
+    if (announcer->hooks == NULL) {
+        journal_close(announcer->journal);
         free(announcer);
         return NULL;
     }
@@ -30,13 +42,14 @@ void announcer_adopt(struct announcer *announcer, const struct model *model)
         journal_open(announcer->journal, model->state_directory, model->journal_bytes,
                      model->journal_files);
     }
+    hooks_adopt(announcer->hooks, model);
 }
 
 void announcer_say(struct announcer *announcer, unsigned category,
                    const struct journal_entry *entry)
 {
-    (void)category;
     journal_note(announcer->journal, entry);
+    hooks_say(announcer->hooks, category, entry);
 }
 
 void announcer_say_health(struct announcer *announcer, const struct health_event *event)
@@ -84,6 +97,7 @@ void announcer_say_override(struct announcer *announcer, const struct override *
 void announcer_close(struct announcer *announcer)
 {
     if (announcer != NULL) {
+        hooks_close(announcer->hooks); /* they go on for a moment, without the journal */
         journal_close(announcer->journal);
         free(announcer);
     }

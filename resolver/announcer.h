@@ -29,5 +29,5 @@ void announcer_say_health(struct announcer *announcer, const struct health_event
 void announcer_say_override(struct announcer *announcer, const struct override *override,
                             const char *what);
 
-/* Write what is pending; gone when the loop has run out. */
+/* Write what is pending, tell hooks what they wait for; gone when the loop has run out. */
 void announcer_close(struct announcer *announcer);

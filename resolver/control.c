@@ -12,7 +12,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "policy/checks/check.h"
+#include "policy/checks/check_push.h"
+#include "policy/checks/icmp_socket.h"
 #include "policy/checks/prober.h"
+#include "policy/checks/push_board.h"
 #include "policy/config.h"
 #include "policy/health.h"
 #include "resolver/accepted.h"
@@ -29,11 +33,10 @@
 #include "resolver/reload.h"
 #include "resolver/removals.h"
 #include "resolver/server.h"
+#include "resolver/startup.h"
 #include "resolver/watch.h"
 
 #define DESCRIPTORS_WANTED 65536
-
-static const char *const search_paths[] = { "./leeward.yaml", "/etc/leeward/leeward.yaml" };
 
 /* ---- for the api ---- */
 
@@ -92,122 +95,10 @@ uint64_t control_started_ms(const struct control *control)
     return control->started_ms;
 }
 
-/* ---- loading ---- */
-
-static void print_report(const struct config_report *report)
-{
-    struct text text = { 0 };
-
-    config_report_print(report, &text);
-    fputs(text_string(&text), stderr);
-    text_fini(&text);
-}
-
 void control_set_warning(struct control *control, const char *warning)
 {
     free(control->warning);
     control->warning = warning == NULL ? NULL : strdup(warning);
-}
-
-static const char *find_config(const struct control_options *options)
-{
-    if (options->config_path != NULL) {
-        return options->config_path;
-    }
-    for (size_t i = 0; i < sizeof(search_paths) / sizeof(search_paths[0]); i++) {
-        if (access(search_paths[i], F_OK) == 0) {
-            return search_paths[i];
-        }
-    }
-    return NULL;
-}
-
-int control_load(struct control *control, struct model **out, struct config_report *report)
-{
-    return control->path != NULL ? config_load(control->path, out, report)
-                                 : config_load_default(out, report);
-}
-
-/* Start from what was accepted last, loudly. */
-static int load_accepted(struct control *c, const struct config_report *report, struct model **out)
-{
-    char directory[PATH_MAX];
-    struct error err;
-
-    accepted_directory(c->path, directory, sizeof(directory));
-    int rc = accepted_load(directory, c->path, out, &err);
-    if (rc < 0) {
-        log_event(LOG_ERROR, "no accepted configuration to start from", "path=%s error=%s",
-                  err.path, err.message);
-        return rc;
-    }
-    char where[512] = "";
-    c->is_accepted = true;
-    if (report->count > 0) {
-        (void)error_format(&report->errors[0], where, sizeof(where));
-    }
-    control_set_warning(c, where);
-    log_event(LOG_ERROR, "running the last accepted configuration", "config=%s errors=%zu first=%s",
-              c->path, report->count, where);
-    return 0;
-}
-
-/*
- * The file against what was accepted last: a start is never refused for taking
- * much away, only warned; but an older plan than the accepted one is as good
- * as a file that does not load. 0 or -ESTALE, and then the report says why.
- */
-static int compare_at_start(const struct model *model, struct config_report *report)
-{
-    struct model *accepted;
-    struct error err = { 0 };
-    int rc = 0;
-
-    if (accepted_load_other(model, &accepted, &err) < 0) {
-        return 0;
-    }
-    const struct review_old old = { .model = accepted };
-    struct review *review = review_new(&old, model);
-    if (model->file_generation < accepted->file_generation) {
-        rc = error_set(&err, -ESTALE, "generation %llu of the file is older than %llu, which was "
-                       "accepted",
-                       (unsigned long long)model->file_generation,
-                       (unsigned long long)accepted->file_generation);
-        error_hint(&err, "write a higher one if it is meant; or remove accepted.yaml from %s",
-                   model->state_directory);
-        config_report_add(report, &err);
-    } else if (review != NULL && review_is_refused(review)) {
-        struct text words = { 0 };
-        review_put_refusal(review, &words);
-        log_event(LOG_WARNING, "the configuration takes much away", "against=%s change=%s",
-                  "what was accepted last", text_string(&words));
-        text_fini(&words);
-    }
-    review_free(review);
-    model_free(accepted);
-    return rc;
-}
-
-static int load_at_start(struct control *c, struct model **out)
-{
-    struct config_report report = { 0 };
-    int rc = control_load(c, out, &report);
-
-    if (rc == 0) {
-        rc = compare_at_start(*out, &report);
-        if (rc < 0) {
-            model_free(*out);
-        }
-    }
-
-    if (rc < 0) {
-        print_report(&report);
-        if (c->path != NULL && !c->options.strict) {
-            rc = load_accepted(c, &report, out);
-        }
-    }
-    config_report_fini(&report);
-    return rc;
 }
 
 /* ---- the table's news ---- */
@@ -220,6 +111,18 @@ static void on_health(void *user, const struct health_event *event)
     events_log(event);
     if (c->announcer != NULL) { /* it goes before the table does */
         announcer_say_health(c->announcer, event);
+    }
+}
+
+/* A report from outside acts at once: whoever leans on it is asked now. */
+static void on_report(void *user, const char *target)
+{
+    struct control *c = user;
+
+    for (size_t i = 0; i < health_probe_count(c->health); i++) {
+        if (check_push_is_about(health_probe(c->health, i), target)) {
+            prober_probe_now(c->prober, i);
+        }
     }
 }
 
@@ -450,6 +353,7 @@ static int start_serving(struct control *c, struct model *model, struct error *e
     }
     rc = server_new(model, &c->server, err);
     if (rc == 0) {
+        icmp_socket_open(); /* while we may */
         prepare_directories(c, model);
         rc = privileges_drop(model->node_user, err);
     }
@@ -482,7 +386,7 @@ static void print_error(const struct error *err)
     struct config_report report = { 0 };
 
     config_report_add(&report, err);
-    print_report(&report);
+    startup_print(&report);
     config_report_fini(&report);
 }
 
@@ -530,9 +434,11 @@ static void shut_down(struct control *c)
     if (c->server != NULL) {
         server_on_retired(c->server, NULL, NULL); /* the loop goes first */
     }
+    push_board_listen(check_push_board(), NULL, NULL);
     close_handles(c);
     uv_run(&c->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&c->loop);
+    check_shutdown();
     if (c->server != NULL) {
         current = server_stop(c->server);
         while ((old = server_take_retired(c->server)) != NULL) {
@@ -569,7 +475,7 @@ static int start(struct control *c, struct error *err)
     struct model *model;
 
     memset(err, 0, sizeof(*err));
-    int rc = load_at_start(c, &model);
+    int rc = startup_load(c, &model);
     if (rc < 0) {
         return rc; /* already told */
     }
@@ -600,7 +506,7 @@ int control_run(const struct control_options *options)
     c->options = *options;
     c->started_ms = clock_now_ms();
     c->key = hash_key_random();
-    const char *path = find_config(options);
+    const char *path = startup_find(options);
     c->path = path == NULL ? NULL : strdup(path);
     c->health = health_new(on_health, c);
     c->movements = movements_new(on_movement, c);
@@ -616,6 +522,7 @@ int control_run(const struct control_options *options)
         fputs("leeward: cannot start: out of memory or descriptors\n", stderr);
         return 1;
     }
+    push_board_listen(check_push_board(), on_report, c);
     int rc = start(c, &err);
     if (rc == 0) {
         uv_run(&c->loop, UV_RUN_DEFAULT);

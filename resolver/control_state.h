@@ -72,9 +72,6 @@ struct control {
     unsigned closing;     /* parts that still have handles */
 };
 
-/* Read the file. -errno, and then the report says why. */
-int control_load(struct control *control, struct model **out, struct config_report *report);
-
 /*
  * Make `snapshot` the one in force. Only the first time can fail: -errno,
  * explained.

@@ -11,10 +11,10 @@
 #include "base/log.h"
 #include "policy/maintenance.h"
 
-#define FILE_NAME     "overrides.json"
-#define FILE_MOST     ((size_t)4 * 1024 * 1024)
-#define LOOK_MOST_MS  30000 /* civil time may jump: it is looked at so often at least */
-#define NAMES_SHOWN   3     /* services named in a refusal */
+#define FILE_NAME    "overrides.json"
+#define FILE_MOST    ((size_t)4 * 1024 * 1024)
+#define LOOK_MOST_MS 30000 /* civil time may jump: it is looked at so often at least */
+#define NAMES_SHOWN  3     /* services named in a refusal */
 
 struct hand {
     struct health *health;
@@ -95,13 +95,11 @@ static void apply_regions(struct hand *hand, uint64_t now_ms)
 static void apply_pools(const struct hand *hand, const struct steer_service *service)
 {
     for (uint32_t p = 0; p < service->pool_count; p++) {
-        const struct override *o =
-            hand_of_pool(hand, service->pools[p].region_name, service->name);
+        const struct override *o = hand_of_pool(hand, service->pools[p].region_name, service->name);
         steer_set_hand(service, p, STEER_HAND_DRAINED, o != NULL && o->kind == OVERRIDE_DRAIN);
         steer_set_hand(service, p, STEER_HAND_FORCED_DOWN,
                        o != NULL && o->kind == OVERRIDE_FORCE_DOWN);
-        steer_set_hand(service, p, STEER_HAND_FORCED_UP,
-                       o != NULL && o->kind == OVERRIDE_FORCE_UP);
+        steer_set_hand(service, p, STEER_HAND_FORCED_UP, o != NULL && o->kind == OVERRIDE_FORCE_UP);
     }
 }
 
@@ -479,9 +477,9 @@ static int check_services(const struct hand *hand, const struct override *overri
     if (lost == 0) {
         return 0;
     }
-    (void)error_set(err, -EBUSY,
-                    "%zu service%s would have no region left that meets minimum_healthy: %s%s", lost,
-                    lost == 1 ? "" : "s", text_string(&names), lost > NAMES_SHOWN ? ", ..." : "");
+    (void)error_set(
+        err, -EBUSY, "%zu service%s would have no region left that meets minimum_healthy: %s%s",
+        lost, lost == 1 ? "" : "s", text_string(&names), lost > NAMES_SHOWN ? ", ..." : "");
     error_hint(err, "--force does it all the same; leeward simulate shows what they would answer");
     text_fini(&names);
     return err->code;

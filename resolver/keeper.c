@@ -254,8 +254,8 @@ static void write_out(struct keeper *keeper)
 {
     memset(&keeper->error, 0, sizeof(keeper->error));
     if (!text_failed(&keeper->writing)) {
-        (void)health_file_write(keeper->path, text_string(&keeper->writing),
-                                keeper->writing.length, &keeper->error);
+        (void)health_file_write(keeper->path, text_string(&keeper->writing), keeper->writing.length,
+                                &keeper->error);
     }
 }
 
@@ -269,8 +269,7 @@ static void tell(struct keeper *keeper)
     if (keeper->error.code < 0 && !keeper->told) {
         keeper->told = true;
         log_event(LOG_WARNING, "health is not kept", "path=%s error=%s hint=%s", keeper->path,
-                  keeper->error.message,
-                  "make the directory writable or set node.state_directory");
+                  keeper->error.message, "make the directory writable or set node.state_directory");
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/spawner.h"
 #include "base/spawner_helper.h"
+#include "policy/geo_reader.h"
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_cache.h"
 #include "resolver/cli/cli_check.h"
@@ -20,6 +21,7 @@
 #include "resolver/cli/cli_why.h"
 #include "resolver/cli/demo.h"
 #include "resolver/control.h"
+#include "resolver/webhook.h"
 
 static int run_server(struct cli *cli, int argc, char **argv)
 {
@@ -182,6 +184,12 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], SPAWNER_COMMAND) == 0) {
         return spawner_helper_run();
+    }
+    if (argc == 2 && strcmp(argv[1], WEBHOOK_COMMAND) == 0) {
+        return webhook_run();
+    }
+    if (argc == 3 && strcmp(argv[1], GEO_COMMAND) == 0) {
+        return geo_reader_run(argv[2]);
     }
     return cli_main(commands, argc, argv);
 }

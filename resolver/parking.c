@@ -74,8 +74,7 @@ static void take_over(const struct steer_service *fresh, const struct steer_serv
 {
     for (uint32_t p = 0; p < fresh->pool_count; p++) {
         const struct steer_pool *pool = find_pool(old, fresh->pools[p].region_name);
-        if (pool != NULL &&
-            steer_has_hand(old, (uint32_t)(pool - old->pools), STEER_HAND_PARKED)) {
+        if (pool != NULL && steer_has_hand(old, (uint32_t)(pool - old->pools), STEER_HAND_PARKED)) {
             steer_set_hand(fresh, p, STEER_HAND_PARKED, true);
         }
     }

@@ -85,8 +85,10 @@ size_t query_put_error(uint8_t *message, uint16_t id, uint16_t flags, unsigned r
 static void add_subnet(const struct query_thread *t, struct response *r, size_t opt_bytes)
 {
     uint8_t *opt = r->message + r->at - opt_bytes;
+    uint8_t asked = t->query.subnet_bits;
+    uint8_t scope = t->scope_bits < asked ? t->scope_bits : asked;
 
-    r->at += edns_add_subnet(opt, opt_bytes, &t->query, t->scope_bits) - opt_bytes;
+    r->at += edns_add_subnet(opt, opt_bytes, &t->query, scope) - opt_bytes;
 }
 
 /* Write the header and OPT around what the response holds; returns its length. */

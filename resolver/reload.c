@@ -15,6 +15,7 @@
 #include "resolver/hostnames.h"
 #include "resolver/removals.h"
 #include "resolver/server.h"
+#include "resolver/startup.h"
 #include "resolver/watch.h"
 
 #define FIRST_ROUND_GRACE_MS 100  /* on top of the largest timeout */
@@ -153,8 +154,12 @@ static void refuse(struct control *c, const struct error *err)
 static int build(struct control *c, struct snapshot **out, struct error *err)
 {
     struct snapshot *fresh;
-    int rc = snapshot_build(c->reload.model, c->reload.binding, c->snapshot, &c->key,
-                            c->generation + 1, &fresh, err);
+    uint64_t generation = c->generation + 1;
+    int rc = c->reload.rebuild
+                 ? snapshot_rebuild(c->reload.model, c->reload.binding, c->snapshot, &c->key,
+                                    generation, &fresh, err)
+                 : snapshot_build(c->reload.model, c->reload.binding, c->snapshot, &c->key,
+                                  generation, &fresh, err);
 
     if (rc == 0 && !c->reload.rebuild) {
         rc = server_rebind(c->server, fresh->model, err);
@@ -390,7 +395,7 @@ void control_reload(struct control *control, control_reload_done *done, void *us
         return;
     }
     watch_look(c->watch);
-    if (control_load(c, &model, &report) < 0) {
+    if (startup_read(c, &model, &report) < 0) {
         report_unloadable(c, &report, done, user);
         config_report_fini(&report);
         return;

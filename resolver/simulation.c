@@ -74,8 +74,8 @@ static void suppose(const struct snapshot *snapshot, const struct steer_service 
                  override_means_pool(target, from->region_name, service->name);
 
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        uint64_t bits = whole ? all_bits(from->counts[f])
-                              : meant_bits(snapshot, service, pool, f, target);
+        uint64_t bits =
+            whole ? all_bits(from->counts[f]) : meant_bits(snapshot, service, pool, f, target);
         if (bits != 0) {
             set_bits(group, f, bits, up);
         }

@@ -38,6 +38,6 @@ struct simulated_service {
 void simulation_choose(const struct snapshot *snapshot, const struct steer_service *service,
                        const struct simulation *simulation, struct simulated_service *out);
 
-/* Endpoints of region `region` that would be up, of all services together, and how many there are. */
+/* Endpoints of region `region` that would be up, of all services, and how many there are. */
 void simulation_count(const struct snapshot *snapshot, size_t region,
                       const struct simulation *simulation, size_t *out_up, size_t *out_all);

@@ -144,9 +144,9 @@ static int build_all(struct snapshot_draft *b, const struct snapshot *old,
     return rc == 0 && b->model->hosts != NULL ? read_hosts(b, old == NULL) : rc;
 }
 
-int snapshot_build(struct model *model, struct health_binding *binding,
-                   const struct snapshot *old, const struct hash_key *key, uint64_t generation,
-                   struct snapshot **out, struct error *err)
+static int build(struct model *model, struct health_binding *binding, const struct snapshot *old,
+                 bool rebuild, const struct hash_key *key, uint64_t generation,
+                 struct snapshot **out, struct error *err)
 {
     struct arena *arena = arena_new();
 
@@ -159,6 +159,7 @@ int snapshot_build(struct model *model, struct health_binding *binding,
         .binding = binding,
         .arena = arena,
         .err = err,
+        .rebuild = rebuild,
     };
     memset(err, 0, sizeof(*err));
     b.snapshot->arena = arena;
@@ -172,6 +173,20 @@ int snapshot_build(struct model *model, struct health_binding *binding,
     b.snapshot->binding = binding;
     *out = b.snapshot;
     return 0;
+}
+
+int snapshot_build(struct model *model, struct health_binding *binding,
+                   const struct snapshot *old, const struct hash_key *key, uint64_t generation,
+                   struct snapshot **out, struct error *err)
+{
+    return build(model, binding, old, false, key, generation, out, err);
+}
+
+int snapshot_rebuild(struct model *model, struct health_binding *binding,
+                     const struct snapshot *old, const struct hash_key *key, uint64_t generation,
+                     struct snapshot **out, struct error *err)
+{
+    return build(model, binding, old, true, key, generation, out, err);
 }
 
 struct health_binding *snapshot_free(struct snapshot *snapshot)

@@ -47,6 +47,7 @@ struct forward_rule {
 };
 
 struct hosts;
+struct places;
 
 struct snapshot {
     uint64_t generation; /* counts accepted configurations from 1 */
@@ -59,6 +60,7 @@ struct snapshot {
     const struct forward_rule *forwards; /* most labels first */
     size_t forward_count;
     const struct hosts *hosts; /* NULL: no hosts file */
+    const struct places *places; /* of clients; NULL: no service asks for them */
 };
 
 /*
@@ -70,6 +72,14 @@ struct snapshot {
 int snapshot_build(struct model *model, struct health_binding *binding,
                    const struct snapshot *old, const struct hash_key *key, uint64_t generation,
                    struct snapshot **out, struct error *err);
+
+/*
+ * The same for a model that differs from that of `old` in addresses of names
+ * only: files that were read for `old` are not read again where they are kept.
+ */
+int snapshot_rebuild(struct model *model, struct health_binding *binding,
+                     const struct snapshot *old, const struct hash_key *key, uint64_t generation,
+                     struct snapshot **out, struct error *err);
 
 /* Free it and its model; the binding is returned for health_unbind. */
 struct health_binding *snapshot_free(struct snapshot *snapshot);

@@ -226,6 +226,7 @@ void snapshot_compile_policy(struct snapshot_draft *draft, struct snapshot_order
     if ((made.filters & (STEER_NEAREST | STEER_CAPACITY)) != 0) {
         if (orders->places == NULL) {
             orders->places = places_build(draft->model, draft->arena);
+            draft->snapshot->places = orders->places;
         }
         made.places = orders->places;
         made.orders = orders_of(draft, orders, model);

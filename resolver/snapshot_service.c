@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/log.h"
+#include "policy/places.h"
 #include "resolver/snapshot_policy.h"
 
 #define CACHE_LINE 64u
@@ -196,6 +198,29 @@ static int compile_family(struct snapshot_draft *b, struct snapshot_orders *orde
     return rc == 0 ? 0 : report(b, base, rc);
 }
 
+/*
+ * Where clients stand. At a start, names are answered without a database that
+ * cannot be read, as if it knew of nobody; a reload that would lose one is
+ * refused.
+ */
+static int locate_clients(struct snapshot_draft *b, const struct snapshot *old)
+{
+    const struct places *before = old == NULL ? NULL : old->places;
+
+    if (b->model->geo_count == 0) {
+        return 0; /* the map of prefixes is made for the first that wants it */
+    }
+    int rc = places_read(b->model, before, b->rebuild, b->arena, &b->snapshot->places, b->err);
+    if (rc < 0 && old == NULL) {
+        char line[512];
+        (void)error_format(b->err, line, sizeof(line));
+        log_event(LOG_ERROR, "clients are not located by a database", "error=%s", line);
+        memset(b->err, 0, sizeof(*b->err));
+        return 0;
+    }
+    return rc;
+}
+
 int snapshot_compile_services(struct snapshot_draft *draft, const struct snapshot *old)
 {
     const struct model *model = draft->model;
@@ -205,6 +230,11 @@ int snapshot_compile_services(struct snapshot_draft *draft, const struct snapsho
 
     draft->snapshot->services = services;
     draft->snapshot->service_count = model->service_count;
+    int located = locate_clients(draft, old);
+    if (located < 0) {
+        return located;
+    }
+    orders.places = draft->snapshot->places;
     for (size_t i = 0; i < model->service_count; i += 1 + model->services[i].view_count) {
         int rc = compile_family(draft, &orders, i, services);
         if (rc < 0) {

@@ -15,6 +15,7 @@ struct snapshot_draft {
     struct health_binding *binding;
     struct arena *arena;
     struct error *err;
+    bool rebuild; /* the files of `clients` are those of `old` */
 };
 
 /*

@@ -1,5 +1,6 @@
 #include "resolver/watch.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@ struct file {
     char *path;
     struct stat seen; /* zeroes when it was not there */
     uint64_t digest;  /* of its content, 0 when it could not be read */
+    bool is_large;    /* its content is not looked at */
 };
 
 struct watch {
@@ -50,7 +52,7 @@ static void look(const char *path, struct stat *out)
 static void take_in(struct file *file)
 {
     look(file->path, &file->seen);
-    uint64_t digest = digest_of(file->path);
+    uint64_t digest = file->is_large ? 0 : digest_of(file->path);
     file->digest = digest != 0 ? digest : file->digest;
 }
 
@@ -71,9 +73,9 @@ static void on_timer(uv_timer_t *timer)
         if (is_same(&now, &file->seen)) {
             continue;
         }
-        uint64_t digest = digest_of(file->path);
+        uint64_t digest = file->is_large ? 0 : digest_of(file->path);
         /* one that is gone for a moment has not changed */
-        bool other = digest != 0 && digest != file->digest;
+        bool other = file->is_large ? now.st_size > 0 : digest != 0 && digest != file->digest;
         file->seen = now;
         if (other) {
             file->digest = digest;
@@ -116,7 +118,7 @@ static struct file *find(struct file *files, size_t count, const char *path)
 }
 
 /* `before`: the same file when it was watched already, or NULL. */
-static void add(struct watch *watch, const char *path, const struct file *before)
+static void add(struct watch *watch, const char *path, bool is_large, const struct file *before)
 {
     if (find(watch->files, watch->count, path) != NULL) {
         return;
@@ -126,7 +128,7 @@ static void add(struct watch *watch, const char *path, const struct file *before
     REQUIRE(files != NULL && copy != NULL);
     struct file *file = &files[watch->count++];
     watch->files = files;
-    *file = (struct file){ .path = copy };
+    *file = (struct file){ .path = copy, .is_large = is_large };
     if (before != NULL) {
         file->seen = before->seen;
         file->digest = before->digest;
@@ -152,11 +154,15 @@ void watch_adopt(struct watch *watch, const struct model *model)
     for (size_t i = 0; i < model->forward_count; i++) {
         const char *path = model->forwards[i].from;
         if (path != NULL) {
-            add(watch, path, find(old, count, path));
+            add(watch, path, false, find(old, count, path));
         }
     }
     if (model->hosts != NULL) {
-        add(watch, model->hosts, find(old, count, model->hosts));
+        add(watch, model->hosts, false, find(old, count, model->hosts));
+    }
+    for (size_t i = 0; i < model->geo_count; i++) {
+        const char *path = model->geos[i].file; /* of tens of MiB */
+        add(watch, path, true, find(old, count, path));
     }
     forget(old, count);
     if (watch->count == 0) {

@@ -125,7 +125,8 @@ static enum wire_verdict read_additional(const uint8_t *message, size_t length, 
                 return WIRE_QUERY_FORMERR;
             }
             if (query->has_subnet) {
-                query->opt_bytes = (uint8_t)(WIRE_OPT_BYTES + wire_subnet_bytes(query->subnet_bits));
+                query->opt_bytes =
+                    (uint8_t)(WIRE_OPT_BYTES + wire_subnet_bytes(query->subnet_bits));
             }
             verdict = opt;
         }

@@ -21,7 +21,8 @@ struct cli_http_reply {
  * -ECONNREFUSED when nobody listens there, -EACCES, -ETIMEDOUT, -EPROTO.
  */
 int cli_http(const char *socket_path, const char *method, const char *target,
-             const struct text *sent, unsigned timeout_ms, struct cli_http_reply *out, struct error *err);
+             const struct text *sent, unsigned timeout_ms, struct cli_http_reply *out,
+             struct error *err);
 
 /* Append `value` escaped for a query string or a path segment (RFC 3986, section 2). */
 void cli_http_put_escaped(struct text *out, const char *value);

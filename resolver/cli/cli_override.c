@@ -57,8 +57,10 @@ struct wish {
 static bool read_options(struct cli *cli, int argc, char **argv, bool sets, struct wish *wish)
 {
     static const struct option all[] = {
-        { "json", no_argument, NULL, 'j' },         { "reason", required_argument, NULL, 512 },
-        { "for", required_argument, NULL, 513 },    { "force", no_argument, NULL, 514 },
+        { "json", no_argument, NULL, 'j' },
+        { "reason", required_argument, NULL, 512 },
+        { "for", required_argument, NULL, 513 },
+        { "force", no_argument, NULL, 514 },
         { NULL, 0, NULL, 0 },
     };
     static const struct option few[] = {
@@ -176,8 +178,7 @@ static int release(const struct cli *cli, const struct wish *wish, const char *k
     text_put(&path, OVERRIDES_PATH "/");
     cli_http_put_escaped(&path, wish->target);
     text_printf(&path, "%s%s", kind == NULL ? "" : "?type=", kind == NULL ? "" : kind);
-    int code =
-        cli_api_call(cli, "DELETE", text_string(&path), CLI_HTTP_TIMEOUT_MS, &body);
+    int code = cli_api_call(cli, "DELETE", text_string(&path), CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
         code = show(cli, wish->json, &body);
     }

@@ -75,7 +75,8 @@ static void put_verdict(const json_t *review, bool colored, struct text *out)
         text_fini(&line);
     }
     if (json_is_true(json_object_get(review, "refused"))) {
-        text_printf(out, "a reload would be refused; guards: {accept: %s} consents to exactly this\n",
+        text_printf(out,
+                    "a reload would be refused; guards: {accept: %s} consents to exactly this\n",
                     string_of(review, "id"));
     } else if (json_is_true(json_object_get(review, "accepted"))) {
         text_put(out, "the file consents to it: guards.accept is this difference's ID\n");
@@ -177,7 +178,7 @@ int cli_review_run(struct cli *cli, int argc, char **argv)
     if (!cli_arguments(cli, argc, 0, 0)) {
         return CLI_USAGE;
     }
-    const char *path = cli->config_path != NULL             ? cli->config_path
+    const char *path = cli->config_path != NULL              ? cli->config_path
                        : access("./leeward.yaml", F_OK) == 0 ? "./leeward.yaml"
                                                              : "/etc/leeward/leeward.yaml";
     if (config_load(path, &fresh, &report) < 0) {

@@ -211,8 +211,7 @@ static int simulate(const struct cli *cli, const struct wish *wish)
     put_list(&json, "up", wish->up, wish->up_count);
     json_writer_bool(&json, "every_region", wish->every_region);
     json_writer_object_end(&json);
-    int code =
-        cli_api_send(cli, "POST", "/api/v1/simulate", &sent, SIMULATE_TIMEOUT_MS, &body);
+    int code = cli_api_send(cli, "POST", "/api/v1/simulate", &sent, SIMULATE_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
         code = show(cli, wish->json, &body);
     }

@@ -130,8 +130,8 @@ def test_a_bare_number_where_a_unit_is_needed(w):
 
 
 def test_keys_that_come_later_are_refused_not_ignored(w):
-    for more, key in (("clients: []\n", "clients"), ("fleet: {role: both}\n", "fleet"),
-                      ("    failback: manual\n", "manual"), ("    policy: nearest\n", "nearest")):
+    for more, key in (("fleet: {role: both}\n", "fleet"),
+                      ("access: {rate_limit: {responses_per_second: 20}}\n", "rate_limit")):
         refused(w, GOOD + more, key, "not available yet")
 
 

@@ -206,8 +206,9 @@ static void a_program_has_time_and_arguments(void **state)
 
 static void checks_that_ask_nobody_fit_a_region(void **state)
 {
-    struct model *model = load_good("regions: {a: {minimum_healthy: 3, checks: [{push: }, {file: "
-                                    "{path: \"/run/{region}\"}}, {exec: {command: /bin/true}}]}}\n");
+    struct model *model =
+        load_good("regions: {a: {minimum_healthy: 3, checks: [{push: }, {file: "
+                  "{path: \"/run/{region}\"}}, {exec: {command: /bin/true}}]}}\n");
 
     (void)state;
     assert_int_equal(model->regions[0].check_count, 3);
@@ -236,8 +237,8 @@ static void how_many_failures_decide_may_be_left_to_the_evidence(void **state)
 static void what_a_kind_cannot_mean_is_refused(void **state)
 {
     static const struct bad list[] = {
-        { "checks: {c: {dns: {name: a, transport: udp, tls: on}}}\n", 1, 45,
-          "transport is not tls", "transport: tls" },
+        { "checks: {c: {dns: {name: a, transport: udp, tls: on}}}\n", 1, 45, "transport is not tls",
+          "transport: tls" },
         { "checks: {c: {dns: {name: a, transport: tls, tls: off}}}\n", 1, 40, "tls is off", NULL },
         { "checks: {c: {dns: {name: a, transport: quic}}}\n", 1, 40, "unknown value 'quic'",
           "udp, tcp or tls" },
@@ -263,8 +264,8 @@ static void what_a_kind_cannot_mean_is_refused(void **state)
           "is not a good regular expression", NULL },
         { "checks: {c: {http: {port: 1, expect: {match: \"((a{99}){99})\"}}}}\n", 1, 46,
           "it repeats too much", NULL },
-        { "checks: {c: {http: {port: 1, expect: {match: '(a)\\1'}}}}\n", 1, 46,
-          "back references", NULL },
+        { "checks: {c: {http: {port: 1, expect: {match: '(a)\\1'}}}}\n", 1, 46, "back references",
+          NULL },
         { "checks: {c: {http: {port: 1, expect: {json: {pointer: a}}}}}\n", 1, 55,
           "'a' is not a JSON pointer", "begins with a slash" },
         { "checks: {c: {http: {port: 1, expect: {json: {pointer: /a~2}}}}}\n", 1, 55,
@@ -300,12 +301,12 @@ static void what_a_kind_cannot_mean_is_refused(void **state)
         { "checks: {c: {file: {}}}\n", 1, 14, "path is required", NULL },
         { "checks: {c: {tcp: {port: 1}, fall: never}}\n", 1, 36, "'never' is not a whole number",
           NULL },
-        { "checks: {c: {tcp: {port: 1}, false_alarm: 1/30d, fall: 3}}\n", 1, 30,
-          "needs fall: auto", NULL },
+        { "checks: {c: {tcp: {port: 1}, false_alarm: 1/30d, fall: 3}}\n", 1, 30, "needs fall: auto",
+          NULL },
         { "checks: {c: {tcp: {port: 1}, false_alarm: 30d, fall: auto}}\n", 1, 43,
           "'30d' is not a rate of false alarms", "1/30d" },
-        { "checks: {c: {tcp: {port: 1}, false_alarm: 1/1m, fall: auto}}\n", 1, 43,
-          "out of range", NULL },
+        { "checks: {c: {tcp: {port: 1}, false_alarm: 1/1m, fall: auto}}\n", 1, 43, "out of range",
+          NULL },
         { "checks: {c: {tcp: {port: 1}, degraded_above: 0s}}\n", 1, 46, "1ms to 1m", NULL },
     };
 

@@ -22,12 +22,9 @@ static const struct model_condition *condition_of(const struct model *model)
 static void a_list_of_checks_needs_no_condition(void **state)
 {
     static const char *const list[] = {
-        WITH("web"),
-        WITH("{all: [web]}"),
-        WITH("{all: web}"),
-        WITH("{at_least: 1, of: web}"),
-        WITH("{any: [web]}"),
-        WITH("[{tcp: {port: 1}}]"),
+        WITH("web"),          WITH("{all: [web]}"),
+        WITH("{all: web}"),   WITH("{at_least: 1, of: web}"),
+        WITH("{any: [web]}"), WITH("[{tcp: {port: 1}}]"),
     };
 
     (void)state;
@@ -110,10 +107,10 @@ static void a_named_condition_is_used_by_its_name(void **state)
 
 static void services_may_be_referred_to_before_they_are_written(void **state)
 {
-    struct model *model = load_good(
-        REGIONS "services:\n  a.example:\n" GOOD "    check: {service: C.example.}\n"
-                "  b.example:\n" GOOD "    check: {not: {service: a.example}}\n"
-                "  c.example:\n" GOOD);
+    struct model *model =
+        load_good(REGIONS "services:\n  a.example:\n" GOOD "    check: {service: C.example.}\n"
+                          "  b.example:\n" GOOD "    check: {not: {service: a.example}}\n"
+                          "  c.example:\n" GOOD);
 
     (void)state;
     assert_int_equal(condition_of(model)->kind, MODEL_CONDITION_SERVICE);
@@ -184,12 +181,11 @@ static void services_that_need_themselves_are_refused(void **state)
     (void)state;
     expect_bad(list, COUNT_OF(list));
     /* a diamond is no circle */
-    model_free(load_good(REGIONS
-                         "services:\n  a.example:\n" GOOD
-                         "    check: [{service: b.example}, {service: c.example}]\n"
-                         "  b.example:\n" GOOD "    check: {service: d.example}\n"
-                         "  c.example:\n" GOOD "    check: {service: d.example}\n"
-                         "  d.example:\n" GOOD));
+    model_free(load_good(REGIONS "services:\n  a.example:\n" GOOD
+                                 "    check: [{service: b.example}, {service: c.example}]\n"
+                                 "  b.example:\n" GOOD "    check: {service: d.example}\n"
+                                 "  c.example:\n" GOOD "    check: {service: d.example}\n"
+                                 "  d.example:\n" GOOD));
 }
 
 /* A condition in a condition, `depth` of them, the innermost a check. */

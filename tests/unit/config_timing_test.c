@@ -58,8 +58,8 @@ static void evidence_takes_longer_on_a_lossy_target(void **state)
     struct timing_worst counted = worst_of(SERVICE GOOD "    check: {tcp: {port: 1}}\n");
     struct timing_worst weighed =
         worst_of(SERVICE GOOD "    check: {tcp: {port: 1}, fall: auto}\n");
-    struct timing_worst surer = worst_of(
-        SERVICE GOOD "    check: {tcp: {port: 1}, fall: auto, false_alarm: 1/3650d}\n");
+    struct timing_worst surer =
+        worst_of(SERVICE GOOD "    check: {tcp: {port: 1}, fall: auto, false_alarm: 1/3650d}\n");
 
     (void)state;
     assert_true(weighed.strong_ms > counted.strong_ms);

@@ -283,14 +283,13 @@ static void step(struct world worlds[2], uint64_t *dice)
                 numbers[n] = health_probe_sent(w->health, probe, w->now_ms);
             }
             for (unsigned n = 0; n < 12; n++) {
-                health_probe_result(w->health, probe, numbers[n], DETECT_SILENT, false,
-                                    "no answer", w->now_ms + 500);
+                health_probe_result(w->health, probe, numbers[n], DETECT_SILENT, false, "no answer",
+                                    w->now_ms + 500);
             }
         } else {
             uint32_t number = health_probe_sent(w->health, probe, w->now_ms);
-            health_probe_result(w->health, probe, number,
-                                what < 4 ? DETECT_STRONG : DETECT_PASS, false, "x",
-                                w->now_ms + 2);
+            health_probe_result(w->health, probe, number, what < 4 ? DETECT_STRONG : DETECT_PASS,
+                                false, "x", w->now_ms + 2);
         }
         w->now_ms += 500 + wait_ms;
         for (size_t p = 0; p < count; p++) {

@@ -118,10 +118,9 @@ static void what_is_unknown_counts_as_up_on_either_side_of_not(void **state)
 
 static void the_best_parts_decide_how_well_it_is(void **state)
 {
-    const struct model_condition condition = { .kind = MODEL_CONDITION_AT_LEAST,
-                                               .needed = 1,
-                                               .parts = leaves,
-                                               .part_count = 2 };
+    const struct model_condition condition = {
+        .kind = MODEL_CONDITION_AT_LEAST, .needed = 1, .parts = leaves, .part_count = 2
+    };
     struct world w;
     (void)state;
 
@@ -146,10 +145,9 @@ static void a_tree_says_which_of_its_parts_fails(void **state)
                                            .parts = &leaves[2],
                                            .part_count = 1 };
     const struct model_condition parts[] = { leaves[0], leaves[1], inner };
-    const struct model_condition condition = { .kind = MODEL_CONDITION_AT_LEAST,
-                                               .needed = 3,
-                                               .parts = parts,
-                                               .part_count = 3 };
+    const struct model_condition condition = {
+        .kind = MODEL_CONDITION_AT_LEAST, .needed = 3, .parts = parts, .part_count = 3
+    };
     struct health_endpoint_view view;
     struct world w;
     (void)state;
@@ -177,10 +175,9 @@ static void who_asks_about_a_region_follows_it(void **state)
         { .kind = MODEL_CONDITION_CHECK, .index = 0 },
         { .kind = MODEL_CONDITION_REGION, .index = 1 },
     };
-    const struct model_condition both = { .kind = MODEL_CONDITION_AT_LEAST,
-                                          .needed = 2,
-                                          .parts = parts,
-                                          .part_count = 2 };
+    const struct model_condition both = {
+        .kind = MODEL_CONDITION_AT_LEAST, .needed = 2, .parts = parts, .part_count = 2
+    };
     struct health_endpoint_view view;
     struct health_group untouched;
     struct world w;
@@ -253,10 +250,9 @@ static void who_asks_about_a_service_follows_it_however_far(void **state)
 
 static void services_with_other_conditions_have_other_words(void **state)
 {
-    const struct model_condition any = { .kind = MODEL_CONDITION_AT_LEAST,
-                                         .needed = 0,
-                                         .parts = leaves,
-                                         .part_count = 1 };
+    const struct model_condition any = {
+        .kind = MODEL_CONDITION_AT_LEAST, .needed = 0, .parts = leaves, .part_count = 1
+    };
     struct world w;
     (void)state;
 
@@ -279,7 +275,9 @@ static void services_with_other_conditions_have_other_words(void **state)
 /* Deep chains are bound and given back without a deep stack. */
 static void a_long_chain_of_services_is_bound_and_given_back(void **state)
 {
-    enum { LENGTH = 20000 };
+    enum {
+        LENGTH = 20000
+    };
     struct model_service *services = calloc(LENGTH, sizeof(*services));
     struct model_pool *pools = calloc(LENGTH, sizeof(*pools));
     struct model_condition *on = calloc(LENGTH, sizeof(*on));

@@ -1,8 +1,8 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -188,6 +188,27 @@ static void a_check_that_changed_is_not_recognized(void **state)
     text_fini(&file);
 }
 
+static void a_region_that_proves_itself_still_does(void **state)
+{
+    struct text file;
+    struct world w;
+    (void)state;
+
+    set_up_model(&w);
+    add_usual_service(&w);
+    w.regions[0].on_dns_failure = MODEL_DNS_FAILURE_PROVE;
+    begin(&w);
+    pass_all(&w);
+    give_times(&w, SEOUL_DNS, DETECT_STRONG, 3);
+    give_times(&w, "203.0.113.10:8080", DETECT_STRONG, 3);
+    render(&w, &file);
+    restart(&w, &file, WALL_MS);
+    assert_int_equal(region_flags(&w, 0), HEALTH_REGION_GATED | HEALTH_REGION_PROVE);
+    assert_true(proven(&w, 0, 0, ADDR_V4) == 2);
+    end(&w);
+    text_fini(&file);
+}
+
 /* Any byte changed, any end cut off: refused, and nothing of it is believed. */
 static void damage_is_found_wherever_it_is(void **state)
 {
@@ -202,9 +223,9 @@ static void damage_is_found_wherever_it_is(void **state)
         struct health *health = health_new(NULL, NULL);
         struct error err;
         file.bytes[i] ^= 1;
-        assert_int_equal(health_file_take(health, file.bytes, file.length, 1, WALL_MS, NULL, NULL,
-                                          &err),
-                         -EBADMSG);
+        assert_int_equal(
+            health_file_take(health, file.bytes, file.length, 1, WALL_MS, NULL, NULL, &err),
+            -EBADMSG);
         file.bytes[i] ^= 1;
         assert_int_equal(health_file_take(health, file.bytes, i, 1, WALL_MS, NULL, NULL, &err),
                          -EBADMSG);
@@ -241,9 +262,9 @@ static void lines_that_make_no_sense_are_refused_though_they_add_up(void **state
         struct error err;
         text_printf(&file, "leeward-health 1\n%s\n", lines[i]);
         health_file_finish(&file);
-        assert_int_equal(health_file_take(health, file.bytes, file.length, 1, WALL_MS, NULL, NULL,
-                                          &err),
-                         -EBADMSG);
+        assert_int_equal(
+            health_file_take(health, file.bytes, file.length, 1, WALL_MS, NULL, NULL, &err),
+            -EBADMSG);
         assert_non_null(strstr(err.message, "line 2"));
         text_fini(&file);
         health_free(health);
@@ -264,8 +285,7 @@ static void on_good(void *user, const struct health_good *good)
     size_t used;
 
     r->count++;
-    (void)snprintf(r->last, sizeof(r->last), "%s %d %s", good->service, good->family,
-                   good->region);
+    (void)snprintf(r->last, sizeof(r->last), "%s %d %s", good->service, good->family, good->region);
     for (size_t i = 0; i < good->address_count; i++) {
         used = strlen(r->last);
         addr_format_port(&good->addresses[i], address, sizeof(address));
@@ -283,16 +303,15 @@ static void what_services_remember_comes_back_by_name(void **state)
 
     struct health *health = health_new(NULL, NULL);
     health_file_render(health, 1, WALL_MS, &file);
-    health_file_put_good(&file, &(struct health_good){ "a b%\n.example", ADDR_V4, "seoul", NULL,
-                                                       0 });
-    health_file_put_good(&file, &(struct health_good){ "api.svc.example.com", ADDR_V6,
-                                                       "new seoul", v6, 2 });
+    health_file_put_good(&file,
+                         &(struct health_good){ "a b%\n.example", ADDR_V4, "seoul", NULL, 0 });
+    health_file_put_good(
+        &file, &(struct health_good){ "api.svc.example.com", ADDR_V6, "new seoul", v6, 2 });
     health_file_finish(&file);
     assert_int_equal(
         health_file_take(health, file.bytes, file.length, 1, WALL_MS, on_good, &r, &err), 0);
     assert_int_equal(r.count, 2);
-    assert_string_equal(r.last,
-                        "api.svc.example.com 1 new seoul [2001:db8::1]:0 [2001:db8::2]:53");
+    assert_string_equal(r.last, "api.svc.example.com 1 new seoul [2001:db8::1]:0 [2001:db8::2]:53");
     text_fini(&file);
     health_free(health);
 }
@@ -338,6 +357,7 @@ int main(void)
         cmocka_unit_test(civil_time_may_jump),
         cmocka_unit_test(what_was_restored_ages_on),
         cmocka_unit_test(a_check_that_changed_is_not_recognized),
+        cmocka_unit_test(a_region_that_proves_itself_still_does),
         cmocka_unit_test(damage_is_found_wherever_it_is),
         cmocka_unit_test(lines_that_make_no_sense_are_refused_though_they_add_up),
         cmocka_unit_test(what_services_remember_comes_back_by_name),

@@ -248,7 +248,7 @@ static void services_that_ramp_otherwise_have_words_of_their_own(void **state)
     end(&w);
 }
 
-/* Two days in which a target dies and comes back all the time: hold_down grows, the words follow. */
+/* Two days in which a target dies and comes back all the time: hold_down grows with it. */
 static void days_of_flapping_change_little(void **state)
 {
     struct world w;

@@ -114,6 +114,39 @@ static void an_endpoint_forced_stands_as_the_operator_says(void **state)
     end(&w);
 }
 
+/* What the cascade window keeps may be taken by hand, and leave the table meanwhile. */
+static void the_hand_may_take_what_the_window_keeps(void **state)
+{
+    struct addr last = address("198.51.100.10", 0);
+    struct world w;
+    (void)state;
+
+    set_up_model(&w);
+    w.model.guards.cascade_window_ms = 60000;
+    unsigned s = add_service(&w, 1);
+    add_endpoint(&w, s, 0, "203.0.113.10");
+    add_endpoint(&w, s, 1, "198.51.100.10");
+    begin(&w);
+    pass_all(&w);
+    give_times(&w, "203.0.113.10:8080", DETECT_STRONG, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        silence(&w, "198.51.100.10:8080");
+        assert_true(up(&w, s, 1, ADDR_V4) == 1); /* kept */
+        health_force_endpoint(w.health, &last, HEALTH_FORCE_DOWN, w.now_ms);
+        assert_true(up(&w, s, 1, ADDR_V4) == 0);
+        assert_string_equal(w.told[w.told_count - 1].to, "down");
+        health_force_endpoint(w.health, &last, HEALTH_FORCE_UP, w.now_ms);
+        health_force_endpoint(w.health, &last, HEALTH_FORCE_NONE, w.now_ms);
+        assert_true(up(&w, s, 1, ADDR_V4) == 1); /* it was up, and is kept again */
+        bring_back(&w, "198.51.100.10:8080");
+    }
+    silence(&w, "198.51.100.10:8080");
+    w.model.service_count = 0;
+    reload(&w);
+    health_tick(w.health, w.now_ms + 100000);
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +154,7 @@ int main(void)
         cmocka_unit_test(a_force_outranks_a_drain_and_the_last_force_counts),
         cmocka_unit_test(words_hold_for_what_a_reload_brings),
         cmocka_unit_test(an_endpoint_forced_stands_as_the_operator_says),
+        cmocka_unit_test(the_hand_may_take_what_the_window_keeps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

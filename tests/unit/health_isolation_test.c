@@ -14,7 +14,7 @@
 
 static struct addr witnesses[2];
 
-static void set_up_witnesses(struct world *w, uint32_t minimum)
+static void set_up_window(struct world *w, uint32_t minimum, uint32_t cascade_window_ms)
 {
     set_up_model(w);
     add_usual_service(w);
@@ -23,7 +23,13 @@ static void set_up_witnesses(struct world *w, uint32_t minimum)
     w->model.guards.witnesses = witnesses;
     w->model.guards.witness_count = 2;
     w->model.guards.witness_minimum = minimum;
+    w->model.guards.cascade_window_ms = cascade_window_ms;
     begin(w);
+}
+
+static void set_up_witnesses(struct world *w, uint32_t minimum)
+{
+    set_up_window(w, minimum, 0);
 }
 
 static bool is_isolated(const struct world *w)
@@ -71,7 +77,9 @@ struct flight {
 
 static void run_checks(struct world *w, reaches *reached, uint64_t for_ms)
 {
-    enum { FLIGHTS = 1024 };
+    enum {
+        FLIGHTS = 1024
+    };
     static struct flight flights[FLIGHTS];
     size_t count = 0;
 
@@ -205,6 +213,28 @@ static void the_first_success_ends_it_and_what_is_dead_is_found_again(void **sta
     end(&w);
 }
 
+static bool all_but_seoul(const struct health_probe *probe)
+{
+    return strncmp(probe->label, "seoul", 5) != 0;
+}
+
+static void what_left_while_it_was_cut_off_opens_no_cascade_window(void **state)
+{
+    struct world w;
+    (void)state;
+
+    set_up_window(&w, 1, 3600000);
+    run_checks(&w, everybody, 3000);
+    run_checks(&w, nobody, 10000);
+    assert_true(is_isolated(&w));
+    run_checks(&w, everybody, 3000);
+    assert_false(is_isolated(&w));
+    run_checks(&w, all_but_seoul, 10000);
+    assert_true(up(&w, 0, 0, ADDR_V4) == 0); /* silence is enough, nothing has left before */
+    assert_true((region_flags(&w, 0) & HEALTH_REGION_GATED) != 0);
+    end(&w);
+}
+
 static void a_witness_that_answers_says_that_the_world_is_down(void **state)
 {
     struct world w;
@@ -335,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_node_that_is_cut_off_goes_back_to_what_was_and_stays_there),
         cmocka_unit_test(overrides_act_while_it_is_cut_off),
         cmocka_unit_test(the_first_success_ends_it_and_what_is_dead_is_found_again),
+        cmocka_unit_test(what_left_while_it_was_cut_off_opens_no_cascade_window),
         cmocka_unit_test(a_witness_that_answers_says_that_the_world_is_down),
         cmocka_unit_test(a_target_that_answers_says_that_witnesses_are_down),
         cmocka_unit_test(a_witness_never_reached_does_not_count),

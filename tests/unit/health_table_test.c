@@ -243,10 +243,10 @@ static void shuffle_policies(struct world *w, uint64_t *dice)
         bool has_check = w->services[s].check_count > 0;
         bool may_ask = s == 0 && w->model.service_count > 1;
         w->services[s].ramp_ms = 1000 * roll(dice, 2);
-        w->services[s].condition = roll(dice, 2) == 0    ? NULL
-                                   : may_ask             ? &any_of_them
-                                   : has_check           ? &asks[0]
-                                                         : &asks[1];
+        w->services[s].condition = roll(dice, 2) == 0 ? NULL
+                                   : may_ask          ? &any_of_them
+                                   : has_check        ? &asks[0]
+                                                      : &asks[1];
     }
     w->model.guards.cascade_window_ms = 60000 * roll(dice, 2);
 }

@@ -13,8 +13,9 @@ static const struct tls_settings usual_tls = { .name = "api.example", .protocol 
 static const uint8_t pins[][TLS_PIN_BYTES] = { { 1 }, { 2 } };
 static const struct model_header headers[] = { { "A", "b" }, { "C", "d" } };
 static const struct model_range statuses[] = { { 200, 299 }, { 304, 304 } };
-static const char *const arguments[] = { "/usr/lib/check_x", "-H{address}:{port}",
-                                         "{region}/{service}", "{other}", "", NULL };
+static const char *const arguments[] = {
+    "/usr/lib/check_x", "-H{address}:{port}", "{region}/{service}", "{other}", "", NULL
+};
 
 static struct addr address(const char *text)
 {
@@ -198,10 +199,9 @@ static void a_report_is_about_a_name(void **state)
 static void words_get_their_values(void **state)
 {
     struct addr target = address("[2001:db8::1]:80");
-    struct model_check exec = { .kind = MODEL_CHECK_EXEC,
-                                .host = "api.example",
-                                .arguments = arguments,
-                                .argument_count = 5 };
+    struct model_check exec = {
+        .kind = MODEL_CHECK_EXEC, .host = "api.example", .arguments = arguments, .argument_count = 5
+    };
     struct model_check file = { .kind = MODEL_CHECK_FILE, .file = "/run/{service}{address" };
     struct model_check copy;
 
@@ -231,12 +231,29 @@ static void a_copy_holds_everything_itself(void **state)
     tls.pin_count = 2;
     tls.unverified = true;
     const struct model_check check = {
-        .kind = MODEL_CHECK_HTTP, .name = "n", .place = { .line = 3 },
-        .query_name = "q", .expect_addresses = expected, .expect_address_count = 2,
-        .expect_pattern = "p", .tls = &tls, .send = "s\1", .send_size = 2, .expect = "e",
-        .method = "GET", .path = "/", .host = "h", .headers = headers, .header_count = 2,
-        .statuses = statuses, .status_count = 2, .body = "b", .body_pattern = "m",
-        .json_pointer = "/j", .json_value = "1", .file = "f",
+        .kind = MODEL_CHECK_HTTP,
+        .name = "n",
+        .place = { .line = 3 },
+        .query_name = "q",
+        .expect_addresses = expected,
+        .expect_address_count = 2,
+        .expect_pattern = "p",
+        .tls = &tls,
+        .send = "s\1",
+        .send_size = 2,
+        .expect = "e",
+        .method = "GET",
+        .path = "/",
+        .host = "h",
+        .headers = headers,
+        .header_count = 2,
+        .statuses = statuses,
+        .status_count = 2,
+        .body = "b",
+        .body_pattern = "m",
+        .json_pointer = "/j",
+        .json_value = "1",
+        .file = "f",
     };
     const struct probe_identity identity = { &check, &target, "seoul" };
     probe_identity_copy(&identity, &copy);

@@ -22,6 +22,7 @@ struct world {
     struct sockaddr_in source;
     bool local_is_loopback;
     bool stream;
+    const struct addr *listener; /* NULL: not known */
     uint8_t message[65535];
     size_t length;
 };
@@ -77,6 +78,7 @@ static inline enum query_verdict world_answer(struct world *world)
         .source = (const struct sockaddr *)&world->source,
         .local_is_loopback = world->local_is_loopback,
         .stream = world->stream,
+        .listener = world->listener,
     };
     size_t cap = world->stream ? sizeof(world->message) : QUERY_UDP_BUFFER;
 
