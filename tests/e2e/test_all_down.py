@@ -90,7 +90,7 @@ def test_fallback_answers_with_its_own_addresses(w):
 
 def test_dns_and_endpoints_dead_everywhere_is_all_down_too(w):
     regions = w.three_regions()
-    server = w.start(config(regions))
+    server = w.start(config(regions, guards={"cascade_window": "0s"}))
     answers_with(server, regions[0])
     with watch(server):
         for region in regions:

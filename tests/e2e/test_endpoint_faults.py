@@ -267,7 +267,7 @@ def test_the_log_tells_who_went_why_and_when_it_came_back(w):
 
 def test_dead_regions_do_not_slow_the_living(w):
     regions = w.three_regions()
-    server = w.start(config(regions))
+    server = w.start(config(regions, guards={"cascade_window": "0s"}))
     for region in regions[:2]:
         region.do("all blackhole")
     answers_with(server, regions[2])

@@ -53,7 +53,7 @@ def test_a_drained_region_is_left_and_taken_again(w):
         assert "drained" in why, why
         done(server, "undrain", "seoul")
         answers_with(server, seoul)
-        assert client.changes() == 2, client.answers()
+        patience.until(lambda: client.changes() == 2, client.answers)
     patience.until(lambda: len(history(server, "seoul")) >= 2, "both are in the journal")
     entries = [e for e in history(server) if e["kind"] == "override"]
     assert [e["from"] for e in entries] == ["set", "released"], entries
@@ -286,13 +286,15 @@ def test_health_is_kept_over_a_restart(w):
 
 def test_the_last_good_answer_is_kept_over_a_restart(w):
     regions = w.three_regions()
-    seoul, tokyo, _ = regions
+    seoul, tokyo, singapore = regions
     server = w.start(config(regions, gates=False))
     seoul.do("http die")
     answers_with(server, tokyo)
-    for region in regions:
+    for region in (singapore, tokyo):
         region.do("http die")
-    patience.until(lambda: rung(server) == 6, "nothing is up")
+        patience.until(lambda address=region.address: server.endpoint(
+            SERVICE, address)["state"] == "down", "it is down")
+    assert rung(server) == 6, "nothing is up"
     assert server.addresses_of(SERVICE) == {tokyo.address}
     server.restart()
     patience.until(lambda: rung(server) == 6, "nothing is up")

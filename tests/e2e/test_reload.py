@@ -10,6 +10,7 @@ from lib.world import (SERVICE, answers_with, config, forwarding, http_check, se
                        tsan, watch)
 
 OTHER = "other.svc.example.com"
+FREE = {"removal_limit": "off"}  # what is taken away needs no consent
 
 
 def generation(server):
@@ -19,7 +20,7 @@ def generation(server):
 def test_a_reload_adds_a_service_and_takes_it_away(w):
     regions = w.three_regions()
     seoul, tokyo, _ = regions
-    whole = config(regions)
+    whole = config(regions, guards=FREE)
     server = w.start(whole)
     assert server.ask(OTHER).rcode == dns.REFUSED
     with watch(server) as client:
@@ -37,7 +38,7 @@ def test_a_reload_adds_a_service_and_takes_it_away(w):
 def test_state_and_history_survive(w):
     regions = w.three_regions()
     seoul, tokyo, _ = regions
-    whole = config(regions)
+    whole = config(regions, guards=FREE)
     server = w.start(whole)
     with watch(server) as client:
         seoul.do("http die")
@@ -103,7 +104,7 @@ def test_a_new_endpoint_is_probed_before_it_answers(w):
 @tsan
 def test_twenty_reloads_lose_no_answer(w):
     regions = w.three_regions()
-    whole = config(regions)
+    whole = config(regions, guards=FREE)
     server = w.start(whole)
     with watch(server) as client:
         for number in range(20):

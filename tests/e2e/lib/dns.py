@@ -17,7 +17,7 @@ IXFR, AXFR, ANY = 251, 252, 255
 IN, CH = 1, 3
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
-EDE = 15
+SUBNET, EDE = 8, 15
 
 TIMEOUT_S = 8.0
 
@@ -222,6 +222,22 @@ def make_query(name, rtype=A, *, qid=None, rd=True, flags=0, opcode=0, rclass=IN
         wire += b"\0" + struct.pack("!HHBBHH", OPT, edns, 0, version, 0x8000 if do else 0,
                                     len(options)) + options
     return wire
+
+
+def client_subnet(prefix):
+    """The option that says for whom is asked: "192.0.2.0/24". RFC 7871, section 6."""
+    network = ipaddress.ip_network(prefix)
+    data = network.network_address.packed[:(network.prefixlen + 7) // 8]
+    return struct.pack("!HHHBB", SUBNET, 4 + len(data), 1 if network.version == 4 else 2,
+                       network.prefixlen, 0) + data
+
+
+def scope_of(message):
+    """For how many bits of the subnet the answer is good; None without the option."""
+    for code, data in message.opt.options if message.opt else ():
+        if code == SUBNET:
+            return data[3]
+    return None
 
 
 # ---- transport
