@@ -34,12 +34,29 @@ static size_t utf8_length(const unsigned char *s)
     return length;
 }
 
+/* So many bytes stand for themselves: printable ASCII that needs no escape. */
+static size_t plain_length(const unsigned char *s)
+{
+    size_t length = 0;
+
+    while (s[length] >= 0x20 && s[length] < 0x7f && s[length] != '"' && s[length] != '\\') {
+        length++;
+    }
+    return length;
+}
+
 void json_writer_put_quoted(struct text *text, const char *value)
 {
     const unsigned char *s = (const unsigned char *)value;
 
     text_put_char(text, '"');
     while (*s != '\0') {
+        size_t plain = plain_length(s);
+        if (plain > 0) {
+            text_put_bytes(text, (const char *)s, plain);
+            s += plain;
+            continue;
+        }
         size_t length = utf8_length(s);
         if (length == 0) {
             text_put(text, "\xef\xbf\xbd");
@@ -114,8 +131,15 @@ void json_writer_string(struct json_writer *json, const char *key, const char *v
 
 void json_writer_uint(struct json_writer *json, const char *key, uint64_t value)
 {
+    char digits[20];
+    size_t at = sizeof(digits);
+
     begin_value(json, key);
-    text_printf(json->text, "%" PRIu64, value);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    text_put_bytes(json->text, digits + at, sizeof(digits) - at);
 }
 
 void json_writer_int(struct json_writer *json, const char *key, int64_t value)

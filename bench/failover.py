@@ -47,8 +47,9 @@ class Profile:
         return first + (self.fall - 1) * self.confirm
 
     def title(self):
+        fall = "auto" if self.is_default else self.fall  # auto: as 3 where nothing is lost
         return (f"{self.name}: interval {self.interval} ms, confirm_interval {self.confirm} ms, "
-                f"timeout {self.timeout} ms, fall {self.fall}, silent_fall {self.silent_fall}")
+                f"timeout {self.timeout} ms, fall {fall}, silent_fall {self.silent_fall}")
 
 
 PROFILES = [

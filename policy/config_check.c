@@ -15,7 +15,7 @@
 #define EXEC_TIMEOUT_MS  5000
 
 /* How many failures decide when nothing is said: "auto", or a number. */
-#define FALL_STANDARD        "3"
+#define FALL_STANDARD        "auto"
 #define FALL_COUNTED         3 /* what `fall` is with auto, for those who count */
 #define FALSE_ALARM_STANDARD "1/30d"
 #define FALSE_ALARM_LEAST_MS 3600000ull           /* an hour */
@@ -73,14 +73,16 @@ static const struct config_row check_rows[] = {
       "50ms" },
     { "fall", CONFIG_COUNT, AT(fall), 1, 100, FALL_STANDARD,
       .help = "Strong failures in a row that make a target down: refused, reset, wrong answer, "
-              "bad status; `auto`: as many as it takes, see false_alarm.",
+              "bad status; `auto`: 3 of a target that never fails, more of one that is known to; "
+              "see false_alarm.",
       .word = "auto" },
     { "false_alarm", CONFIG_PART, 0, 0, 0, NULL,
       .help = "With `fall: auto`: how often a target that lives may be declared down.",
       .usual = FALSE_ALARM_STANDARD,
       .forms = CONFIG_FORM_TEXT, .forms_help = "a rate such as 1/30d" },
     { "silent_fall", CONFIG_COUNT, AT(silent_fall), 1, 32, "10",
-      .help = "Unanswered probes in a row, the oldest past `timeout`, that make a target down." },
+      .help = "Unanswered probes in a row, the oldest past `timeout`, that make a target down; "
+              "with `fall: auto` more of one that is known to lose probes." },
     { "rise", CONFIG_COUNT, AT(rise), 1, 100, "2",
       .help = "Successes in a row that end being down." },
     { "hold_down", CONFIG_MS, AT(hold_down_ms), 0, 86400000, "10s",

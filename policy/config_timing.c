@@ -33,8 +33,10 @@ static void report_slow(struct config_context *context, const struct config_item
     struct error *err = config_error_value(
         context, limit, "leaving a region can take %s: so long %s needs to be sure of %s",
         text_string(&time), text_string(&who), worst->silent ? "silence" : "failures");
-    error_hint(err, "lower its interval, %s and confirm_interval; leeward check --timing shows all",
-               worst->silent ? "timeout, silent_fall" : "fall");
+    error_hint(err, "lower its interval%s; leeward check --timing shows all",
+               worst->silent                    ? ", timeout, silent_fall and confirm_interval"
+               : worst->check->timing.fall_auto ? " and confirm_interval, or write fall: 1 or 2"
+                                                : ", fall and confirm_interval");
     text_fini(&who);
     text_fini(&time);
 }
@@ -87,6 +89,7 @@ static void put_row(const struct model *model, const struct model_service *servi
     text_fini(&name);
     put_cell(worst.strong_ms, 8, out);
     put_cell(worst.silent_ms, 8, out);
+    put_cell(worst.lossy_ms, 8, out);
     put_cell(service->max_failover_ms, 12, out);
     text_put(out, "  ");
     if (worst.check == NULL) {
@@ -107,12 +110,14 @@ void config_print_timing(const struct model *model, struct text *out)
         width = (int)name.length > width ? (int)name.length : width;
         text_fini(&name);
     }
-    text_printf(out, "%-*s  %8s  %8s  %12s  %s\n", width, "SERVICE", "FAILING", "SILENT",
-                "MAX_FAILOVER", "SLOWEST");
+    text_printf(out, "%-*s  %8s  %8s  %8s  %12s  %s\n", width, "SERVICE", "FAILING", "SILENT",
+                "LOSSY", "MAX_FAILOVER", "SLOWEST");
     for (size_t i = 0; i < model->service_count; i++) {
         put_row(model, &model->services[i], width, out);
     }
     text_put(out, "\nThe longest time from a failure to the verdict, when a target answers wrongly "
-                  "or refuses\n(FAILING) and when it does not answer at all (SILENT). A round trip "
-                  "to the target comes on top.\n");
+                  "or refuses\n(FAILING) and when it does not answer at all (SILENT); max_failover "
+                  "bounds these two. With\nfall: auto a target known to lose probes while it lives "
+                  "takes longer: at most LOSSY, when it\nloses half of them. A round trip to the "
+                  "target comes on top.\n");
 }

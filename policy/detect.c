@@ -302,8 +302,18 @@ static uint32_t next_hold_ms(const struct detect *d, uint64_t now_ms)
     return (uint32_t)earlier(later(hold, d->timing.hold_down_ms), most);
 }
 
+/* For people: the sum that decides now, before it is forgotten. */
+static void note_verdict(struct detect *d, uint64_t now_ms)
+{
+    struct detect_evidence evidence = detect_evidence(d, now_ms);
+    bool weighed = evidence.weighed && evidence.sum >= evidence.needed;
+
+    d->verdict_sum = (uint16_t)(weighed ? earlier(evidence.sum, UINT16_MAX) : 0);
+}
+
 static void go_down(struct detect *d, uint64_t now_ms)
 {
+    note_verdict(d, now_ms);
     d->hold_now_ms = next_hold_ms(d, now_ms);
     d->flaps = is_quiet(d, now_ms) ? 1 : d->flaps + 1;
     d->held = false;
@@ -445,6 +455,7 @@ static bool judge(struct detect *d, uint64_t now_ms)
     case DETECT_DOWN:
         /* a lost probe does not end hold_down; a failure, or real silence, does */
         if (d->held && (d->strong_run > 0 || dead)) {
+            note_verdict(d, now_ms);
             d->held = false;
             d->pass_run = 0;
             d->since_ms = now_ms;
@@ -755,7 +766,10 @@ static uint32_t worst_ms(const struct model_timing *t, bool silent, uint32_t rtt
 
 uint32_t detect_worst_ms(const struct model_timing *timing, bool silent, uint32_t rtt_ms)
 {
-    return worst_ms(timing, silent, rtt_ms, silent ? timing->silent_fall : timing->fall);
+    uint32_t least = silent ? timing->silent_fall : timing->fall;
+
+    return worst_ms(timing, silent, rtt_ms,
+                    timing->fall_auto ? evidence_least_needed(timing, least) : least);
 }
 
 uint32_t detect_worst_lossy_ms(const struct model_timing *timing, bool silent, uint32_t rtt_ms)

@@ -71,7 +71,8 @@ struct detect {
     bool heard;      /* something has come back, whatever it said */
     bool hastened;   /* the next probe was brought forward of the usual pace */
     bool scatter;    /* the next usual gap is any part of it: probes must not go in step */
-    uint32_t random; /* state of the jitter's generator */
+    uint16_t verdict_sum; /* what was weighed and made it DOWN, in tenths; 0: nothing was */
+    uint32_t random;      /* state of the jitter's generator */
     uint32_t next_number;
     struct detect_open open_few[DETECT_OPEN_FEW];
     struct detect_open *open_more; /* of DETECT_OPEN_MAX; NULL while the few suffice */

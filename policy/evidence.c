@@ -192,6 +192,11 @@ uint32_t evidence_silent_needed(const struct evidence *evidence, const struct mo
     return needed(believed(evidence->failed_rate), timing, timing->silent_fall);
 }
 
+uint32_t evidence_least_needed(const struct model_timing *timing, uint32_t least)
+{
+    return needed((double)RATE_LEAST, timing, least);
+}
+
 uint32_t evidence_most_needed(const struct model_timing *timing, uint32_t least)
 {
     return needed((double)RATE_MOST, timing, least);

@@ -65,10 +65,13 @@ double evidence_silent(const struct evidence *evidence, const struct model_timin
                        uint64_t unanswered);
 
 /*
- * So many failures in a row make a verdict at the rates measured, and at the
- * worst rates that are believed: `fall` and `silent_fall` of a target without
- * loss, for no failure weighs more than its share of them.
+ * So many failures in a row make a verdict at the rates measured; of a target
+ * that loses nothing, and of one that loses as much as is believed at all. The
+ * second is `fall` or `silent_fall`, here `least`, for no failure weighs more
+ * than its share of them; or 2 or 3 where that is lower: one outcome is never
+ * so sure.
  */
 uint32_t evidence_told_needed(const struct evidence *evidence, const struct model_timing *timing);
 uint32_t evidence_silent_needed(const struct evidence *evidence, const struct model_timing *timing);
+uint32_t evidence_least_needed(const struct model_timing *timing, uint32_t least);
 uint32_t evidence_most_needed(const struct model_timing *timing, uint32_t least);

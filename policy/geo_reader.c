@@ -27,6 +27,7 @@
 
 struct library {
     __typeof__(MMDB_open) *open;
+    __typeof__(MMDB_close) *close;
     __typeof__(MMDB_read_node) *read_node;
     __typeof__(MMDB_aget_value) *get_value;
     __typeof__(MMDB_strerror) *text_of;
@@ -91,6 +92,7 @@ static int load(struct library *out, struct error *err)
                          reason != NULL ? reason : LIBRARY);
     }
     int rc = find_symbol(library, "MMDB_open", &out->open, err);
+    rc = rc < 0 ? rc : find_symbol(library, "MMDB_close", &out->close, err);
     rc = rc < 0 ? rc : find_symbol(library, "MMDB_read_node", &out->read_node, err);
     rc = rc < 0 ? rc : find_symbol(library, "MMDB_aget_value", &out->get_value, err);
     return rc < 0 ? rc : find_symbol(library, "MMDB_strerror", &out->text_of, err);
@@ -269,6 +271,7 @@ static int walk_all(struct reader *r, struct ranges ranges[ADDR_FAMILIES])
 
 static int read_database(struct reader *r, const char *path, struct ranges ranges[ADDR_FAMILIES])
 {
+    errno = 0;
     int status = r->library.open(path, MMDB_MODE_MMAP, &r->database);
 
     if (status != MMDB_SUCCESS) {
@@ -280,9 +283,10 @@ static int read_database(struct reader *r, const char *path, struct ranges range
     r->visits_left = (uint64_t)r->database.metadata.node_count * VISITS_EACH + VISITS_FIRST;
     int rc = walk_all(r, ranges);
     if (rc == 0 && !r->knows_any) {
-        return error_set(r->err, -EINVAL, "it tells of no country and no continent (it is a %.100s)",
-                         r->database.metadata.database_type);
+        rc = error_set(r->err, -EINVAL, "it tells of no country and no continent (it is a %.100s)",
+                       r->database.metadata.database_type);
     }
+    r->library.close(&r->database);
     return rc;
 }
 

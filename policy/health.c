@@ -50,15 +50,28 @@ void health_refresh(struct health *health, uint64_t now_ms)
     health_cascade_tell_all(health);
 }
 
-/* What decided, counted: failures in a row, or those that were silent too. */
+static bool is_out(const struct detect *d)
+{
+    return d->state == DETECT_DOWN && !d->held;
+}
+
+/*
+ * What decided: failures in a row, or those that were silent too. The first
+ * result alone decides, and a failure in hold_down; where evidence is weighed,
+ * its sum does, and the row may be short.
+ */
 static void count_evidence(const struct detect *d, const struct detect *before, uint64_t now_ms,
                            struct health_event *event)
 {
-    uint32_t fall = detect_strong_needed(d);
-    bool strong = d->strong_run >= fall || (d->strong_run > 0 && d->state == DETECT_SUSPECT);
+    bool told = d->strong_run > 0 && (d->state != DETECT_DOWN || before->held || !d->silently);
+    bool alone = before->state == DETECT_UNKNOWN || (before->held && told);
 
-    event->failed = d->strong_run + (strong ? 0 : detect_silent_count(d, now_ms));
-    event->needed = before->state == DETECT_UNKNOWN ? 1 : strong ? fall : detect_silent_needed(d);
+    event->failed = d->strong_run + (told ? 0 : detect_silent_count(d, now_ms));
+    event->needed = alone ? 1 : told ? detect_strong_needed(d) : detect_silent_needed(d);
+    if (is_out(d) && !alone && d->verdict_sum > 0) {
+        event->sum = d->verdict_sum;
+        event->threshold = detect_evidence(d, now_ms).needed;
+    }
 }
 
 static void tell_probe(struct health *health, const struct health_probe *probe,
@@ -81,11 +94,6 @@ static void tell_probe(struct health *health, const struct health_probe *probe,
     addr_format_port(&probe->target, target, sizeof(target));
     count_evidence(d, before, now_ms, &event);
     tell(health, &event);
-}
-
-static bool is_out(const struct detect *d)
-{
-    return d->state == DETECT_DOWN && !d->held;
 }
 
 /* How the probe stood before it went DOWN, for as long as it is. */

@@ -68,7 +68,7 @@ struct health_group {
 struct health_probe {
     uint32_t slot;
     bool used;
-    struct model_check check; /* deep copy, the slot's */
+    const struct model_check *check; /* the table's copy, shared by probes of the same words */
     struct addr target;       /* with port */
     const char *label;        /* for people: "seoul http 203.0.113.10:8080/healthz" */
     struct detect detect;
@@ -103,8 +103,10 @@ struct health_event {
     const char *reason;
     uint64_t since_last_pass_ms;     /* 0: never passed */
     uint64_t since_first_failure_ms; /* 0: not failing */
-    uint32_t failed;                 /* evidence counted */
-    uint32_t needed;
+    uint32_t failed;                 /* failures in a row, unanswered probes among them */
+    uint32_t needed;                 /* so many in a row make it down, see detect_strong_needed */
+    uint32_t sum;                    /* what was weighed and made it down, in tenths; 0: nothing */
+    uint32_t threshold;              /* and what it takes */
 };
 
 /* Called in the control thread after the words were stored. */
@@ -154,6 +156,9 @@ void health_unbind(struct health *health, struct health_binding *binding);
 
 /* Probes of this binding that have no result yet. */
 size_t health_pending(const struct health_binding *binding);
+
+/* Are there any? Asked again and again it does not count those that have one again. */
+bool health_is_pending(struct health_binding *binding);
 
 /* The words of region `region`, and of pool `pool` of service `service`, of the bound model. */
 const struct health_region *health_binding_region(const struct health_binding *binding,

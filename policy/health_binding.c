@@ -541,23 +541,46 @@ static size_t count_pending(struct health_probe *const *probes, size_t count)
     return pending;
 }
 
-size_t health_pending(const struct health_binding *binding)
+static size_t count_regions_pending(const struct health_binding *binding)
 {
     size_t pending = 0;
 
     for (size_t i = 0; i < binding->region_count; i++) {
         pending += count_pending(binding->plans[i].probes, binding->plans[i].probe_count);
     }
-    for (size_t i = 0; i < binding->service_count; i++) {
-        for (size_t p = 0; p < binding->services[i].group_count; p++) {
-            const struct group_slot *group = binding->services[i].groups[p];
-            for (size_t e = 0; e < group->endpoint_count; e++) {
-                pending +=
-                    count_pending(group->endpoints[e].probes, group->endpoints[e].probe_count);
-            }
+    return pending;
+}
+
+static size_t count_service_pending(const struct service_binding *service)
+{
+    size_t pending = 0;
+
+    for (size_t p = 0; p < service->group_count; p++) {
+        const struct group_slot *group = service->groups[p];
+        for (size_t e = 0; e < group->endpoint_count; e++) {
+            pending += count_pending(group->endpoints[e].probes, group->endpoints[e].probe_count);
         }
     }
     return pending;
+}
+
+size_t health_pending(const struct health_binding *binding)
+{
+    size_t pending = count_regions_pending(binding);
+
+    for (size_t i = binding->settled; i < binding->service_count; i++) {
+        pending += count_service_pending(&binding->services[i]);
+    }
+    return pending;
+}
+
+bool health_is_pending(struct health_binding *binding)
+{
+    while (binding->settled < binding->service_count &&
+           count_service_pending(&binding->services[binding->settled]) == 0) {
+        binding->settled++; /* for good: what has had a result has had one */
+    }
+    return binding->settled < binding->service_count || count_regions_pending(binding) > 0;
 }
 
 const struct health_region *health_binding_region(const struct health_binding *binding,

@@ -7,9 +7,9 @@
 /* Do both probes ask for the same name, so that one bears witness for the other? */
 static bool is_same_canary(const struct health_probe *a, const struct health_probe *b)
 {
-    return a->check.kind == MODEL_CHECK_DNS && b->check.kind == MODEL_CHECK_DNS &&
-           a->check.query_type == b->check.query_type &&
-           strcasecmp(a->check.query_name, b->check.query_name) == 0;
+    return a->check->kind == MODEL_CHECK_DNS && b->check->kind == MODEL_CHECK_DNS &&
+           a->check->query_type == b->check->query_type &&
+           strcasecmp(a->check->query_name, b->check->query_name) == 0;
 }
 
 /* Does anything of `region` lean on this probe, the region itself or its endpoints? */

@@ -21,14 +21,8 @@
 #define RATE_PARTS   1000000.0f
 #define RATE_HIGHEST 0.5f /* of what is lost: more is not believed */
 
-/* A key of 128 bits: what makes a probe the same one may be long, and hold anything. */
-struct file_key {
-    uint64_t a;
-    uint64_t b;
-};
-
 struct restored_probe {
-    struct file_key key;
+    struct probe_key key;
     enum probe_standing standing;
     uint64_t since_age_ms;
     uint64_t seen_age_ms;
@@ -55,15 +49,6 @@ static const char *const standings[] = { "unknown", "up", "held", "down" };
 static const char *const region_states[] = {
     "in", "lifted", "shared", "held", "gated", "drained", "forced up", "forced down",
 };
-
-static struct file_key key_of(const char *text)
-{
-    /* fixed: the file is read by another process */
-    static const struct hash_key first = { 1, 2 }, second = { 3, 4 };
-    size_t length = strlen(text);
-
-    return (struct file_key){ hash_bytes(&first, text, length), hash_bytes(&second, text, length) };
-}
 
 static uint64_t checksum(const char *bytes, size_t length)
 {
@@ -105,7 +90,7 @@ static void put_probe(const struct health *health, const struct probe_slot *slot
 {
     const struct detect *d = &slot->probe.detect;
     enum probe_standing standing = health_condition_probe(health, slot);
-    struct file_key key = key_of(slot->key);
+    const struct probe_key key = slot->key;
     int64_t seen = slot->probe.last_result_ms != 0 ? (int64_t)slot->probe.last_result_ms
                                                    : slot->restored_seen_ms;
     char reason[REASON_MOST];
@@ -257,7 +242,7 @@ static uint64_t age_of(uint64_t at_ms, uint64_t wall_ms)
     return at_ms - wall_ms < FRESH_MS ? 0 : UINT64_MAX;
 }
 
-static bool read_key(const char *word, struct file_key *out)
+static bool read_key(const char *word, struct probe_key *out)
 {
     char half[17] = { 0 };
 
@@ -557,7 +542,7 @@ void health_file_restore(struct health *health, struct probe_slot *slot, uint64_
     if (health->restored == NULL) {
         return;
     }
-    struct file_key key = key_of(slot->key);
+    const struct probe_key key = slot->key;
     HASH_FIND(hh, health->restored, &key, sizeof(key), found);
     if (found == NULL || found->seen_age_ms == UINT64_MAX) {
         return;

@@ -11,7 +11,7 @@
 
 static bool is_local(const struct probe_slot *probe)
 {
-    enum model_check_kind kind = probe->probe.check.kind;
+    enum model_check_kind kind = probe->probe.check->kind;
 
     return kind == MODEL_CHECK_PUSH || kind == MODEL_CHECK_FILE;
 }

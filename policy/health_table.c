@@ -77,11 +77,11 @@ static struct probe_slot *take_slot(struct health *health)
 }
 
 /*
- * The key of a probe, in health->key. One check is mostly looked for at one
+ * The key of a probe, whose words stay in health->key. One check is mostly looked for at one
  * endpoint after the other, so what it says itself is put there once. The key
  * of a witness is its own: what it is told means something else.
  */
-static const char *key_of(struct health *health, const struct probe_identity *identity,
+static struct probe_key key_of(struct health *health, const struct probe_identity *identity,
                           bool is_witness)
 {
     struct text *key = &health->key;
@@ -96,7 +96,7 @@ static const char *key_of(struct health *health, const struct probe_identity *id
     key->length = health->key_of_check;
     probe_identity_put_target(identity, key);
     REQUIRE(!text_failed(key));
-    return key->bytes;
+    return probe_identity_digest(key->bytes, key->length);
 }
 
 void health_table_forget_keys(struct health *health)
@@ -106,9 +106,44 @@ void health_table_forget_keys(struct health *health)
     text_fini(&health->group_key);
 }
 
+/* The check of the key looked for last: one that others run already, or a copy. */
+static struct shared_check *use_check(struct health *health, const struct probe_identity *identity)
+{
+    struct probe_key key = probe_identity_digest(health->key.bytes, health->key_of_check);
+    struct shared_check *shared = NULL;
+    bool own = probe_identity_is_own(identity->check);
+
+    if (!own) {
+        HASH_FIND(hh, health->checks, &key, sizeof(key), shared);
+    }
+    if (shared == NULL) {
+        shared = health_table_get(1, sizeof(*shared));
+        shared->key = key;
+        shared->own = own;
+        probe_identity_copy(identity, &shared->check);
+        if (!own) {
+            HASH_ADD(hh, health->checks, key, sizeof(shared->key), shared);
+        }
+    }
+    shared->refs++;
+    return shared;
+}
+
+static void drop_check(struct health *health, struct shared_check *shared)
+{
+    if (--shared->refs > 0) {
+        return;
+    }
+    if (!shared->own) {
+        HASH_DEL(health->checks, shared);
+    }
+    probe_identity_free(&shared->check);
+    free(shared);
+}
+
 /* A probe that nobody has asked for before. */
 static struct probe_slot *make_probe(struct health *health, const struct probe_identity *identity,
-                                     bool is_witness, uint64_t now_ms)
+                                     struct probe_key key, bool is_witness, uint64_t now_ms)
 {
     struct probe_slot *slot = take_slot(health);
     uint32_t number = slot->probe.slot;
@@ -118,16 +153,17 @@ static struct probe_slot *make_probe(struct health *health, const struct probe_i
     slot->probe.slot = number;
     slot->probe.used = true;
     slot->probe.target = *identity->target;
-    slot->key = health_table_copy(health->key.bytes);
+    slot->key = key;
     slot->short_ttl = true; /* UNKNOWN */
     slot->is_witness = is_witness;
-    probe_identity_copy(identity, &slot->probe.check);
+    slot->check = use_check(health, identity);
+    slot->probe.check = &slot->check->check;
     slot->probe.label = probe_identity_label(identity);
     health_probe_set_reason(&slot->probe, "not probed yet");
     hash_random(&seed, sizeof(seed));
     detect_init(&slot->probe.detect, &identity->check->timing, seed, now_ms);
     health_file_restore(health, slot, now_ms);
-    HASH_ADD_KEYPTR(hh, health->probes_by_key, slot->key, strlen(slot->key), slot);
+    HASH_ADD(hh, health->probes_by_key, key, sizeof(slot->key), slot);
     return slot;
 }
 
@@ -147,10 +183,10 @@ struct probe_slot *health_table_use_probe(struct health *health, const struct mo
         .target = &target,
         .region = is_witness ? "witness" : region,
     };
-    const char *key = key_of(health, &identity, is_witness);
-    HASH_FIND(hh, health->probes_by_key, key, health->key.length, slot);
+    const struct probe_key key = key_of(health, &identity, is_witness);
+    HASH_FIND(hh, health->probes_by_key, &key, sizeof(key), slot);
     if (slot == NULL) {
-        slot = make_probe(health, &identity, is_witness, now_ms);
+        slot = make_probe(health, &identity, key, is_witness, now_ms);
     }
     slot->refs++;
     return slot;
@@ -163,17 +199,16 @@ void health_table_drop_probe(struct health *health, struct probe_slot *slot)
         return;
     }
     HASH_DEL(health->probes_by_key, slot);
-    probe_identity_free(&slot->probe.check);
-    memset(&slot->probe.check, 0, sizeof(slot->probe.check));
+    drop_check(health, slot->check);
     detect_fini(&slot->probe.detect);
     free((void *)(uintptr_t)slot->probe.label);
     free((void *)(uintptr_t)slot->probe.reason);
-    free(slot->key);
     free(slot->groups);
     free(slot->regions);
     slot->probe.label = NULL;
     slot->probe.reason = NULL;
-    slot->key = NULL;
+    slot->check = NULL;
+    slot->probe.check = NULL;
     slot->groups = NULL;
     slot->group_count = 0;
     slot->regions = NULL;

@@ -16,6 +16,7 @@
 
 #include "base/text.h"
 #include "policy/health.h"
+#include "policy/probe_identity.h"
 
 struct group_slot;
 struct region_slot;
@@ -30,9 +31,19 @@ enum probe_standing {
     PROBE_DOWN,
 };
 
+/* A check as probes run it. */
+struct shared_check {
+    struct probe_key key; /* of its words */
+    struct model_check check;
+    unsigned refs; /* probes */
+    bool own;      /* one probe's alone, and not to be found by its key */
+    UT_hash_handle hh;
+};
+
 struct probe_slot {
     struct health_probe probe; /* first: the two are one object */
-    char *key;
+    struct probe_key key;
+    struct shared_check *check; /* what the probe's `check` points into */
     unsigned refs;              /* bindings that use it */
     struct group_slot **groups; /* that lean on it */
     size_t group_count;
@@ -146,6 +157,7 @@ struct health_binding {
     size_t region_count;
     struct service_binding *services;
     size_t service_count;
+    size_t settled; /* so many services from the first on wait for no result */
     uint32_t minimum_regions;
     uint32_t cascade_window_ms;
     struct health_probe **witnesses;
@@ -184,6 +196,7 @@ struct health {
     size_t probe_count;
     size_t first_free; /* no slot before it is free */
     struct probe_slot *probes_by_key;
+    struct shared_check *checks;
     struct region_slot *regions;
     struct group_slot *groups;
     struct text group_key;     /* of the group looked for last */

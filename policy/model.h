@@ -61,8 +61,8 @@ struct model_timing {
     uint32_t confirm_interval_ms; /* interval/20, at least 50 */
     bool fall_auto;               /* evidence is weighed: see false_alarm_ms; else it is counted */
     uint64_t false_alarm_ms;      /* fall_auto: a living target is declared down once in so long */
-    uint32_t fall;                /* 3 strong failures in a row */
-    uint32_t silent_fall;         /* 10 probes unanswered */
+    uint32_t fall;                /* 3 strong failures in a row; fall_auto: without loss */
+    uint32_t silent_fall;         /* 10 probes unanswered; the same */
     uint32_t rise;                /* 2 successes in a row */
     uint32_t hold_down_ms;        /* 10000 */
     uint32_t hold_down_max_ms;    /* 300000 */

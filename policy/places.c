@@ -10,6 +10,8 @@
 #include "zones/wire.h"
 
 #define KEY_BITS 128
+#define SCOPE_VARIES 0xff
+#define BUCKETS_EACH 2 /* for each range */
 
 /* An address as a number, its first bit the highest; IPv4 stands in the upper 32 bits. */
 struct key {
@@ -21,11 +23,20 @@ struct key {
 struct range {
     struct key start;
     uint32_t place;
+    uint8_t scope; /* of all its clients, when it is one prefix; else SCOPE_VARIES */
 };
 
+/*
+ * Between the first prefix and the last the upper halves of addresses fall into
+ * buckets of the same size, so many that few hold more than one start.
+ */
 struct table {
     struct range *ranges; /* the first starts at 0 */
     size_t count;
+    uint64_t base;     /* where the first bucket begins */
+    unsigned shift;    /* each is 1 << shift wide */
+    size_t buckets;
+    uint32_t *index;   /* by bucket, and one more: the range its first address is in */
 };
 
 /* The regions of one place, the nearest first. */
@@ -189,6 +200,74 @@ static void flatten(struct span *spans, size_t count, struct table *table, struc
     }
 }
 
+/* How many bits it takes to tell the two apart. */
+static unsigned bits_apart(struct key a, struct key b)
+{
+    uint64_t high = a.high ^ b.high, low = a.low ^ b.low;
+
+    return high != 0 ? (unsigned)__builtin_clzll(high) + 1
+           : low != 0 ? (unsigned)__builtin_clzll(low) + 65
+                      : KEY_BITS;
+}
+
+/* The shortest prefix around the key that stays within range `at`. */
+static unsigned scope_of(const struct table *table, size_t at, struct key key)
+{
+    unsigned scope = 0;
+
+    if (at > 0) {
+        scope = bits_apart(key, previous_of(table->ranges[at].start));
+    }
+    if (at + 1 < table->count) {
+        unsigned bits = bits_apart(key, table->ranges[at + 1].start);
+        scope = bits > scope ? bits : scope;
+    }
+    return scope;
+}
+
+/* Is the range one prefix? Then every client in it has the same scope. */
+static void note_scope(struct table *table, size_t at)
+{
+    struct range *range = &table->ranges[at];
+    unsigned scope = scope_of(table, at, range->start);
+    struct key rest = rest_mask(scope);
+    struct key last = { range->start.high | rest.high, range->start.low | rest.low };
+    struct key behind = at + 1 < table->count ? table->ranges[at + 1].start : (struct key){ 0 };
+    bool is_prefix = (range->start.high & rest.high) == 0 && (range->start.low & rest.low) == 0 &&
+                     is_same(next_of(last), behind);
+
+    range->scope = is_prefix ? (uint8_t)scope : SCOPE_VARIES;
+}
+
+/* So that a search begins where it is nearly done. */
+static void make_index(struct table *table, struct arena *arena)
+{
+    if (table->count < 2) {
+        return;
+    }
+    uint64_t base = table->ranges[1].start.high;
+    uint64_t span = table->ranges[table->count - 1].start.high - base;
+    size_t at = 0;
+
+    table->base = base;
+    while (span >> table->shift >= BUCKETS_EACH * table->count) {
+        table->shift++;
+    }
+    table->buckets = (size_t)(span >> table->shift) + 1;
+    table->index = arena_array(arena, table->buckets + 1, sizeof(*table->index));
+    for (size_t b = 0; b < table->buckets; b++) {
+        struct key first = { .high = base + ((uint64_t)b << table->shift) };
+        while (at + 1 < table->count && !is_below(first, table->ranges[at + 1].start)) {
+            at++;
+        }
+        table->index[b] = (uint32_t)at;
+    }
+    table->index[table->buckets] = (uint32_t)(table->count - 1);
+    for (size_t i = 0; i < table->count; i++) {
+        note_scope(table, i);
+    }
+}
+
 /* As many as there may be: each prefix, each country, and the node's own. */
 static size_t most_places(const struct model *model)
 {
@@ -221,6 +300,7 @@ static struct places *build(const struct model *model, struct arena *arena)
             }
         }
         flatten(spans, count, &map->tables[f], arena);
+        make_index(&map->tables[f], arena);
     }
     arena_free(scratch);
     return map;
@@ -282,41 +362,22 @@ uint32_t places_count(const struct places *places)
     return places->count;
 }
 
-/* How many bits it takes to tell the two apart. */
-static unsigned bits_apart(struct key a, struct key b)
-{
-    uint64_t high = a.high ^ b.high, low = a.low ^ b.low;
-
-    return high != 0 ? (unsigned)__builtin_clzll(high) + 1
-           : low != 0 ? (unsigned)__builtin_clzll(low) + 65
-                      : KEY_BITS;
-}
-
-/* The shortest prefix around the key that stays within range `at`. */
-static unsigned scope_of(const struct table *table, size_t at, struct key key)
-{
-    unsigned scope = 0;
-
-    if (at > 0) {
-        scope = bits_apart(key, previous_of(table->ranges[at].start));
-    }
-    if (at + 1 < table->count) {
-        unsigned bits = bits_apart(key, table->ranges[at + 1].start);
-        scope = bits > scope ? bits : scope;
-    }
-    return scope;
-}
-
 static inline uint32_t find_prefix(const struct places *places, const struct addr *client,
                                    uint8_t known_bits, uint8_t *out_scope)
 {
     const struct table *table = &places->tables[client->family];
     struct key key = key_of(client);
-    size_t low = 0, high = table->count;
+    size_t low = 0, high = 1;
 
     *out_scope = 0;
     if (table->count <= 1) {
         return table->count == 0 ? 0 : table->ranges[0].place;
+    }
+    if (key.high >= table->base) {
+        size_t bucket = (size_t)((key.high - table->base) >> table->shift);
+        bucket = bucket < table->buckets ? bucket : table->buckets - 1;
+        low = table->index[bucket];
+        high = table->index[bucket + 1] + (size_t)1;
     }
     while (high - low > 1) {
         size_t middle = (low + high) / 2;
@@ -329,7 +390,8 @@ static inline uint32_t find_prefix(const struct places *places, const struct add
             low = middle;
         }
     }
-    unsigned scope = scope_of(table, low, key);
+    unsigned scope = table->ranges[low].scope;
+    scope = scope != SCOPE_VARIES ? scope : scope_of(table, low, key);
     *out_scope = (uint8_t)(scope < known_bits ? scope : known_bits);
     return table->ranges[low].place;
 }

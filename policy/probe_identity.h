@@ -6,7 +6,9 @@
  * words is run once, and keeps its state while its words stay the same. Pure
  * functions over the model; any thread.
  */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/text.h"
 #include "policy/model.h"
@@ -20,6 +22,20 @@ struct probe_identity {
     const struct addr *target;
     const char *region;
 };
+
+/* 128 bits of what makes two probes, or two checks, the same one; the same in every process. */
+struct probe_key {
+    uint64_t a;
+    uint64_t b;
+};
+
+struct probe_key probe_identity_digest(const char *words, size_t length);
+
+/*
+ * Does such a check belong to one probe: because words in it are replaced, or
+ * because it goes by its name?
+ */
+bool probe_identity_is_own(const struct model_check *check);
 
 /*
  * Everything that makes two probes the same one, as one string for free().

@@ -4,6 +4,7 @@
 #include "policy/steer_filter.h"
 #include "policy/steer_ladder.h"
 #include "policy/steer_memory.h"
+#include "policy/steer_quick.h"
 #include "policy/steer_trace.h"
 
 /* ---- rung 6 ---- */
@@ -126,8 +127,7 @@ void steer_choose(const struct steer_service *service, unsigned family,
     if (client != NULL) {
         client->scope_bits = 0;
     }
-    if (!atomic_load_explicit(&service->has_hand, memory_order_relaxed) &&
-        steer_filter_quickly(service, family, client, choice)) {
+    if (steer_quick(service, family, client, choice)) {
         return;
     }
     if (client != NULL) {

@@ -242,6 +242,15 @@ unsigned steer_put(const struct steer_service *service, unsigned family,
 int steer_put_direct(const struct steer_service *service, unsigned family, uint16_t owner,
                      uint32_t turn, uint8_t *out, size_t cap, size_t *out_length, bool *out_cut);
 
+/*
+ * The same with filters, for the client: -1, and nothing written, when
+ * something makes a closer look due, or the service has no endpoint of the
+ * family. Not for a service with `cnames`.
+ */
+int steer_put_quick(const struct steer_service *service, unsigned family,
+                    struct steer_client *client, uint16_t owner, uint32_t turn, uint8_t *out,
+                    size_t cap, size_t *out_length, bool *out_cut);
+
 /* Remember the present choice when it stands on rung 1 or 2. Control thread. */
 void steer_remember(const struct steer_service *service);
 

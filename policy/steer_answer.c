@@ -1,17 +1,20 @@
 #include "policy/steer.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "policy/steer_direct.h"
 #include "policy/steer_memory.h"
+#include "policy/steer_quick.h"
 #include "zones/wire.h"
 
 #define QUESTION_POINTER (0xc000u | WIRE_QUESTION)
 #define RECORD_TTL_AT    6 /* behind owner pointer, type and class */
 
-static inline unsigned count(uint64_t bits)
+/* How many bits are set, of the first `all`; mostly it is all of them. */
+static inline unsigned count(uint64_t bits, unsigned all)
 {
-    return (unsigned)__builtin_popcountll(bits);
+    return bits == steer_all_bits(all) ? all : (unsigned)__builtin_popcountll(bits);
 }
 
 void steer_record_put(uint8_t *out, const struct addr *address, uint32_t ttl_s)
@@ -31,11 +34,33 @@ struct sink {
     uint8_t *out;
     size_t left;
     unsigned size;
-    uint32_t ttl_s;
-    uint16_t owner;
+    uint32_t ttl;   /* network order */
+    uint16_t owner; /* the same, a pointer */
     unsigned written;
     bool cut;
 };
+
+static inline struct sink sink_to(uint8_t *out, size_t cap, unsigned family, uint16_t owner,
+                                  uint32_t ttl_s)
+{
+    return (struct sink){ .out = out,
+                          .left = cap,
+                          .size = steer_record_bytes(family),
+                          .ttl = htonl(ttl_s),
+                          .owner = htons((uint16_t)(0xc000u | owner)) };
+}
+
+/* One record; there is room. */
+static inline void copy_record(uint8_t *out, const uint8_t *record, unsigned size, uint16_t owner,
+                               uint32_t ttl)
+{
+    memcpy(out, record, 16);
+    if (size == 28) {
+        memcpy(out + 16, record + 16, 12);
+    }
+    memcpy(out, &owner, sizeof(owner));
+    memcpy(out + RECORD_TTL_AT, &ttl, sizeof(ttl));
+}
 
 static inline void put_record(struct sink *sink, const uint8_t *record)
 {
@@ -43,18 +68,13 @@ static inline void put_record(struct sink *sink, const uint8_t *record)
         sink->cut = true;
         return;
     }
-    memcpy(sink->out, record, 16);
-    if (sink->size == 28) {
-        memcpy(sink->out + 16, record + 16, 12);
-    }
-    wire_put16(sink->out, (uint16_t)(0xc000u | sink->owner));
-    wire_put32(sink->out + RECORD_TTL_AT, sink->ttl_s);
+    copy_record(sink->out, record, sink->size, sink->owner, sink->ttl);
     sink->out += sink->size;
     sink->left -= sink->size;
     sink->written++;
 }
 
-/* The records of one pool, from the set bit number `first` on, around. */
+/* The records of the bits, from the set bit number `first` on, around; at most so many. */
 static void put_pool(struct sink *sink, const uint8_t *records, uint64_t bits, unsigned first,
                      unsigned most)
 {
@@ -64,11 +84,15 @@ static void put_pool(struct sink *sink, const uint8_t *records, uint64_t bits, u
         rest &= rest - 1;
     }
     uint64_t wrapped = bits ^ rest;
-    for (; most > 0 && rest != 0; most--, rest &= rest - 1) {
+    for (; most > 0; most--, rest &= rest - 1) {
+        if (rest == 0) {
+            rest = wrapped;
+            wrapped = 0;
+        }
+        if (rest == 0 || sink->cut) {
+            return;
+        }
         put_record(sink, records + (unsigned)__builtin_ctzll(rest) * sink->size);
-    }
-    for (; most > 0 && wrapped != 0; most--, wrapped &= wrapped - 1) {
-        put_record(sink, records + (unsigned)__builtin_ctzll(wrapped) * sink->size);
     }
 }
 
@@ -88,7 +112,7 @@ static void put_several(const struct steer_service *s, unsigned family,
     for (uint32_t i = 0; i < s->pool_count; i++) {
         uint64_t bits = choice->bits_of[i];
         unsigned all = s->pools[i].counts[family];
-        counts[i] = bits == 0 ? 0 : bits == steer_all_bits(all) ? all : count(bits);
+        counts[i] = bits == 0 ? 0 : count(bits, all);
         total += counts[i];
     }
     /* from the one that the turn falls on, around */
@@ -109,6 +133,18 @@ static void put_several(const struct steer_service *s, unsigned family,
     }
 }
 
+/* Of one pool, from the one that the turn falls on. */
+static inline void put_one(struct sink *sink, const struct steer_pool *pool, unsigned family,
+                           uint64_t bits, uint32_t turn, unsigned most)
+{
+    if ((bits & (bits - 1)) == 0) {
+        put_record(sink, pool->records[family] + (unsigned)__builtin_ctzll(bits) * sink->size);
+        return;
+    }
+    put_pool(sink, pool->records[family], bits, scale(turn, count(bits, pool->counts[family])),
+             most);
+}
+
 /* Drawn for this answer, in the order drawn; as many as there may be. */
 static void put_picks(const struct steer_service *s, unsigned family,
                       const struct steer_choice *choice, struct sink *sink)
@@ -120,33 +156,33 @@ static void put_picks(const struct steer_service *s, unsigned family,
     }
 }
 
+/* What was chosen, of STEER_ADDRESSES. */
+static inline void put_chosen(struct sink *sink, const struct steer_service *service,
+                              unsigned family, const struct steer_choice *choice, uint32_t turn)
+{
+    if (choice->pick_count > 0) {
+        put_picks(service, family, choice, sink);
+    } else if (choice->several) {
+        put_several(service, family, choice, turn, sink);
+    } else {
+        put_one(sink, &service->pools[choice->pool], family, choice->bits, turn,
+                service->max_addresses);
+    }
+}
+
 unsigned steer_put(const struct steer_service *service, unsigned family,
                    const struct steer_choice *choice, uint16_t owner, uint32_t turn, uint8_t *out,
                    size_t cap, size_t *out_length, bool *out_cut)
 {
-    struct sink sink = {
-        .out = out,
-        .left = cap,
-        .size = steer_record_bytes(family),
-        .ttl_s = choice->short_ttl ? service->ttl_suspect_s : service->ttl_normal_s,
-        .owner = owner,
-    };
+    struct sink sink = sink_to(out, cap, family, owner,
+                               choice->short_ttl ? service->ttl_suspect_s : service->ttl_normal_s);
 
     if (choice->result == STEER_FALLBACK) {
         unsigned n = service->fallback_counts[family];
         put_pool(&sink, service->fallback[family], steer_all_bits(n), scale(turn, n),
                  service->max_addresses);
-    } else if (choice->pick_count > 0) {
-        put_picks(service, family, choice, &sink);
-    } else if (choice->several) {
-        put_several(service, family, choice, turn, &sink);
-    } else if ((choice->bits & (choice->bits - 1)) == 0) {
-        put_record(&sink, service->pools[choice->pool].records[family] +
-                              (unsigned)__builtin_ctzll(choice->bits) * sink.size);
     } else {
-        unsigned n = count(choice->bits);
-        put_pool(&sink, service->pools[choice->pool].records[family], choice->bits, scale(turn, n),
-                 service->max_addresses);
+        put_chosen(&sink, service, family, choice, turn);
     }
     *out_length = (size_t)(sink.out - out);
     *out_cut = sink.cut;
@@ -163,19 +199,25 @@ int steer_put_direct(const struct steer_service *service, unsigned family, uint1
     if (pool == NULL) {
         return -1;
     }
-    struct sink sink = {
-        .out = out,
-        .left = cap,
-        .size = steer_record_bytes(family),
-        .ttl_s = is_short ? service->ttl_suspect_s : service->ttl_normal_s,
-        .owner = owner,
-    };
-    if ((bits & (bits - 1)) == 0) {
-        put_record(&sink, pool->records[family] + (unsigned)__builtin_ctzll(bits) * sink.size);
-    } else {
-        put_pool(&sink, pool->records[family], bits, scale(turn, count(bits)),
-                 service->max_addresses);
+    struct sink sink = sink_to(out, cap, family, owner,
+                               is_short ? service->ttl_suspect_s : service->ttl_normal_s);
+    put_one(&sink, pool, family, bits, turn, service->max_addresses);
+    *out_length = (size_t)(sink.out - out);
+    *out_cut = sink.cut;
+    return (int)sink.written;
+}
+
+int steer_put_quick(const struct steer_service *service, unsigned family,
+                    struct steer_client *client, uint16_t owner, uint32_t turn, uint8_t *out,
+                    size_t cap, size_t *out_length, bool *out_cut)
+{
+    struct steer_choice choice;
+
+    if (!steer_quick(service, family, client, &choice)) {
+        return -1;
     }
+    struct sink sink = sink_to(out, cap, family, owner, service->ttl_normal_s);
+    put_chosen(&sink, service, family, &choice, turn);
     *out_length = (size_t)(sink.out - out);
     *out_cut = sink.cut;
     return (int)sink.written;

@@ -44,16 +44,16 @@ static inline enum steer_look steer_glance(const struct steer_pool *pool, unsign
 {
     const struct health_group *group = pool->group;
     uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
-    uint64_t up[ADDR_FAMILIES];
+    uint64_t up;
 
     if ((word & (HEALTH_REGION_AWAY | STEER_UNUSUAL)) != 0) {
         /* it may be in all the same, or is about to be */
         bool is_unclear = (word & (STEER_UNUSUAL | HEALTH_REGION_HELD)) != 0;
         return is_unclear ? STEER_LOOK_CLOSER : STEER_PASS;
     }
-    up[0] = steer_load(&group->up[0]);
-    up[1] = steer_load(&group->up[1]);
-    if (up[family] == 0 || !steer_meets(up[0], up[1], group->minimum)) {
+    up = steer_load(&group->up[family]);
+    if (up == 0 || (group->minimum > 1 &&
+                    !steer_meets(up, steer_load(&group->up[1 - family]), group->minimum))) {
         bool is_held = (steer_load(&group->held[0]) | steer_load(&group->held[1])) != 0;
         return is_held ? STEER_LOOK_CLOSER : STEER_PASS;
     }
@@ -61,7 +61,7 @@ static inline enum steer_look steer_glance(const struct steer_pool *pool, unsign
     if ((flags & (HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING)) != 0) {
         return STEER_LOOK_CLOSER;
     }
-    *out_bits = steer_well(up[family], steer_load(&group->degraded[family]));
+    *out_bits = steer_well(up, steer_load(&group->degraded[family]));
     *out_short = ((word & HEALTH_REGION_SUSPECT) | (flags & HEALTH_GROUP_SUSPECT)) != 0;
     return STEER_STANDS;
 }
@@ -82,4 +82,43 @@ static inline const struct steer_pool *steer_direct(const struct steer_service *
         }
     }
     return NULL;
+}
+
+/* Words that make more of a pool than its endpoints that are up and well. */
+#define STEER_UNCALM (HEALTH_REGION_AWAY | STEER_UNUSUAL | HEALTH_REGION_SUSPECT)
+#define STEER_GROUP_UNCALM \
+    (HEALTH_GROUP_SUSPECT | HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING)
+
+/*
+ * All pools that stand on the first rung, and in `bits` which of the endpoints
+ * of each, 0 where it does not stand. 0 when a closer look is due: something
+ * is about to change, or none stands.
+ */
+static inline uint64_t steer_calm(const struct steer_service *service, unsigned family,
+                                  uint64_t bits[STEER_POOLS_MAX])
+{
+    uint64_t pools = 0;
+
+    for (uint32_t i = 0; i < service->pool_count; i++) {
+        const struct steer_pool *pool = &service->pools[i];
+        const struct health_group *group = pool->group;
+        uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
+        uint32_t flags = atomic_load_explicit(&group->flags, memory_order_relaxed);
+        uint64_t well = steer_load(&group->up[family]) & ~steer_load(&group->degraded[family]);
+        if (__builtin_expect(((word & STEER_UNCALM) | (flags & STEER_GROUP_UNCALM)) != 0 ||
+                                 well == 0 || group->minimum > 1, false)) {
+            bool is_short = false;
+            enum steer_look look = steer_glance(pool, family, &well, &is_short);
+            if (look == STEER_LOOK_CLOSER || is_short) {
+                return 0;
+            }
+            if (look == STEER_PASS) {
+                bits[i] = 0;
+                continue;
+            }
+        }
+        bits[i] = well;
+        pools |= UINT64_C(1) << i;
+    }
+    return pools;
 }

@@ -177,6 +177,37 @@ static inline uint64_t sum_of(const struct steer_urn *urn, uint32_t pool, uint64
     return sum;
 }
 
+/* The endpoint at `number` of the weights of its bits laid end to end. */
+static inline unsigned endpoint_at(const uint32_t *weights, uint64_t bits, uint64_t number)
+{
+    unsigned e = (unsigned)__builtin_ctzll(bits);
+
+    if (weights == NULL) {
+        for (; number > 0; number--) {
+            bits &= bits - 1;
+        }
+        return (unsigned)__builtin_ctzll(bits);
+    }
+    for (uint64_t weight = weigh(weights, e); number >= weight; weight = weigh(weights, e)) {
+        number -= weight;
+        bits &= bits - 1;
+        e = (unsigned)__builtin_ctzll(bits);
+    }
+    return e;
+}
+
+/* The next number of a sequence, below `sum`, which is below 2^32: see the snapshot. */
+static inline uint64_t next_number(uint64_t *seed, uint64_t sum)
+{
+    *seed = *seed * STEER_DRAW_MULTIPLIER + 1;
+    return (*seed >> 32) * sum >> 32;
+}
+
+static inline const uint32_t *weights_of(const struct steer_urn *urn, uint32_t pool)
+{
+    return urn->weighted ? urn->service->policy->shares[pool].weights[urn->family] : NULL;
+}
+
 static inline uint16_t take(struct rest *left, uint64_t number)
 {
     uint64_t pools = left->pools;
@@ -187,24 +218,17 @@ static inline uint16_t take(struct rest *left, uint64_t number)
         pools &= pools - 1;
         i = (uint32_t)__builtin_ctzll(pools);
     }
-    const uint32_t *weights = left->weights[i];
-    uint64_t rest = left->bits[i];
-    unsigned e = (unsigned)__builtin_ctzll(rest);
-    uint64_t weight = weigh(weights, e);
-    while (number >= weight) {
-        number -= weight;
-        rest &= rest - 1;
-        e = (unsigned)__builtin_ctzll(rest);
-        weight = weigh(weights, e);
-    }
+    unsigned e = endpoint_at(left->weights[i], left->bits[i], number);
+    uint64_t weight = weigh(left->weights[i], e);
     left->bits[i] &= ~(UINT64_C(1) << e);
     left->sums[i] -= weight;
     left->sum -= weight;
     return steer_pick(i, e);
 }
 
-void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
-                      struct steer_choice *choice)
+/* From several pools together. */
+static unsigned draw_from_all(const struct steer_urn *urn, uint64_t seed, unsigned most,
+                              uint16_t *picks)
 {
     struct rest left;
     unsigned count = 0;
@@ -216,13 +240,43 @@ void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
         left.bits[i] = urn->bits[i];
         left.sums[i] = sum_of(urn, i, urn->bits[i]);
         left.sum += left.sums[i];
-        left.weights[i] =
-            urn->weighted ? urn->service->policy->shares[i].weights[urn->family] : NULL;
+        left.weights[i] = weights_of(urn, i);
     }
     for (; count < most && left.sum > 0; count++) {
-        seed = seed * STEER_DRAW_MULTIPLIER + 1;
-        /* the sum of all weights is below 2^32: see the snapshot */
-        choice->picks[count] = take(&left, (seed >> 32) * left.sum >> 32);
+        picks[count] = take(&left, next_number(&seed, left.sum));
+    }
+    return count;
+}
+
+/* The same from one, which is the common case. */
+static inline unsigned draw_from_one(uint32_t pool, uint64_t bits, const uint32_t *weights,
+                                     uint64_t sum, uint64_t seed, unsigned most, uint16_t *picks)
+{
+    unsigned count = 0;
+
+    for (; count < most && bits != 0; count++) {
+        unsigned e = endpoint_at(weights, bits, next_number(&seed, sum));
+        sum -= weigh(weights, e);
+        bits &= ~(UINT64_C(1) << e);
+        picks[count] = steer_pick(pool, e);
+    }
+    return count;
+}
+
+void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
+                      struct steer_choice *choice)
+{
+    uint32_t i = (uint32_t)__builtin_ctzll(urn->pools);
+    unsigned count;
+
+    if ((urn->pools & (urn->pools - 1)) != 0) {
+        count = draw_from_all(urn, seed, most, choice->picks);
+    } else if (urn->weighted) {
+        count = draw_from_one(i, urn->bits[i], weights_of(urn, i), sum_of(urn, i, urn->bits[i]),
+                              seed, most, choice->picks);
+    } else {
+        count = draw_from_one(i, urn->bits[i], NULL, sum_of(urn, i, urn->bits[i]), seed, most,
+                              choice->picks);
     }
     choice->pick_count = (uint8_t)count;
 }

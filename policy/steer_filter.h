@@ -20,14 +20,6 @@ void steer_filter(const struct steer_service *service, unsigned family,
                   struct steer_client *client, struct steer_ladder *ladder,
                   struct steer_choice *choice, struct text *trace);
 
-/*
- * The same for the common case: one look finds the pool that answers, without
- * a ladder. False, and nothing said, when more must be known. No pool has a
- * word of the hand.
- */
-bool steer_filter_quickly(const struct steer_service *service, unsigned family,
-                          struct steer_client *client, struct steer_choice *choice);
-
 /* How many pools are preferred to `pool` by the order of the client's place. */
 uint32_t steer_filter_rank(const struct steer_service *service, const struct steer_client *client,
                            uint32_t pool);

@@ -35,7 +35,10 @@ void steer_remember(const struct steer_service *service)
     bool good[ADDR_FAMILIES];
 
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        steer_choose(service, f, NULL, &choices[f]);
+        choices[f].result = STEER_NODATA; /* of a family it has nothing of, without a look */
+        if (service->has_family[f]) {
+            steer_choose(service, f, NULL, &choices[f]);
+        }
         good[f] = choices[f].result == STEER_ADDRESSES && choices[f].rung <= 2;
     }
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {

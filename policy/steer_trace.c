@@ -9,7 +9,7 @@ static unsigned count(const uint64_t bits[ADDR_FAMILIES])
     return (unsigned)__builtin_popcountll(bits[0]) + (unsigned)__builtin_popcountll(bits[1]);
 }
 
-static const char *region_state(const struct steer_view *view)
+const char *steer_trace_state(const struct steer_view *view)
 {
     if ((view->word & HEALTH_REGION_FORCED_DOWN) != 0) {
         return "forced down";
@@ -34,7 +34,7 @@ static void put_pool(struct text *trace, const struct steer_pool *pool,
                      const struct steer_view *v)
 {
     text_printf(trace, "region %s is %s; endpoints up: %u of %u IPv4, %u of %u IPv6",
-                pool->region_name, region_state(v),
+                pool->region_name, steer_trace_state(v),
                 (unsigned)__builtin_popcountll(v->up[ADDR_V4]), pool->counts[ADDR_V4],
                 (unsigned)__builtin_popcountll(v->up[ADDR_V6]), pool->counts[ADDR_V6]);
     if (count(v->held) > 0) {

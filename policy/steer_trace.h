@@ -8,6 +8,9 @@
 #include "policy/steer.h"
 #include "policy/steer_ladder.h"
 
+/* How a pool's region is, in a few words: "in", "drained", "gated by its own checks". */
+const char *steer_trace_state(const struct steer_view *view);
+
 /* What is known of each pool. */
 void steer_trace_pools(struct text *trace, const struct steer_service *service,
                        const struct steer_view *views);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "policy/detect.h"
+#include "policy/evidence.h"
 
 /* The longest gap between two probes in milliseconds: jitter stretches an interval by so much. */
 static uint64_t longest_interval(const struct model_timing *timing)
@@ -21,43 +22,76 @@ static uint32_t clamp(uint64_t ms)
     return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
-uint32_t timing_strong_ms(const struct model_timing *timing)
+/* So many failures in a row make a verdict, of a target without loss or with the worst. */
+static uint32_t failures(const struct model_timing *timing, bool silent, bool lossy)
 {
-    if (timing->fall_auto) {
-        return detect_worst_lossy_ms(timing, false, 0);
+    uint32_t least = silent ? timing->silent_fall : timing->fall;
+
+    if (!timing->fall_auto) {
+        return least;
     }
-    return clamp(longest_interval(timing) + confirmations(timing, timing->fall));
+    return lossy ? evidence_most_needed(timing, least) : evidence_least_needed(timing, least);
 }
 
-uint32_t timing_silent_ms(const struct model_timing *timing)
+static uint32_t strong_ms(const struct model_timing *timing, bool lossy)
 {
-    if (timing->fall_auto) {
-        return detect_worst_lossy_ms(timing, true, 0);
-    }
-    uint64_t probes = confirmations(timing, timing->silent_fall);
+    return clamp(longest_interval(timing) + confirmations(timing, failures(timing, false, lossy)));
+}
+
+static uint32_t silent_ms(const struct model_timing *timing, bool lossy)
+{
+    uint64_t probes = confirmations(timing, failures(timing, true, lossy));
     uint64_t wait = probes > timing->timeout_ms ? probes : timing->timeout_ms;
 
     return clamp(longest_interval(timing) + wait);
 }
 
-uint32_t timing_check_strong_ms(const struct model_check *check)
+uint32_t timing_strong_ms(const struct model_timing *timing)
+{
+    return strong_ms(timing, false);
+}
+
+uint32_t timing_silent_ms(const struct model_timing *timing)
+{
+    return silent_ms(timing, false);
+}
+
+static uint32_t check_strong_ms(const struct model_check *check, bool lossy)
 {
     const struct model_timing *timing = &check->timing;
 
     if (check->kind != MODEL_CHECK_EXEC) {
-        return timing_strong_ms(timing);
+        return strong_ms(timing, lossy);
     }
-    return timing->fall_auto ? detect_worst_lossy_ms(timing, false, timing->timeout_ms)
-                             : detect_worst_ms(timing, false, timing->timeout_ms);
+    return lossy ? detect_worst_lossy_ms(timing, false, timing->timeout_ms)
+                 : detect_worst_ms(timing, false, timing->timeout_ms);
 }
 
-uint32_t timing_check_silent_ms(const struct model_check *check)
+static uint32_t check_silent_ms(const struct model_check *check, bool lossy)
 {
     if (check->kind == MODEL_CHECK_FILE) {
         return 0;
     }
     uint32_t wait_ms = check->kind == MODEL_CHECK_PUSH ? check->push_ttl_ms : 0;
-    return clamp((uint64_t)timing_silent_ms(&check->timing) + wait_ms);
+    return clamp((uint64_t)silent_ms(&check->timing, lossy) + wait_ms);
+}
+
+uint32_t timing_check_strong_ms(const struct model_check *check)
+{
+    return check_strong_ms(check, false);
+}
+
+uint32_t timing_check_silent_ms(const struct model_check *check)
+{
+    return check_silent_ms(check, false);
+}
+
+uint32_t timing_check_lossy_ms(const struct model_check *check)
+{
+    uint32_t strong = check_strong_ms(check, true);
+    uint32_t silent = check_silent_ms(check, true);
+
+    return strong > silent ? strong : silent;
 }
 
 /* ---- the worst case of a service ---- */
@@ -77,10 +111,12 @@ static void look_at(const struct model_check *checks, size_t count,
     for (size_t i = 0; i < count; i++) {
         uint32_t strong = timing_check_strong_ms(&checks[i]);
         uint32_t silent = timing_check_silent_ms(&checks[i]);
+        uint32_t lossy = timing_check_lossy_ms(&checks[i]);
         uint32_t ms = strong > silent ? strong : silent;
 
         worst->strong_ms = strong > worst->strong_ms ? strong : worst->strong_ms;
         worst->silent_ms = silent > worst->silent_ms ? silent : worst->silent_ms;
+        worst->lossy_ms = lossy > worst->lossy_ms ? lossy : worst->lossy_ms;
         if (ms > worst->ms) {
             worst->ms = ms;
             worst->silent = silent >= strong;

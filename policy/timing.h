@@ -14,7 +14,7 @@
 /*
  * Refused, reset, wrong answer, bad status: 1.1 interval + (fall - 1)
  * confirm_interval. With `fall: auto` this, as the other, is that of a target
- * which loses as many probes as is believed at all; see detect_worst_lossy_ms.
+ * which loses next to nothing while it lives; see timing_check_lossy_ms.
  */
 uint32_t timing_strong_ms(const struct model_timing *timing);
 
@@ -29,11 +29,19 @@ uint32_t timing_silent_ms(const struct model_timing *timing);
 uint32_t timing_check_strong_ms(const struct model_check *check);
 uint32_t timing_check_silent_ms(const struct model_check *check);
 
+/*
+ * The longer of both for a target that loses, or answers wrongly, half of its
+ * probes while it lives, which is as much as `fall: auto` believes. A counted
+ * `fall` takes no longer than without loss.
+ */
+uint32_t timing_check_lossy_ms(const struct model_check *check);
+
 /* The slowest way by which a service can leave a region. */
 struct timing_worst {
     uint32_t ms;        /* 0: nothing is checked */
     uint32_t strong_ms; /* the worst by failures, over all checks */
     uint32_t silent_ms; /* the worst by silence */
+    uint32_t lossy_ms;  /* the worst of targets known to lose half of their probes */
     bool silent;        /* `ms` is by silence */
     const struct model_check *check;
     const struct model_region *region;   /* whose check it is, */

@@ -339,6 +339,11 @@ int answerer_start(const struct answerer_setup *setup, struct answerer **out, st
     return 0;
 }
 
+void answerer_remember(struct answerer *answerer, struct laggards *laggards)
+{
+    atomic_store_explicit(&answerer->query.laggards, laggards, memory_order_release);
+}
+
 void answerer_stop(struct answerer *answerer)
 {
     const struct timespec moment = { .tv_nsec = STOP_AGAIN_NS };

@@ -16,6 +16,7 @@
 #define ANSWERER_BATCH 32
 
 struct answerer;
+struct laggards;
 
 /* What an answerer works with; all of it outlives the answerer. */
 struct answerer_setup {
@@ -34,6 +35,9 @@ struct answerer_setup {
 
 /* Start it. -errno, explained, when the thread cannot be made. */
 int answerer_start(const struct answerer_setup *setup, struct answerer **out, struct error *err);
+
+/* Remember clients there from now on, NULL: nowhere. What was there may be in use for a while. */
+void answerer_remember(struct answerer *answerer, struct laggards *laggards);
 
 /* Ask it to end, wait until it has, and free it. NULL is fine. */
 void answerer_stop(struct answerer *answerer);

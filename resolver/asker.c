@@ -25,9 +25,14 @@ static void unmap(struct addr *address)
 }
 
 /* The source of the query; no address of another family than these two ever comes. */
-static void read_source(const struct sockaddr *source, struct addr *out)
+static inline void read_source(const struct sockaddr *source, struct addr *out)
 {
-    memset(out, 0, sizeof(*out));
+    *out = (struct addr){ .family = ADDR_V4 };
+    if (source->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)source;
+        memcpy(out->bytes, &v4->sin_addr, 4);
+        return;
+    }
     (void)addr_from_sockaddr(source, out);
     unmap(out);
 }

@@ -34,6 +34,7 @@
 #include "resolver/removals.h"
 #include "resolver/server.h"
 #include "resolver/startup.h"
+#include "resolver/walk.h"
 #include "resolver/watch.h"
 
 #define DESCRIPTORS_WANTED 65536
@@ -68,6 +69,11 @@ struct announcer *control_announcer(const struct control *control)
 struct hand *control_hand(const struct control *control)
 {
     return control->hand;
+}
+
+const struct prober *control_prober(const struct control *control)
+{
+    return control->prober;
 }
 
 struct removals *control_removals(const struct control *control)
@@ -180,7 +186,7 @@ static void arm_tick(struct control *c)
     }
 }
 
-/* Before the loop sleeps: what services answer now is what they remember. */
+/* Before the loop sleeps: services act on what the table said. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct control *c = prepare->data;
@@ -191,13 +197,13 @@ static void on_prepare(uv_prepare_t *prepare)
     }
     c->changed = false;
     keeper_note(c->keeper);
-    if (c->ready) {
-        parking_look(c->snapshot); /* before the new choice is what is remembered */
-    }
-    for (size_t i = 0; i < c->snapshot->service_count; i++) {
-        steer_remember(&c->snapshot->services[i]);
-    }
-    movements_tell(c->movements, c->snapshot);
+    walk_begin(c->walk, c->ready);
+}
+
+static void on_walked(void *user)
+{
+    struct control *c = user;
+
     hostnames_look(c->hostnames, c->snapshot);
 }
 
@@ -230,6 +236,7 @@ int control_put_in_force(struct control *control, struct snapshot *snapshot, str
     announcer_adopt(c->announcer, snapshot->model);
     keeper_adopt(c->keeper, snapshot);
     parking_adopt(c->snapshot, snapshot); /* by what was just recalled */
+    walk_adopt(c->walk, snapshot);
     c->snapshot = snapshot;
     hand_adopt(c->hand, snapshot);
     c->changed = true;
@@ -249,7 +256,7 @@ void control_become_ready(struct control *control)
     }
     c->ready = true;
     log_event(LOG_INFO, "ready", "services=%zu regions=%zu after=%llums",
-              c->snapshot->service_count, c->snapshot->model->region_count,
+              snapshot_service_total(c->snapshot), c->snapshot->model->region_count,
               (unsigned long long)(clock_now_ms() - c->started_ms));
     notify_send("READY=1");
 }
@@ -411,6 +418,7 @@ static void close_handles(struct control *c)
     uv_close((uv_handle_t *)&c->tick, NULL);
     uv_close((uv_handle_t *)&c->retired, NULL);
     watch_close(c->watch);
+    walk_close(c->walk);
     hand_close(c->hand);
     hostnames_close(c->hostnames);
     if (c->api != NULL) {
@@ -518,6 +526,7 @@ int control_run(const struct control_options *options)
         (c->hand = hand_new(&c->loop, c->health, on_hand, c)) == NULL ||
         (c->hostnames = hostnames_new(&c->loop, on_addresses_changed, c)) == NULL ||
         (c->watch = watch_new(&c->loop, on_file_changed, c)) == NULL ||
+        (c->walk = walk_new(&c->loop, c->movements, on_walked, c)) == NULL ||
         (c->prober = prober_new(&c->loop, c->health)) == NULL) {
         fputs("leeward: cannot start: out of memory or descriptors\n", stderr);
         return 1;

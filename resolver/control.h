@@ -19,6 +19,7 @@ struct hostnames;
 struct removals;
 struct server;
 struct json_writer;
+struct prober;
 
 struct control_options {
     const char *config_path; /* NULL: search, then the embedded default */
@@ -41,6 +42,7 @@ const struct hostnames *control_hostnames(const struct control *control);
 struct announcer *control_announcer(const struct control *control);
 struct hand *control_hand(const struct control *control);
 struct removals *control_removals(const struct control *control);
+const struct prober *control_prober(const struct control *control);
 
 /* The path of the config in use, and why it is not the user's file ("" when it is). */
 const char *control_config_path(const struct control *control);

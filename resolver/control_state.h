@@ -22,6 +22,7 @@ struct movements;
 struct prober;
 struct removals;
 struct review;
+struct walk;
 struct watch;
 
 /* A generation on its way. */
@@ -64,6 +65,7 @@ struct control {
     struct announcer *announcer; /* of the journal and of hooks */
     struct removals *removals;
     struct movements *movements;
+    struct walk *walk; /* of what services do about the table's news */
     struct api *api;
     struct watch *watch; /* of files the configuration was made from */
     struct reload reload;

@@ -2,9 +2,20 @@
 
 #include <string.h>
 
-#define OPTION_EDE   15u /* RFC 8914, section 2 */
-#define LENGTH_AT    9
-#define OPTION_BYTES 6u /* code, length, info code */
+#define LENGTH_AT 9
+
+size_t edns_add_error(uint8_t *opt, size_t size, uint16_t code, const char *text, size_t length)
+{
+    size_t bytes = EDNS_ERROR_BYTES + length;
+    uint8_t *out = opt + size;
+
+    wire_put16(opt + LENGTH_AT, (uint16_t)(wire_get16(opt + LENGTH_AT) + bytes));
+    wire_put16(out, WIRE_ERROR);
+    wire_put16(out + 2, (uint16_t)(2 + length));
+    wire_put16(out + 4, code);
+    memcpy(out + EDNS_ERROR_BYTES, text, length);
+    return size + bytes;
+}
 
 size_t edns_put_error(uint8_t *out, bool dnssec_ok, uint8_t rcode_high, uint16_t code,
                       const char *text)
@@ -13,12 +24,7 @@ size_t edns_put_error(uint8_t *out, bool dnssec_ok, uint8_t rcode_high, uint16_t
 
     length = length < EDNS_TEXT_MAX ? length : EDNS_TEXT_MAX;
     wire_put_opt(out, dnssec_ok, rcode_high);
-    wire_put16(out + LENGTH_AT, (uint16_t)(OPTION_BYTES + length));
-    wire_put16(out + WIRE_OPT_BYTES, OPTION_EDE);
-    wire_put16(out + WIRE_OPT_BYTES + 2, (uint16_t)(2 + length));
-    wire_put16(out + WIRE_OPT_BYTES + 4, code);
-    memcpy(out + WIRE_OPT_BYTES + OPTION_BYTES, text, length);
-    return WIRE_OPT_BYTES + OPTION_BYTES + length;
+    return edns_add_error(out, WIRE_OPT_BYTES, code, text, length);
 }
 
 size_t edns_add_subnet(uint8_t *opt, size_t size, const struct wire_query *query,

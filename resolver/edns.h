@@ -37,3 +37,10 @@ size_t edns_add_subnet(uint8_t *opt, size_t size, const struct wire_query *query
  */
 size_t edns_put_error(uint8_t *out, bool dnssec_ok, uint8_t rcode_high, uint16_t code,
                       const char *text);
+
+/*
+ * Add an error and its text to the OPT at `opt`, `size` bytes that end the
+ * message; it takes EDNS_ERROR_BYTES and the text. Returns the new size.
+ */
+#define EDNS_ERROR_BYTES 6u
+size_t edns_add_error(uint8_t *opt, size_t size, uint16_t code, const char *text, size_t length);

@@ -16,11 +16,21 @@ static void format_age(uint64_t ms, char *out, size_t cap)
     }
 }
 
+/* Where evidence was weighed, its sum decided, and failures before the last success are in it. */
 static void log_down(const struct health_event *event)
 {
     char last_success[32];
+    uint32_t sum = event->sum, threshold = event->threshold;
 
     format_age(event->since_last_pass_ms, last_success, sizeof(last_success));
+    if (sum > 0) {
+        log_event(LOG_WARNING, "check down",
+                  "target=%s from=%s evidence=%u.%u/%u.%u failed=%u last=%s "
+                  "since_first_failure=%" PRIu64 "ms last_success=%s",
+                  event->name, event->from, sum / 10, sum % 10, threshold / 10, threshold % 10,
+                  event->failed, event->reason, event->since_first_failure_ms, last_success);
+        return;
+    }
     log_event(LOG_WARNING, "check down",
               "target=%s from=%s failed=%u/%u last=%s since_first_failure=%" PRIu64
               "ms last_success=%s",

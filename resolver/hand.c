@@ -24,6 +24,7 @@ struct hand {
     const struct snapshot *snapshot;
     struct addr *forced; /* endpoints that were forced, to be let go of */
     size_t forced_count;
+    bool has_pools; /* some pools of services of the snapshot have its words */
     char *directory; /* NULL: not loaded yet */
     bool warned;
     uv_timer_t timer;
@@ -92,15 +93,44 @@ static void apply_regions(struct hand *hand, uint64_t now_ms)
     }
 }
 
+static void set_hand(const struct steer_service *service, uint32_t pool, enum steer_hand hand,
+                     bool on)
+{
+    if (steer_has_hand(service, pool, hand) != on) {
+        steer_set_hand(service, pool, hand, on);
+    }
+}
+
 static void apply_pools(const struct hand *hand, const struct steer_service *service)
 {
     for (uint32_t p = 0; p < service->pool_count; p++) {
         const struct override *o = hand_of_pool(hand, service->pools[p].region_name, service->name);
-        steer_set_hand(service, p, STEER_HAND_DRAINED, o != NULL && o->kind == OVERRIDE_DRAIN);
-        steer_set_hand(service, p, STEER_HAND_FORCED_DOWN,
-                       o != NULL && o->kind == OVERRIDE_FORCE_DOWN);
-        steer_set_hand(service, p, STEER_HAND_FORCED_UP, o != NULL && o->kind == OVERRIDE_FORCE_UP);
+        set_hand(service, p, STEER_HAND_DRAINED, o != NULL && o->kind == OVERRIDE_DRAIN);
+        set_hand(service, p, STEER_HAND_FORCED_DOWN, o != NULL && o->kind == OVERRIDE_FORCE_DOWN);
+        set_hand(service, p, STEER_HAND_FORCED_UP, o != NULL && o->kind == OVERRIDE_FORCE_UP);
     }
+}
+
+/* Does any override speak of a region's pools of some services? */
+static bool means_pools(const struct hand *hand)
+{
+    for (size_t i = 0; i < overrides_count(hand->overrides); i++) {
+        if (strchr(overrides_at(hand->overrides, i)->target, '/') != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All services are walked only where one of them has a word of the hand, or had. */
+static void apply_services(struct hand *hand)
+{
+    bool means = means_pools(hand);
+
+    for (size_t i = 0; (means || hand->has_pools) && i < hand->snapshot->service_count; i++) {
+        apply_pools(hand, &hand->snapshot->services[i]);
+    }
+    hand->has_pools = means;
 }
 
 /* An override of `kind` speaks of an address, if it is one. */
@@ -144,9 +174,7 @@ static void apply(struct hand *hand)
     }
     apply_regions(hand, now_ms);
     apply_endpoints(hand, now_ms);
-    for (size_t i = 0; i < hand->snapshot->service_count; i++) {
-        apply_pools(hand, &hand->snapshot->services[i]);
-    }
+    apply_services(hand);
 }
 
 /* ---- on disk ---- */
@@ -566,6 +594,7 @@ int hand_release(struct hand *hand, const char *target, enum override_release wh
 void hand_adopt(struct hand *hand, const struct snapshot *snapshot)
 {
     hand->snapshot = snapshot;
+    hand->has_pools = false; /* it knows of no word yet */
     look(hand);
     apply(hand);
 }

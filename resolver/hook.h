@@ -16,16 +16,16 @@
 #include "base/text.h"
 #include "policy/journal.h"
 
-#define HOOK_EVENTS_MAX  100u
-#define HOOK_GATHER_MS   100u   /* an event waits so long for others */
-#define HOOK_RETRY_MS    1000u  /* the first time, then twice as long each time */
+#define HOOK_EVENTS_MAX   100u
+#define HOOK_GATHER_MS    100u  /* an event waits so long for others */
+#define HOOK_RETRY_MS     1000u /* the first time, then twice as long each time */
 #define HOOK_RETRY_MAX_MS 60000u
-#define HOOK_BUSY_MS     250u   /* when too many other programs run */
-#define HOOK_NEVER       UINT64_MAX
+#define HOOK_BUSY_MS      250u /* when too many other programs run */
+#define HOOK_NEVER        UINT64_MAX
 
 struct hook {
     uint32_t tries;       /* of one document, at most */
-    size_t room;          /* bytes that a document may have */
+    size_t room;          /* bytes that the events of a document may have */
     struct text waiting;  /* events as JSON, a comma between them */
     unsigned count;       /* of them */
     uint64_t left_out;    /* beside them */
@@ -33,9 +33,9 @@ struct hook {
     uint64_t told;        /* events that `document` stands for, those left out too */
     uint32_t tried;       /* how often it was tried in vain */
     bool running;
-    bool failing;         /* the last try was in vain */
-    uint64_t lost;        /* events given up since the last success */
-    uint64_t due_ms;      /* when to call hook_start; HOOK_NEVER: not now */
+    bool failing;    /* the last try was in vain */
+    uint64_t lost;   /* events given up since the last success */
+    uint64_t due_ms; /* when to call hook_start; HOOK_NEVER: not now */
 };
 
 enum hook_outcome {
@@ -44,7 +44,7 @@ enum hook_outcome {
     HOOK_LOST,  /* it was tried often enough */
 };
 
-/* `room` is more than what HOOK_FRAME_MAX and the names given to hook_start need. */
+/* A document is longer than its events by the names given to hook_start and so many bytes. */
 #define HOOK_FRAME_MAX 128u
 void hook_init(struct hook *hook, uint32_t tries, size_t room);
 void hook_fini(struct hook *hook);

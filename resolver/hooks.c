@@ -13,19 +13,19 @@
 #include "resolver/hook.h"
 #include "resolver/webhook.h"
 
-#define USUAL_PATH   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define DOCUMENT_MAX 49152u /* as long as arguments and environment leave so much */
-#define REQUEST_FRAME 256u  /* of a request to the spawner, beside its strings */
-#define WHY_BYTES    192u
+#define USUAL_PATH    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define DOCUMENT_MAX  49152u /* as long as arguments and environment leave so much */
+#define REQUEST_FRAME 256u   /* of a request to the spawner, beside its strings */
+#define WHY_BYTES     192u
 
 /* One hook, its program and its clock. */
 struct runner {
     struct runner *next;
     struct hooks *hooks;
     struct hook hook;
-    char **arguments;   /* as run */
+    char **arguments; /* as run */
     char **environment;
-    char *label;        /* for people: no part of a URL that may be a secret */
+    char *label; /* for people: no part of a URL that may be a secret */
     unsigned on;
     uint32_t timeout_ms;
     uint32_t program;   /* that runs; 0: none */
@@ -314,9 +314,9 @@ static void start(struct runner *runner)
         .timeout_ms = time_limit(runner),
     };
     struct error err = { 0 };
-    int rc = text_failed(document) ? error_set(&err, -ENOMEM, "out of memory")
-                                   : programs_run(hooks->loop, &program, on_done, runner,
-                                                  &runner->program, &err);
+    int rc = text_failed(document)
+                 ? error_set(&err, -ENOMEM, "out of memory")
+                 : programs_run(hooks->loop, &program, on_done, runner, &runner->program, &err);
 
     if (rc == -EAGAIN && !hooks->closing) {
         hook_put_off(&runner->hook, clock_now_ms());
@@ -341,9 +341,11 @@ static void on_due(uv_timer_t *timer)
 static char *label_of_url(const char *url)
 {
     const char *host = strstr(url, "://");
-    size_t length = host == NULL ? strlen(url) : (size_t)(host - url) + 3 + strcspn(host + 3, "/?#");
 
-    return strndup(url, length);
+    if (host == NULL) {
+        return strdup(url);
+    }
+    return strndup(url, (size_t)(host - url) + 3 + strcspn(host + 3, "/?#"));
 }
 
 static char **build_environment(const struct model_hook *hook)
@@ -351,9 +353,8 @@ static char **build_environment(const struct model_hook *hook)
     const char *path = getenv("PATH");
     char *words[2] = { NULL, NULL };
     char **copy = NULL;
-    int rc = hook->url == NULL
-                 ? asprintf(&words[0], "PATH=%s", path == NULL ? USUAL_PATH : path)
-                 : asprintf(&words[0], WEBHOOK_URL "=%s", hook->url);
+    int rc = hook->url == NULL ? asprintf(&words[0], "PATH=%s", path == NULL ? USUAL_PATH : path)
+                               : asprintf(&words[0], WEBHOOK_URL "=%s", hook->url);
 
     if (rc >= 0) {
         rc = asprintf(&words[1], WEBHOOK_TIMEOUT "=%u", hook->timeout_ms);
@@ -445,9 +446,8 @@ void hooks_adopt(struct hooks *hooks, const struct model *model)
     struct runner **end = &hooks->runners;
 
     rename_to(&hooks->node, model->node_name);
-    rename_to(&hooks->region, model->node_region == MODEL_NONE
-                                  ? NULL
-                                  : model->regions[model->node_region].name);
+    rename_to(&hooks->region,
+              model->node_region == MODEL_NONE ? NULL : model->regions[model->node_region].name);
     hooks->runners = NULL;
     for (size_t i = 0; i < model->hook_count; i++) {
         struct runner *runner = new_runner(hooks, &model->hooks[i]);

@@ -364,10 +364,15 @@ bool hostnames_are_news(const struct hostnames *hostnames)
 
 /* ---- what checks say ---- */
 
-/* A check that only the rightful owner of the address passes: it names a part of the page. */
+/*
+ * A check that only the rightful owner of the address passes: by its
+ * certificate, or by a part of the page that is named.
+ */
 static bool is_proof(const struct model_check *check)
 {
-    return check->kind == MODEL_CHECK_HTTP && check->body != NULL;
+    bool identified = check->tls != NULL && !check->tls->unverified;
+
+    return identified || (check->kind == MODEL_CHECK_HTTP && check->body != NULL);
 }
 
 static enum hostname_proof proof_of(const struct health_endpoint_view *view)
@@ -376,7 +381,7 @@ static enum hostname_proof proof_of(const struct health_endpoint_view *view)
 
     for (size_t i = 0; i < view->probe_count; i++) {
         const struct health_probe *probe = view->probes[i];
-        if (!is_proof(&probe->check) || probe->last_result_ms == 0) {
+        if (!is_proof(probe->check) || probe->last_result_ms == 0) {
             continue;
         }
         any = true;

@@ -11,6 +11,7 @@
 #include "resolver/cli/cli_cache.h"
 #include "resolver/cli/cli_check.h"
 #include "resolver/cli/cli_history.h"
+#include "resolver/cli/cli_laggards.h"
 #include "resolver/cli/cli_override.h"
 #include "resolver/cli/cli_push.h"
 #include "resolver/cli/cli_query.h"
@@ -116,7 +117,10 @@ static const char why_help[] =
     "The answer to NAME now, and each step that led to it, from the code that answers.\n"
     "TYPE is A unless given.\n"
     "\n"
-    "      --client IP      who asks (one on loopback): decides what is allowed\n"
+    "      --client IP      who asks (one on loopback): decides what is allowed, its view and\n"
+    "                       place\n"
+    "      --ecs PREFIX     as a resolver that asks for clients in PREFIX (RFC 7871)\n"
+    "  -v, --verbose        every region with its endpoints and checks, not only the unwell\n"
     "  -j, --json           as the api gives it\n";
 
 static const char query_help[] =
@@ -127,6 +131,7 @@ static const char query_help[] =
     "\n"
     "  -s, --server ADDR    another server, with a port if it is not 53\n"
     "  -t, --tcp            over TCP at once\n"
+    "  -e, --explain        have the server say why it answers like this (RFC 8914)\n"
     "  -j, --json           as JSON\n";
 
 static const char reload_help[] =
@@ -145,10 +150,10 @@ static const struct cli_command commands[] = {
       cli_reload_run },
     { "status", "status [--json] [--watch]", "regions, services, upstreams", status_help,
       cli_status_run },
-    { "why", "why NAME [TYPE] [--client IP]", "an answer, and each step that led to it", why_help,
-      cli_why_run },
-    { "query", "query NAME [TYPE] [--server ADDR]", "a lookup through the server, timed",
-      query_help, cli_query_run },
+    { "why", "why NAME [TYPE] [--client IP] [--ecs PREFIX]",
+      "an answer, and each step that led to it", why_help, cli_why_run },
+    { "query", "query NAME [TYPE] [--server ADDR] [--explain]",
+      "a lookup through the server, timed", query_help, cli_query_run },
     { "version", "version [--json]", "the version of this program",
       "  -j, --json           as JSON\n", run_version },
     { "review", "review [-c NEW] [--json]", "what a configuration would change, by meaning",
@@ -177,6 +182,8 @@ static const struct cli_command commands[] = {
     { "doctor", "", "", "", NULL },
     { "history", "history [--since 1h] [TARGET]", "what happened, oldest first", cli_history_help,
       cli_history_run },
+    { "laggards", "laggards NAME [--json]", "clients that still go by an older answer",
+      cli_laggards_help, cli_laggards_run },
     { NULL, NULL, NULL, NULL, NULL },
 };
 

@@ -1,5 +1,6 @@
 #include "resolver/movements.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,16 @@ struct place {
     uint8_t rung;
 };
 
+/* Movements of one kind that were only counted. */
+struct crowd {
+    const char *from;
+    const char *to;
+    const char *reason;
+    size_t count;
+};
+
+#define CROWDS 8 /* kinds that are told apart; the others go by the last one */
+
 struct movements {
     movements_listener *listener;
     void *user;
@@ -20,6 +31,9 @@ struct movements {
     size_t count;
     char **names; /* interned region names; few, kept to the end */
     size_t name_count;
+    size_t moved; /* in this round */
+    struct crowd crowds[CROWDS]; /* behind those the listener was told one by one */
+    size_t crowd_count;
 };
 
 struct movements *movements_new(movements_listener *listener, void *user)
@@ -133,8 +147,13 @@ static const char *rung_meaning(unsigned rung)
     return meanings[rung < 7 ? rung : 0];
 }
 
-static void tell(const struct steer_service *service, const struct place *before,
-                 const struct place *now)
+static const char *name_of(const struct place *place)
+{
+    return place->from == NULL ? "(start)" : place->from;
+}
+
+static void write_line(const struct steer_service *service, const struct place *before,
+                       const struct place *now)
 {
     enum log_level level = now->rung <= 2 ? LOG_INFO : LOG_WARNING;
 
@@ -143,32 +162,78 @@ static void tell(const struct steer_service *service, const struct place *before
         level = now->rung == 1 ? LOG_DEBUG : level;
     }
     log_event(level, "service moved", "service=%s from=%s to=%s rung=%u because=%s", service->name,
-              before->from == NULL ? "(start)" : before->from, now->from, now->rung,
-              rung_meaning(now->rung));
+              name_of(before), now->from, now->rung, rung_meaning(now->rung));
 }
 
-void movements_tell(struct movements *movements, const struct snapshot *snapshot)
+static void count(struct movements *m, const char *from, const char *to, const char *reason)
+{
+    static const char several[] = "several";
+
+    for (size_t i = 0; i < m->crowd_count; i++) {
+        struct crowd *crowd = &m->crowds[i];
+        bool is_same = crowd->from == from && crowd->to == to && crowd->reason == reason;
+        if (is_same || i + 1 == CROWDS) {
+            crowd->from = is_same ? from : several;
+            crowd->to = is_same ? to : several;
+            crowd->reason = is_same ? reason : several;
+            crowd->count++;
+            return;
+        }
+    }
+    m->crowds[m->crowd_count++] = (struct crowd){ from, to, reason, 1 };
+}
+
+static void tell(struct movements *m, const struct steer_service *service,
+                 const struct place *before, const struct place *now)
+{
+    const char *reason = rung_meaning(now->rung);
+    size_t moved = m->moved++;
+
+    if (moved < MOVEMENTS_LINES_MAX) {
+        write_line(service, before, now);
+    }
+    if (moved < MOVEMENTS_TOLD_MAX) {
+        m->listener(m->user, service->name, name_of(before), now->from, reason);
+    } else {
+        count(m, name_of(before), now->from, reason);
+    }
+}
+
+void movements_look(struct movements *movements, const struct steer_service *service)
 {
     struct movements *m = movements;
-    size_t moved = 0;
+    struct place now = where(m, service);
+    struct place before = m->places[service->index];
 
-    for (size_t i = 0; i < snapshot->service_count && i < m->count; i++) {
-        struct place now = where(m, &snapshot->services[i]);
-        struct place before = m->places[i];
-        if (before.from == now.from && before.rung == now.rung) {
-            continue;
-        }
-        m->places[i] = now;
-        if (before.from != NULL || now.rung != 1) { /* as the first region is no news */
-            m->listener(m->user, snapshot->services[i].name,
-                        before.from == NULL ? "(start)" : before.from, now.from,
-                        rung_meaning(now.rung));
-        }
-        if (moved++ < MOVEMENTS_LINES_MAX) {
-            tell(&snapshot->services[i], &before, &now);
-        }
+    if (before.from == now.from && before.rung == now.rung) {
+        return;
     }
-    if (moved > MOVEMENTS_LINES_MAX) {
-        log_event(LOG_INFO, "services moved", "more=%zu", moved - MOVEMENTS_LINES_MAX);
+    m->places[service->index] = now;
+    if (before.from == NULL && now.rung == 1) { /* as the first region is no news */
+        write_line(service, &before, &now);
+    } else {
+        tell(m, service, &before, &now);
     }
+}
+
+static void tell_crowd(struct movements *m, const struct crowd *crowd)
+{
+    char service[64];
+
+    (void)snprintf(service, sizeof(service), "(%zu more services)", crowd->count);
+    m->listener(m->user, service, crowd->from, crowd->to, crowd->reason);
+}
+
+void movements_sum_up(struct movements *movements)
+{
+    struct movements *m = movements;
+
+    if (m->moved > MOVEMENTS_LINES_MAX) {
+        log_event(LOG_INFO, "services moved", "more=%zu", m->moved - MOVEMENTS_LINES_MAX);
+    }
+    for (size_t i = 0; i < m->crowd_count; i++) {
+        tell_crowd(m, &m->crowds[i]);
+    }
+    m->crowd_count = 0;
+    m->moved = 0;
 }

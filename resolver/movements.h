@@ -7,11 +7,17 @@
  */
 #include "resolver/snapshot.h"
 
-#define MOVEMENTS_LINES_MAX 20 /* services named one by one at a time; the rest are counted */
+/* In one round over all services: those told one by one, in the log and to the listener. */
+#define MOVEMENTS_LINES_MAX 20
+#define MOVEMENTS_TOLD_MAX  1000
 
 struct movements;
 
-/* Told of each movement, however many there are. `from` and `to` are only valid during the call. */
+/*
+ * Told of the movements of a round: the first MOVEMENTS_TOLD_MAX one by one,
+ * the others by number, with "(N more services)" for `service`. Strings are
+ * only valid during the call.
+ */
 typedef void movements_listener(void *user, const char *service, const char *from, const char *to,
                                 const char *reason);
 
@@ -26,5 +32,8 @@ void movements_free(struct movements *movements);
 void movements_adopt(struct movements *movements, const struct snapshot *old,
                      const struct snapshot *fresh);
 
-/* Tell what has moved since the last call, or nothing. */
-void movements_tell(struct movements *movements, const struct snapshot *snapshot);
+/* Tell whether this service of the generation has moved since it was looked at last. */
+void movements_look(struct movements *movements, const struct steer_service *service);
+
+/* A round is over: tell how many more have moved in it, and begin another one. */
+void movements_sum_up(struct movements *movements);

@@ -4,7 +4,7 @@
 
 #include "policy/steer.h"
 
-static bool is_manual(const struct snapshot *snapshot, const struct steer_service *service)
+bool parking_is_manual(const struct snapshot *snapshot, const struct steer_service *service)
 {
     return snapshot->model->services[service->index].failback == MODEL_FAILBACK_MANUAL;
 }
@@ -44,19 +44,14 @@ static void park_all_but(const struct steer_service *service, uint32_t pool)
     }
 }
 
-void parking_look(const struct snapshot *snapshot)
+void parking_look(const struct steer_service *service)
 {
-    for (size_t i = 0; i < snapshot->service_count; i++) {
-        const struct steer_service *service = &snapshot->services[i];
-        if (!is_manual(snapshot, service)) {
-            continue;
-        }
-        uint32_t before = remembered(service);
-        uint32_t now = present(service);
-        if (now != UINT32_MAX && before != UINT32_MAX && now != before &&
-            (now > before || steer_has_hand(service, now, STEER_HAND_PARKED))) {
-            park_all_but(service, now);
-        }
+    uint32_t before = remembered(service);
+    uint32_t now = present(service);
+
+    if (now != UINT32_MAX && before != UINT32_MAX && now != before &&
+        (now > before || steer_has_hand(service, now, STEER_HAND_PARKED))) {
+        park_all_but(service, now);
     }
 }
 
@@ -84,7 +79,7 @@ void parking_adopt(const struct snapshot *old, const struct snapshot *fresh)
 {
     for (size_t i = 0; i < fresh->service_count; i++) {
         const struct steer_service *service = &fresh->services[i];
-        if (!is_manual(fresh, service)) {
+        if (!parking_is_manual(fresh, service)) {
             continue;
         }
         const struct steer_service *before =

@@ -8,8 +8,14 @@
  */
 #include "resolver/snapshot.h"
 
-/* The table has changed: park what was left since the last call. */
-void parking_look(const struct snapshot *snapshot);
+/* Is it one of those? */
+bool parking_is_manual(const struct snapshot *snapshot, const struct steer_service *service);
+
+/*
+ * The table has changed: park what such a service has left since it remembered
+ * something last (see steer_remember).
+ */
+void parking_look(const struct steer_service *service);
 
 /*
  * A new generation: what is parked stays so, by the names of service and

@@ -5,7 +5,10 @@
 
 #include "base/addr.h"
 #include "resolver/asker.h"
+#include "resolver/chosen.h"
 #include "resolver/edns.h"
+#include "resolver/laggards.h"
+#include "resolver/reason.h"
 #include "resolver/srv.h"
 
 #define TTL_AT           6  /* of a record whose owner is a pointer */
@@ -91,8 +94,40 @@ static void add_subnet(const struct query_thread *t, struct response *r, size_t 
     r->at += edns_add_subnet(opt, opt_bytes, &t->query, scope) - opt_bytes;
 }
 
-/* Write the header and OPT around what the response holds; returns its length. */
-static inline size_t finish(const struct query_thread *t, struct response *r)
+/*
+ * What the client asked for by options of its own, in the OPT that ends the
+ * message; `snapshot` is NULL when no service answered. Why it is answered
+ * like this comes last, as far as there is room.
+ */
+static __attribute__((noinline)) void add_options(struct query_thread *t,
+                                                  const struct snapshot *snapshot,
+                                                  struct response *r)
+{
+    const struct wire_query *q = &t->query;
+    size_t size = WIRE_OPT_BYTES;
+    char text[REASON_TEXT_MAX];
+
+    if (q->has_subnet) {
+        add_subnet(t, r, size);
+        size = q->opt_bytes;
+    }
+    size_t used = r->at + EDNS_ERROR_BYTES;
+    size_t end = r->limit + q->opt_bytes;
+    if (!q->wants_reason || snapshot == NULL || used >= end) {
+        return;
+    }
+    size_t length = reason_put(t, snapshot, text, end - used);
+    if (length > 0) {
+        r->at += edns_add_error(r->message + r->at - size, size, EDNS_OTHER, text, length) - size;
+    }
+}
+
+/*
+ * Write the header and OPT around what the response holds; returns its length.
+ * `snapshot` is where a service came from, if one did.
+ */
+static inline size_t finish(struct query_thread *t, const struct snapshot *snapshot,
+                            struct response *r)
 {
     const struct wire_query *q = &t->query;
     uint16_t flags = (uint16_t)(WIRE_QR | (q->flags & (WIRE_RD | WIRE_CD)) | r->flags |
@@ -103,8 +138,8 @@ static inline size_t finish(const struct query_thread *t, struct response *r)
         r->at += WIRE_OPT_BYTES;
         r->additionals++;
     }
-    if (__builtin_expect(q->has_subnet, false)) {
-        add_subnet(t, r, WIRE_OPT_BYTES);
+    if (__builtin_expect(q->has_options, false)) {
+        add_options(t, snapshot, r);
     }
     wire_put16(r->message + 2, flags);
     wire_put16(r->message + 6, (uint16_t)r->answers);
@@ -258,6 +293,16 @@ static __attribute__((noinline)) bool put_indirect(struct query_thread *t, struc
     if (service->cnames != NULL) {
         target = steer_cname(service, family, asker, &choice);
     } else {
+        bool cut;
+        size_t length;
+        int count = steer_put_quick(service, family, asker, owner, turn_of(&t->query),
+                                    r->message + r->at, r->limit - r->at, &length, &cut);
+        if (count >= 0) {
+            t->scope_bits = asker->scope_bits;
+            r->answers += (unsigned)count;
+            r->at += length;
+            return !cut;
+        }
         steer_choose(service, family, asker, &choice);
     }
     t->scope_bits = asker->scope_bits;
@@ -606,6 +651,19 @@ static void count(struct query_thread *t, enum query_source source, unsigned rco
     query_count(&t->counters->by_rcode[rcode]);
 }
 
+/* Remember what this client was answered with. */
+static __attribute__((noinline)) void note_client(struct query_thread *t,
+                                                  const struct snapshot *snapshot,
+                                                  struct laggards *laggards)
+{
+    struct chosen chosen;
+    bool is_address = t->query.type == WIRE_A || t->query.type == WIRE_AAAA;
+
+    if (is_address && chosen_find(t, snapshot, &chosen)) {
+        laggards_note_chosen(laggards, &chosen, (uint64_t)t->now_ms);
+    }
+}
+
 /* What could not be read as a question to answer. */
 static enum query_verdict reject(struct query_thread *t, enum wire_verdict verdict,
                                  uint8_t *message, size_t *out_length)
@@ -619,7 +677,7 @@ static enum query_verdict reject(struct query_thread *t, enum wire_verdict verdi
     if (verdict == WIRE_QUERY_BADVERS) {
         struct response r = { .message = message, .at = q->question_end, .rcode = WIRE_BADVERS };
         wire_put16(message + 10, 0);
-        *out_length = finish(t, &r);
+        *out_length = finish(t, NULL, &r);
         count(t, QUERY_BROKEN, r.rcode);
         return QUERY_SEND;
     }
@@ -656,9 +714,13 @@ enum query_verdict query_answer(struct query_thread *thread, const struct snapsh
         query_count(&t->counters->by_source[QUERY_FORWARDED]);
         return QUERY_FORWARD;
     }
-    *out_length = finish(t, &r);
+    *out_length = finish(t, source == QUERY_SERVICE ? snapshot : NULL, &r);
     if (source >= QUERY_CACHE && is_remarkable(source, &r)) {
         *out_length = add_remark(t, &r);
+    }
+    struct laggards *laggards = atomic_load_explicit(&t->laggards, memory_order_acquire);
+    if (__builtin_expect(laggards != NULL, false) && source == QUERY_SERVICE) {
+        note_client(t, snapshot, laggards);
     }
     count(t, source, r.rcode);
     return QUERY_SEND;

@@ -23,6 +23,8 @@
  */
 #define QUERY_UDP_BUFFER 1472
 
+struct laggards;
+
 enum query_source {
     QUERY_SERVICE, /* steered addresses */
     QUERY_ZONE,    /* static data, negatives included */
@@ -51,6 +53,7 @@ struct query_thread {
     const struct query_client *client; /* during a call: who asks */
     struct steer_client steered; /* as choosing saw the client, where a choice depended on it */
     uint64_t draws;              /* moves on with each such choice */
+    _Atomic(struct laggards *) laggards; /* NULL: clients are not remembered; set by any thread */
     struct cache_entry *refresh; /* answered from it, to be asked for anew; the owner clears it */
     uint16_t remark;             /* the extended error of an answer that needs one */
     const char *remark_text;

@@ -199,11 +199,11 @@ static void finish(struct control *c)
     (void)control_put_in_force(c, fresh, &err); /* only the first time can fail */
     prober_sync(c->prober);
     (void)snprintf(report, sizeof(report), "generation %llu: %zu services, %zu regions, %zu zones",
-                   (unsigned long long)c->generation, fresh->service_count,
+                   (unsigned long long)c->generation, snapshot_service_total(fresh),
                    fresh->model->region_count, fresh->model->zone_count);
     log_event(rebuild ? LOG_DEBUG : LOG_INFO, rebuild ? "addresses taken" : "reloaded",
               "config=%s generation=%llu services=%zu", control_config_path(c),
-              (unsigned long long)c->generation, fresh->service_count);
+              (unsigned long long)c->generation, snapshot_service_total(fresh));
     c->rebuilt_ms = clock_now_ms();
     if (!rebuild) {
         announce(c, "accepted", report);
@@ -254,14 +254,14 @@ static void on_poll(uv_timer_t *timer)
 {
     struct control *c = timer->data;
     bool names = is_under_way(c) ? c->reload.binding == NULL : !c->ready;
-    size_t pending = names ? hostnames_pending(c->hostnames) : 0;
+    bool pending = names && hostnames_pending(c->hostnames) > 0;
 
     if (!is_under_way(c)) {
-        pending += health_pending(c->snapshot->binding);
+        pending = pending || health_is_pending(c->snapshot->binding);
     } else if (c->reload.binding != NULL) {
-        pending += health_pending(c->reload.binding);
+        pending = pending || health_is_pending(c->reload.binding);
     }
-    if (pending == 0) {
+    if (!pending) {
         stop_waiting(c);
     }
 }

@@ -112,3 +112,13 @@ void removals_note(struct removals *removals, const struct review *review, uint6
         REQUIRE(list[removals->count - 1].service != NULL);
     }
 }
+
+uint64_t removals_lost(const struct removals *removals, uint64_t window_ms, uint64_t now_ms)
+{
+    uint64_t lost = 0;
+
+    for (size_t i = 0; i < removals->count; i++) {
+        lost += now_ms - removals->list[i].at_ms < window_ms ? removals->list[i].lost : 0;
+    }
+    return lost;
+}

@@ -21,3 +21,6 @@ struct review *removals_review(struct removals *removals, const struct snapshot 
 
 /* The change was made; what left counts against the next ones. */
 void removals_note(struct removals *removals, const struct review *review, uint64_t now_ms);
+
+/* Healthy endpoints that configurations took away within the window. */
+uint64_t removals_lost(const struct removals *removals, uint64_t window_ms, uint64_t now_ms);

@@ -14,6 +14,7 @@
 #include "resolver/answerer.h"
 #include "resolver/cache/cache.h"
 #include "resolver/fairness.h"
+#include "resolver/laggards.h"
 #include "resolver/listener.h"
 #include "resolver/publication.h"
 #include "resolver/query.h"
@@ -28,6 +29,7 @@ struct desk {
     _Alignas(64) struct server_counters counters;
     struct answerer *answerer; /* NULL: not started */
     bool taken;                /* the service loop takes from the ring */
+    struct laggards *laggards; /* NULL: none */
 };
 
 /* One address, its sockets and the threads on them. */
@@ -49,6 +51,8 @@ struct server {
     struct place *places;
     struct place *left;          /* no longer listened on, newest first; see leave */
     struct server_counters past; /* of listeners that were closed */
+    uint32_t laggards_size;      /* clients that each thread remembers */
+    struct laggards *laggards;   /* of the service loop; NULL: none */
 };
 
 /* ---- threads per address ---- */
@@ -113,6 +117,75 @@ static void free_places(struct place *places)
     }
 }
 
+/* ---- clients remembered ---- */
+
+/* A table of the present size, NULL: none. */
+static struct laggards *new_laggards(const struct server *server)
+{
+    struct laggards *laggards =
+        server->laggards_size == 0 ? NULL : laggards_new(server->laggards_size);
+
+    if (laggards == NULL && server->laggards_size > 0) {
+        log_event(LOG_WARNING, "clients are not remembered", "laggards=%u error=%s",
+                  server->laggards_size, "out of memory");
+    }
+    return laggards;
+}
+
+static void retire_laggards(struct server *server, struct laggards *old)
+{
+    if (old != NULL) {
+        laggards_retire(old, publication_reclaimer(&server->publication));
+    }
+}
+
+static void renew_desk(struct server *server, struct desk *desk)
+{
+    struct laggards *old = desk->laggards;
+
+    if (desk->answerer != NULL) {
+        desk->laggards = new_laggards(server);
+        answerer_remember(desk->answerer, desk->laggards);
+        retire_laggards(server, old);
+    }
+}
+
+/* So many are remembered from now on. Another number forgets those there were. */
+static void remember(struct server *server, uint32_t size)
+{
+    struct laggards *old = server->laggards;
+
+    if (size == server->laggards_size) {
+        return;
+    }
+    server->laggards_size = size;
+    server->laggards = new_laggards(server);
+    service_remember(server->service, server->laggards);
+    retire_laggards(server, old);
+    for (struct place *p = server->places; p != NULL; p = p->next) {
+        for (size_t i = 0; i < p->listener.udp_count; i++) {
+            renew_desk(server, &p->desks[i]);
+        }
+    }
+}
+
+void server_walk_laggards(const struct server *server,
+                          void (*visit)(void *user, const struct laggards *laggards), void *user)
+{
+    if (server->laggards != NULL) {
+        visit(user, server->laggards);
+    }
+    for (const struct place *p = server->places; p != NULL; p = p->next) {
+        for (size_t i = 0; i < p->listener.udp_count; i++) {
+            if (p->desks[i].laggards != NULL) {
+                visit(user, p->desks[i].laggards);
+            }
+        }
+    }
+}
+
+/* ---- threads ---- */
+
 static int start_desk(struct server *server, struct place *place, size_t index, struct error *err)
 {
     struct desk *desk = &place->desks[index];
@@ -135,7 +208,11 @@ static int start_desk(struct server *server, struct place *place, size_t index, 
         return error_set(err, rc, "cannot start an answerer: %s", strerror(-rc));
     }
     desk->taken = true;
-    return answerer_start(&setup, &desk->answerer, err);
+    rc = answerer_start(&setup, &desk->answerer, err);
+    if (rc == 0) {
+        renew_desk(server, desk);
+    }
+    return rc;
 }
 
 /* On failure part of it may run: stop_place. */
@@ -193,6 +270,8 @@ static void stop_place(struct server *server, struct place *place)
             answerer_stop(desk->answerer);
             desk->answerer = NULL;
             add_counters(&server->past, &desk->counters);
+            laggards_free(desk->laggards); /* its only reader but us is gone */
+            desk->laggards = NULL;
         }
         if (desk->taken) {
             service_remove_ring(server->service, &desk->ring);
@@ -365,6 +444,7 @@ int server_publish(struct server *server, struct snapshot *snapshot, struct erro
     publication_put(&server->publication, snapshot);
     if (server->started) {
         service_adopt(server->service);
+        remember(server, snapshot->model->laggards);
         return 0;
     }
     server->started = true;
@@ -374,6 +454,7 @@ int server_publish(struct server *server, struct snapshot *snapshot, struct erro
     }
     rc = start_service(server, snapshot->model, err);
     if (rc == 0) {
+        remember(server, snapshot->model->laggards);
         rc = start_places(server, server->places, err);
         service_adopt(server->service);
     }
@@ -488,6 +569,8 @@ struct snapshot *server_stop(struct server *server)
     }
     service_stop(server->service);
     server->service = NULL;
+    laggards_free(server->laggards);
+    server->laggards = NULL;
     struct snapshot *current = publication_stop(&server->publication);
     cache_free(server->cache); /* what it retired is released now */
     server->cache = NULL;

@@ -14,6 +14,7 @@
 
 struct server;
 struct json_writer;
+struct laggards;
 
 /* Counters of one thread, written by it alone, summed by readers. */
 struct server_counters {
@@ -74,6 +75,13 @@ bool server_post(struct server *server, service_job *job, void *user);
 
 /* The addresses answered on ("127.0.0.1:5300"), as elements of an open JSON list. */
 void server_describe_listeners(const struct server *server, struct json_writer *json);
+
+/*
+ * Call `visit` with the table of clients of each thread, if clients are
+ * remembered (`laggards`). Control thread.
+ */
+void server_walk_laggards(const struct server *server,
+                          void (*visit)(void *user, const struct laggards *laggards), void *user);
 
 /*
  * Stop all threads and close all sockets; the snapshot published last is

@@ -542,6 +542,11 @@ bool service_post(struct service *service, service_job *job, void *user)
     return true;
 }
 
+void service_remember(struct service *service, struct laggards *laggards)
+{
+    atomic_store_explicit(&service->query.laggards, laggards, memory_order_release);
+}
+
 const struct server_counters *service_counters(const struct service *service)
 {
     return &service->counters;

@@ -15,6 +15,7 @@ struct json_writer;
 struct cache;
 struct fairness;
 struct resolution;
+struct laggards;
 struct service;
 
 /* What the loop works with; all of it outlives the service. */
@@ -57,6 +58,9 @@ int service_add_ring(struct service *service, struct handover_ring *ring);
 void service_remove_ring(struct service *service, struct handover_ring *ring);
 int service_add_tcp(struct service *service, int fd);
 void service_remove_tcp(struct service *service, int fd);
+
+/* As answerer_remember. Any thread. */
+void service_remember(struct service *service, struct laggards *laggards);
 
 const struct server_counters *service_counters(const struct service *service);
 

@@ -64,14 +64,23 @@ static uint64_t meant_bits(const struct snapshot *snapshot, const struct steer_s
     return bits;
 }
 
+static bool is_whole(const struct override *target, const char *region, const char *service)
+{
+    return override_means_region(target, region) || override_means_pool(target, region, service);
+}
+
+static bool is_whole_up(const struct override *target, const char *region, const char *service)
+{
+    return target->kind == OVERRIDE_FORCE_UP && is_whole(target, region, service);
+}
+
 static void suppose(const struct snapshot *snapshot, const struct steer_service *service,
                     uint32_t pool, const struct override *target, struct health_region *region,
                     struct health_group *group)
 {
     const struct steer_pool *from = &service->pools[pool];
     bool up = target->kind == OVERRIDE_FORCE_UP;
-    bool whole = override_means_region(target, from->region_name) ||
-                 override_means_pool(target, from->region_name, service->name);
+    bool whole = is_whole(target, from->region_name, service->name);
 
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
         uint64_t bits =
@@ -107,6 +116,9 @@ static void build(const struct snapshot *snapshot, const struct steer_service *s
         for (size_t i = 0; simulation != NULL && i < simulation->target_count; i++) {
             suppose(snapshot, service, p, &simulation->targets[i], &world->regions[p],
                     &world->groups[p]);
+            if (is_whole_up(&simulation->targets[i], from->region_name, service->name)) {
+                atomic_init(&world->pools[p].hand, 0); /* as released, too */
+            }
         }
     }
 }
@@ -166,6 +178,23 @@ void simulation_choose(const struct snapshot *snapshot, const struct steer_servi
     out->is_well = (a->result == STEER_ADDRESSES && a->rung <= 3) ||
                    (b->result == STEER_ADDRESSES && b->rung <= 3);
     draw(&world.service, main_family, out->shares);
+}
+
+const uint8_t *simulation_answer(const struct snapshot *snapshot,
+                                 const struct steer_service *service,
+                                 const struct simulation *simulation, unsigned family,
+                                 struct steer_client *client, struct steer_choice *choice)
+{
+    struct world world;
+
+    memset(&world, 0, sizeof(world));
+    memset(choice, 0, sizeof(*choice));
+    build(snapshot, service, simulation, &world);
+    if (service->cnames != NULL) {
+        return steer_cname(&world.service, family, client, choice);
+    }
+    steer_choose(&world.service, family, client, choice);
+    return NULL;
 }
 
 void simulation_count(const struct snapshot *snapshot, size_t region,

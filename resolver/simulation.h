@@ -38,6 +38,15 @@ struct simulated_service {
 void simulation_choose(const struct snapshot *snapshot, const struct steer_service *service,
                        const struct simulation *simulation, struct simulated_service *out);
 
+/*
+ * The same for one client (NULL: nobody in particular) and one family. Returns
+ * the name when it would be answered as CNAME, else NULL.
+ */
+const uint8_t *simulation_answer(const struct snapshot *snapshot,
+                                 const struct steer_service *service,
+                                 const struct simulation *simulation, unsigned family,
+                                 struct steer_client *client, struct steer_choice *choice);
+
 /* Endpoints of region `region` that would be up, of all services, and how many there are. */
 void simulation_count(const struct snapshot *snapshot, size_t region,
                       const struct simulation *simulation, size_t *out_up, size_t *out_all);

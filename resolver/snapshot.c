@@ -216,6 +216,16 @@ bool snapshot_resolves(const struct snapshot *snapshot, const uint8_t *dname)
     return snapshot_forward(snapshot, dname) != NULL || hosts_has(snapshot->hosts, dname);
 }
 
+size_t snapshot_service_total(const struct snapshot *snapshot)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < snapshot->model->service_count; i++) {
+        total += snapshot->model->services[i].view == MODEL_NONE;
+    }
+    return total;
+}
+
 const struct steer_service *snapshot_service(const struct snapshot *snapshot,
                                              const uint8_t *dname)
 {

@@ -91,6 +91,9 @@ const struct forward_rule *snapshot_forward(const struct snapshot *snapshot,
 /* Can a name that is not ours be resolved: by a rule, or because it is in the hosts file? */
 bool snapshot_resolves(const struct snapshot *snapshot, const uint8_t *dname);
 
+/* How many services there are, each with its views counted once. */
+size_t snapshot_service_total(const struct snapshot *snapshot);
+
 /* The service of exactly this dname, or NULL. */
 const struct steer_service *snapshot_service(const struct snapshot *snapshot,
                                              const uint8_t *dname);

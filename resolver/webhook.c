@@ -79,6 +79,11 @@ static bool load(struct curl *out)
     return true;
 }
 
+bool webhook_is_ready(void)
+{
+    return dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL) != NULL;
+}
+
 /* All of stdin. False: it cannot be read, or is no event of ours. */
 static bool read_input(struct text *out)
 {
@@ -115,7 +120,7 @@ static void set_options(const struct curl *curl, CURL *handle, const char *url,
     (void)curl->easy_setopt(handle, CURLOPT_URL, url);
     (void)curl->easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl->easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-    (void)curl->easy_setopt(handle, CURLOPT_PROXY, ""); /* none, whatever the environment says */
+    (void)curl->easy_setopt(handle, CURLOPT_PROXY, "");    /* none, whatever the environment says */
     (void)curl->easy_setopt(handle, CURLOPT_CAPATH, NULL); /* the bundle is enough, and quicker */
     (void)curl->easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
     (void)curl->easy_setopt(handle, CURLOPT_TIMEOUT_MS, limit_ms);

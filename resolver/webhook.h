@@ -9,6 +9,8 @@
  * the path of a webhook is often its key.
  */
 
+#include <stdbool.h>
+
 #define WEBHOOK_COMMAND "_webhook"
 #define WEBHOOK_URL     "LEEWARD_WEBHOOK_URL"
 #define WEBHOOK_TIMEOUT "LEEWARD_WEBHOOK_TIMEOUT_MS"
@@ -19,3 +21,6 @@
  * status is 2xx; else 1, and a line on stderr says why.
  */
 int webhook_run(void);
+
+/* Is libcurl on this machine? It stays loaded: for commands that end soon. */
+bool webhook_is_ready(void);

@@ -65,6 +65,7 @@ static bool read_subnet(const uint8_t *data, size_t size, struct wire_query *que
         return false;
     }
     query->has_subnet = true;
+    query->has_options = true;
     query->subnet_family = (uint8_t)family;
     query->subnet_bits = bits;
     memset(query->subnet, 0, sizeof(query->subnet));
@@ -82,6 +83,10 @@ static bool read_options(const uint8_t *options, size_t length, struct wire_quer
         }
         if (wire_get16(options) == WIRE_SUBNET && !read_subnet(options + 4, size - 4, query)) {
             return false;
+        }
+        if (wire_get16(options) == WIRE_ERROR) { /* whatever it holds */
+            query->wants_reason = true;
+            query->has_options = true;
         }
         options += size;
         length -= size;
@@ -146,6 +151,8 @@ enum wire_verdict wire_query_parse(const uint8_t *message, size_t length, struct
     query->payload = WIRE_UDP_PLAIN;
     query->edns = false;
     query->dnssec_ok = false;
+    query->has_options = false;
+    query->wants_reason = false;
     query->has_subnet = false;
     query->opt_bytes = 0;
     if ((query->flags & WIRE_OPCODE) != 0) {

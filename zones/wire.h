@@ -104,6 +104,8 @@ struct wire_query {
     uint8_t labels;         /* of it, without the root */
     bool edns;
     bool dnssec_ok;         /* the DO bit, RFC 3225 */
+    bool has_options;       /* one of these two */
+    bool wants_reason;      /* an Extended DNS Error option, RFC 8914: explain the answer in one */
     bool has_subnet;        /* a Client Subnet option, RFC 7871; then what follows is set */
     uint8_t opt_bytes;      /* of the OPT that the answer carries; 0 without EDNS */
     uint8_t subnet_family;  /* as in the option: 1 is IPv4, 2 is IPv6, 0 neither */
@@ -122,6 +124,7 @@ enum wire_verdict {
 
 /* RFC 7871, section 6: the option's code, and its bytes for so many bits of an address. */
 #define WIRE_SUBNET 8u
+#define WIRE_ERROR  15u /* RFC 8914, section 2 */
 
 static inline uint8_t wire_subnet_bytes(uint8_t bits)
 {

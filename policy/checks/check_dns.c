@@ -77,7 +77,7 @@ static bool make_dname(const char *name, const uint8_t random[RANDOM_LETTERS],
 
 static bool make_query(struct check_dns *dns)
 {
-    const struct model_check *check = &dns->attempt.probe->check;
+    const struct model_check *check = dns->attempt.probe->check;
     uint8_t random[2 + RANDOM_LETTERS];
     uint8_t dname[NAME_MAX_BYTES];
 
@@ -107,7 +107,7 @@ static bool take_message(struct check_dns *dns, const uint8_t *message, size_t l
 {
     struct dns_reply_verdict verdict;
 
-    *out_reply = dns_reply_judge(&dns->attempt.probe->check, dns->query + LENGTH_BYTES,
+    *out_reply = dns_reply_judge(dns->attempt.probe->check, dns->query + LENGTH_BYTES,
                                  dns->query_length, message, length, over_udp, &verdict);
     if (*out_reply == DNS_REPLY_DECIDED) {
         decide(dns, over_udp, &verdict);
@@ -124,7 +124,7 @@ static struct check_dns *dns_of(const struct check_stream *stream)
 
 static bool is_over_tls(const struct check_dns *dns)
 {
-    return dns->attempt.probe->check.tls != NULL;
+    return dns->attempt.probe->check->tls != NULL;
 }
 
 /* It is over because of what came, or did not. */
@@ -321,7 +321,7 @@ static int begin(struct check_dns *dns)
     if (!make_query(dns)) {
         return UV_EINVAL;
     }
-    if (dns->attempt.probe->check.over_tcp || is_over_tls(dns)) {
+    if (dns->attempt.probe->check->over_tcp || is_over_tls(dns)) {
         return open_stream(dns);
     }
     int rc = open_socket(dns, &dns->attempt.probe->target);

@@ -78,13 +78,13 @@ static void fill_environment(struct environment *environment, const struct healt
     if (probe->target.port != 0) {
         put_number(environment, "LEEWARD_PORT", probe->target.port);
     }
-    if (probe->check.name != NULL) {
-        put_variable(environment, "LEEWARD_CHECK", probe->check.name);
+    if (probe->check->name != NULL) {
+        put_variable(environment, "LEEWARD_CHECK", probe->check->name);
     }
-    if (probe->check.host != NULL) {
-        put_variable(environment, "LEEWARD_SERVICE", probe->check.host);
+    if (probe->check->host != NULL) {
+        put_variable(environment, "LEEWARD_SERVICE", probe->check->host);
     }
-    put_number(environment, "LEEWARD_TIMEOUT_MS", probe->check.timing.timeout_ms);
+    put_number(environment, "LEEWARD_TIMEOUT_MS", probe->check->timing.timeout_ms);
 }
 
 static void free_environment(struct environment *environment)
@@ -125,7 +125,7 @@ static void on_ended(void *user, const struct spawner_result *result)
         attempt_decide(attempt, DETECT_SILENT, false, attempt->lacking);
         break;
     case SPAWNER_NOT_STARTED:
-        (void)snprintf(reason, sizeof(reason), "%s: %s", attempt->probe->check.arguments[0],
+        (void)snprintf(reason, sizeof(reason), "%s: %s", attempt->probe->check->arguments[0],
                        strerror(result->value));
         attempt_decide(attempt, DETECT_VOID, false, reason);
         break;
@@ -147,9 +147,9 @@ static int run(struct check_exec *exec)
     fill_environment(&environment, probe);
     if (!environment.failed) {
         struct spawner_program program = {
-            .arguments = probe->check.arguments,
+            .arguments = probe->check->arguments,
             .environment = (const char *const *)environment.words,
-            .timeout_ms = LIMIT_TIMES * probe->check.timing.timeout_ms + LIMIT_MORE_MS,
+            .timeout_ms = LIMIT_TIMES * probe->check->timing.timeout_ms + LIMIT_MORE_MS,
         };
         rc = programs_run(exec->attempt.loop, &program, on_ended, exec, &exec->program, &err);
         if (rc < 0) {

@@ -123,7 +123,7 @@ static struct check_attempt *start(uv_loop_t *loop, const struct health_probe *p
     attempt_begin(&file->attempt, &check_file_kind, loop, probe, done, user);
     (void)uv_timer_init(loop, &file->timer);
     attempt_hold(&file->attempt, (uv_handle_t *)&file->timer);
-    ssize_t size = read_beginning(probe->check.file, bytes);
+    ssize_t size = read_beginning(probe->check->file, bytes);
     if (size == -EMFILE || size == -ENFILE || size == -ENOMEM) {
         attempt_cancel(&file->attempt);
         *out_error = (int)size;

@@ -29,7 +29,7 @@ struct check_http {
 
 static const struct model_check *check_of(const struct check_http *http)
 {
-    return &http->attempt.probe->check;
+    return http->attempt.probe->check;
 }
 
 /* ---- the response ---- */
@@ -181,7 +181,7 @@ static void on_ended(struct check_stream *stream)
 static struct check_http *make(const struct health_probe *probe)
 {
     char request[REQUEST_BYTES];
-    size_t size = http_request_format(&probe->check, &probe->target, request, sizeof(request));
+    size_t size = http_request_format(probe->check, &probe->target, request, sizeof(request));
     struct check_http *http = malloc(sizeof(*http) + size + 1);
 
     if (http == NULL) {
@@ -192,7 +192,7 @@ static struct check_http *make(const struct health_probe *probe)
     if (size < sizeof(request)) {
         memcpy(http->request, request, size + 1);
     } else {
-        (void)http_request_format(&probe->check, &probe->target, http->request, size + 1);
+        (void)http_request_format(probe->check, &probe->target, http->request, size + 1);
     }
     return http;
 }

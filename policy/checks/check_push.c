@@ -33,10 +33,10 @@ struct push_board *check_push_board(void)
 
 const char *check_push_name(const struct health_probe *probe)
 {
-    if (!probe->used || probe->check.kind != MODEL_CHECK_PUSH) {
+    if (!probe->used || probe->check->kind != MODEL_CHECK_PUSH) {
         return NULL;
     }
-    return probe->check.name != NULL ? probe->check.name : probe->check.host;
+    return probe->check->name != NULL ? probe->check->name : probe->check->host;
 }
 
 bool check_push_is_about(const struct health_probe *probe, const char *target)
@@ -109,7 +109,7 @@ static void look(struct check_attempt *attempt, struct push_board *board)
     }
     addr_format(&probe->target, address, sizeof(address));
     push_board_look(board, name, addr_is_any(&probe->target) ? NULL : address,
-                    probe->check.push_ttl_ms, clock_now_ms(), &view);
+                    probe->check->push_ttl_ms, clock_now_ms(), &view);
     decide(attempt, &view);
 }
 

@@ -37,7 +37,7 @@ static struct check_stream *stream_of(void *tcp)
 
 static const struct model_check *check_of(const struct check_stream *stream)
 {
-    return &stream->attempt->probe->check;
+    return stream->attempt->probe->check;
 }
 
 /* ---- the certificate ---- */

@@ -36,7 +36,7 @@ static struct check_tcp *tcp_of(const struct check_stream *stream)
 
 static const struct model_check *check_of(const struct check_tcp *tcp)
 {
-    return &tcp->attempt.probe->check;
+    return tcp->attempt.probe->check;
 }
 
 static void on_connected(struct check_stream *stream)
@@ -116,7 +116,7 @@ static void on_ended(struct check_stream *stream)
 static struct check_attempt *start(uv_loop_t *loop, const struct health_probe *probe,
                                    check_done *done, void *user, int *out_error)
 {
-    bool expects = probe->check.expect != NULL;
+    bool expects = probe->check->expect != NULL;
     struct check_tcp *tcp = calloc(1, sizeof(*tcp) + (expects ? REPLY_BYTES : 0));
 
     if (tcp == NULL) {

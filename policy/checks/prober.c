@@ -338,7 +338,7 @@ static bool is_slow(const struct runner *runner, const struct check_attempt *att
     uint64_t began = attempt->deadline_ms - probe->detect.timing.timeout_ms;
     uint64_t took = now_ms > began ? now_ms - began : 0;
 
-    if (probe->check.degraded_ms == 0 || took <= probe->check.degraded_ms) {
+    if (probe->check->degraded_ms == 0 || took <= probe->check->degraded_ms) {
         return false;
     }
     (void)snprintf(out, cap, "slow: %llu ms", (unsigned long long)took);
@@ -392,7 +392,7 @@ static bool start_runner(struct prober *prober, struct health_probe *probe)
     }
     runner->prober = prober;
     runner->probe = probe;
-    runner->kind = check_kind_of(probe->check.kind);
+    runner->kind = check_kind_of(probe->check->kind);
     runner->open = 1;
     prober->open++;
     prober->runners[probe->slot] = runner;

@@ -186,6 +186,7 @@ static enum MHD_Result answer(struct request *request, const char *path, const c
         .name = argument(request, "name"),
         .type = argument(request, "type"),
         .client = argument(request, "client"),
+        .ecs = argument(request, "ecs"),
         .since = argument(request, "since"),
         .target = argument(request, "target"),
         .body = text_string(&request->body),

@@ -63,6 +63,14 @@ void api_health_put_override(const struct api_view *view, const char *key,
     }
 }
 
+void api_health_put_time(int64_t seconds, struct text *out)
+{
+    char text[32];
+
+    clock_format_wall((uint64_t)seconds * 1000, text, sizeof(text));
+    text_printf(out, "%.19sZ", text); /* without the fraction */
+}
+
 void api_health_describe_override(const struct override *override, struct text *out)
 {
     static const char *const words[] = {
@@ -70,16 +78,14 @@ void api_health_describe_override(const struct override *override, struct text *
         [OVERRIDE_FORCE_UP] = "forced up",
         [OVERRIDE_FORCE_DOWN] = "forced down",
     };
-    char until[32];
 
     text_printf(out, "%s by %s: %s", words[override->kind],
-                override->scheduled ? "a maintenance window" : override->author,
-                override->reason);
+                override->scheduled ? "a maintenance window" : override->author, override->reason);
     if (override->until_s == 0) {
         text_put(out, ", until it is released");
     } else {
-        clock_format_wall((uint64_t)override->until_s * 1000, until, sizeof(until));
-        text_printf(out, ", until %s", until);
+        text_put(out, ", until ");
+        api_health_put_time(override->until_s, out);
     }
 }
 
@@ -117,8 +123,18 @@ static void describe_suspicion(const struct detect_evidence *e, struct text *out
     }
 }
 
+/* What was weighed to declare it down, and how many have failed by now. */
+static void describe_weighed(const struct detect *d, uint32_t threshold, uint32_t run,
+                             struct text *out)
+{
+    text_printf(out, "went down with evidence %u.%u of %u.%u, %u %s in a row by now",
+                d->verdict_sum / 10u, d->verdict_sum % 10u, threshold / 10, threshold % 10, run,
+                d->silently ? "probes without an answer" : "failures");
+}
+
 /* Of a target that is down: what speaks against it by now, or for it. */
-static void describe_verdict(const struct detect *d, struct text *out)
+static void describe_verdict(const struct detect *d, const struct detect_evidence *e,
+                             struct text *out)
 {
     uint32_t run = d->strong_run + d->silent_run;
 
@@ -127,6 +143,8 @@ static void describe_verdict(const struct detect *d, struct text *out)
                     d->timing.rise);
     } else if (run == 0) {
         text_put(out, "known from before");
+    } else if (d->verdict_sum > 0) {
+        describe_weighed(d, e->needed, run, out);
     } else if (d->silently) {
         text_printf(out, "%u probes in a row without an answer, %u are enough", run,
                     detect_silent_needed(d));
@@ -156,7 +174,7 @@ void api_health_describe_evidence(const struct health_probe *probe, uint64_t now
         text_put(out, "passes again, hold_down ends in ");
         text_put_duration(out, d->hold_until_ms > now_ms ? d->hold_until_ms - now_ms : 0);
     } else if (d->state == DETECT_DOWN) {
-        describe_verdict(d, out);
+        describe_verdict(d, &e, out);
     } else if (d->state == DETECT_SUSPECT) {
         describe_suspicion(&e, out);
     }
@@ -198,8 +216,8 @@ static void put_probe(const struct api_view *view, const struct health_probe *pr
 {
     struct json_writer *json = view->json;
     const struct detect *d = &probe->detect;
-    uint64_t left_ms = d->held && d->hold_until_ms > view->now_ms ? d->hold_until_ms - view->now_ms
-                                                                  : 0;
+    uint64_t left_ms =
+        d->held && d->hold_until_ms > view->now_ms ? d->hold_until_ms - view->now_ms : 0;
 
     json_writer_object_begin(json, NULL);
     json_writer_string(json, "label", probe->label);

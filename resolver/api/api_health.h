@@ -33,7 +33,10 @@ void api_health_put_since(const struct api_view *view, const char *key, uint64_t
 void api_health_put_override(const struct api_view *view, const char *key,
                              const struct override *override);
 
-/* "drain by alice: kernel update, until 2026-11-22T18:00:00Z" */
+/* "2026-11-22T18:00:00Z", of seconds since 1970. */
+void api_health_put_time(int64_t seconds, struct text *out);
+
+/* "drained by alice: kernel update, until 2026-11-22T18:00:00Z" */
 void api_health_describe_override(const struct override *override, struct text *out);
 
 /* The override that speaks of this address, or NULL. */

@@ -24,9 +24,9 @@ static void put_time(struct json_writer *json, const char *key, int64_t seconds)
     json_writer_string(json, key, text);
 }
 
-void api_override_put_one(const struct override *o, struct json_writer *json)
+void api_override_put_one(const char *key, const struct override *o, struct json_writer *json)
 {
-    json_writer_object_begin(json, NULL);
+    json_writer_object_begin(json, key);
     json_writer_string(json, "target", o->target);
     json_writer_string(json, "state", override_kind_name(o->kind));
     json_writer_string(json, "reason", o->reason);
@@ -44,7 +44,7 @@ void api_override_put(struct control *control, struct json_writer *json)
 
     json_writer_list_begin(json, "overrides");
     for (size_t i = 0; i < overrides_count(overrides); i++) {
-        api_override_put_one(overrides_at(overrides, i), json);
+        api_override_put_one(NULL, overrides_at(overrides, i), json);
     }
     json_writer_list_end(json);
 }

@@ -21,5 +21,6 @@ void api_override_release(struct control *control, const struct api_request *req
 /* The overrides in force as a list member of an open object, for status. */
 void api_override_put(struct control *control, struct json_writer *json);
 
-/* One of them as an object. */
-void api_override_put_one(const struct override *override, struct json_writer *json);
+/* One of them as an object; `key` is NULL in a list. */
+void api_override_put_one(const char *key, const struct override *override,
+                          struct json_writer *json);

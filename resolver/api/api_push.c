@@ -69,7 +69,7 @@ static void count_probes(struct health *health, struct report *report)
         if (check_push_is_about(probe, report->target)) {
             report->probes++;
             if (report->ttl_ms == 0) {
-                report->ttl_ms = probe->check.push_ttl_ms;
+                report->ttl_ms = probe->check->push_ttl_ms;
             }
         }
     }

@@ -7,6 +7,7 @@
 #include "policy/config.h"
 #include "resolver/api/api_cache.h"
 #include "resolver/api/api_history.h"
+#include "resolver/api/api_laggards.h"
 #include "resolver/api/api_override.h"
 #include "resolver/api/api_push.h"
 #include "resolver/api/api_review.h"
@@ -83,7 +84,7 @@ static void put_why(struct control *control, const struct snapshot *snapshot,
     }
     reply->status = 200;
     reply->content_type = API_REPLY_JSON;
-    api_why_put(control, request->name, request->type, request->client, reply);
+    api_why_put(control, request, reply);
 }
 
 static void put_config(struct control *control, const struct snapshot *snapshot,
@@ -192,6 +193,7 @@ static const struct route routes[] = {
     { "/api/v1/cache", "DELETE", flush_cache, false },
     { "/api/v1/reload", "POST", NULL, false },
     { "/api/v1/history", "GET", api_history_put, false },
+    { "/api/v1/laggards", "GET", api_laggards_put, false },
     { "/api/v1/simulate", "POST", api_simulate_put, false },
     { "/api/v1/review", "POST", api_review_put, false },
     { "/api/v1/checks/", "POST", api_push_put, false },
@@ -302,7 +304,7 @@ void api_route_reloaded(struct control *control, bool ok, const char *report,
     json_writer_uint(&json, "generation", snapshot != NULL ? snapshot->generation : 0);
     json_writer_string(&json, "config", control_config_path(control));
     if (snapshot != NULL) {
-        json_writer_uint(&json, "services", snapshot->service_count);
+        json_writer_uint(&json, "services", snapshot_service_total(snapshot));
         json_writer_uint(&json, "regions", snapshot->model->region_count);
         json_writer_uint(&json, "zones", snapshot->model->zone_count);
     }

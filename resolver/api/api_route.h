@@ -21,6 +21,7 @@ struct api_request {
     const char *name;
     const char *type;
     const char *client;
+    const char *ecs;
     const char *since;
     const char *target;
     const char *body; /* terminated; "" without one */

@@ -4,13 +4,12 @@
  *
  * Control thread.
  */
-#include "resolver/api/api_reply.h"
-
-struct control;
+#include "resolver/api/api_route.h"
 
 /*
  * Explain `name` for `type` (A when NULL) as `client` would see it (one on
- * loopback when NULL). Arguments that cannot be read become errors in `reply`.
+ * loopback when NULL), or those a resolver asks for with the prefix `ecs`
+ * (RFC 7871). Arguments that cannot be read become errors in `reply`.
  */
-void api_why_put(struct control *control, const char *name, const char *type, const char *client,
+void api_why_put(struct control *control, const struct api_request *request,
                  struct api_reply *reply);

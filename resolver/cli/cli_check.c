@@ -2,9 +2,11 @@
 
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "policy/config.h"
 #include "policy/health.h"
+#include "policy/places.h"
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_check_host.h"
 #include "resolver/cli/cli_find.h"
@@ -25,6 +27,24 @@ struct wants {
 };
 
 /*
+ * Databases that cannot be used: the server would start without them, and
+ * refuse a reload.
+ */
+static int read_databases(const struct model *model, struct error *err)
+{
+    struct arena *arena = arena_new();
+    const struct places *ignored;
+
+    if (arena == NULL || model->geo_count == 0) {
+        arena_free(arena);
+        return 0;
+    }
+    int rc = places_read(model, NULL, false, arena, &ignored, err);
+    arena_free(arena);
+    return rc;
+}
+
+/*
  * Build what the server would answer from, so that zone files are read too.
  * The model moves into the snapshot, which is handed back; NULL on failure.
  */
@@ -32,8 +52,11 @@ static struct snapshot *build(struct health *health, struct model *model, struct
 {
     struct hash_key key = hash_key_random();
     struct snapshot *snapshot = NULL;
-    struct health_binding *binding = health_bind(health, model, clock_now_ms());
 
+    if (read_databases(model, err) < 0) {
+        return NULL;
+    }
+    struct health_binding *binding = health_bind(health, model, clock_now_ms());
     if (binding == NULL) {
         (void)error_set(err, -1, "out of memory");
         return NULL;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "policy/checks/icmp_socket.h"
+#include "resolver/webhook.h"
 
 #define GROUPS_MAX  256
 #define WRITE_ENTER 3u /* of a folder: make files in it */
@@ -144,6 +145,17 @@ static void put_icmp(const char *path, const struct model *model, struct text *o
     }
 }
 
+static void put_webhooks(const char *path, const struct model *model, struct text *out)
+{
+    for (size_t i = 0; i < model->hook_count; i++) {
+        if (model->hooks[i].url != NULL && !webhook_is_ready()) {
+            put(out, path, "notify: webhooks need libcurl: nobody would be told",
+                "apt install libcurl4");
+            return;
+        }
+    }
+}
+
 void cli_check_host_put(const char *path, const struct model *model, struct text *out)
 {
     struct identity who;
@@ -151,6 +163,7 @@ void cli_check_host_put(const char *path, const struct model *model, struct text
     char what[PATH_MAX + 256];
     char hint[PATH_MAX + 128];
 
+    put_webhooks(path, model, out);
     if (model->node_user == NULL) {
         put_icmp(path, model, out);
         return;

@@ -9,9 +9,11 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "resolver/edns.h"
 #include "zones/wire.h"
 
-#define QUERY_MAX (WIRE_HEADER_BYTES + WIRE_QUESTION_BYTES + WIRE_OPT_BYTES)
+#define QUERY_MAX \
+    (WIRE_HEADER_BYTES + WIRE_QUESTION_BYTES + WIRE_OPT_BYTES + EDNS_ERROR_BYTES)
 
 struct ask {
     int fd;
@@ -164,19 +166,31 @@ static int explain(const struct addr *server, ssize_t code, struct error *err)
     return error_set(err, (int)code, "%s: %s", address, strerror((int)-code));
 }
 
-int cli_dns_ask(const struct addr *server, const uint8_t *dname, uint16_t type, bool tcp,
+/* An Extended DNS Error option of our own asks for one. */
+static void add_explain(struct ask *ask)
+{
+    uint8_t *opt = ask->query + 2 + ask->length - WIRE_OPT_BYTES;
+
+    ask->length += edns_add_error(opt, WIRE_OPT_BYTES, EDNS_OTHER, "", 0) - WIRE_OPT_BYTES;
+}
+
+int cli_dns_ask(const struct addr *server, const struct cli_dns_question *question,
                 struct cli_dns_answer *out, struct error *err)
 {
     struct ask ask = { .message = malloc(WIRE_MESSAGE_MAX) };
     ssize_t length = -ETIMEDOUT;
+    bool tcp = question->tcp;
 
     if (ask.message == NULL) {
         return error_set(err, -ENOMEM, "out of memory");
     }
     hash_random(&ask.id, sizeof(ask.id));
-    ask.length = wire_query_build(ask.query + 2, ask.id, WIRE_RD, dname, type, WIRE_IN,
-                                  WIRE_UDP_MOST, false);
-    ask.question_length = name_length(dname) + 4;
+    ask.length = wire_query_build(ask.query + 2, ask.id, WIRE_RD, question->dname,
+                                  question->type, WIRE_IN, WIRE_UDP_MOST, false);
+    ask.question_length = name_length(question->dname) + 4;
+    if (question->explain) {
+        add_explain(&ask);
+    }
     for (int i = 0; i < CLI_DNS_TRIES && length == -ETIMEDOUT; i++) {
         length = try_once(&ask, server, tcp, &out->took_us);
     }

@@ -21,9 +21,16 @@ struct cli_dns_answer {
     bool tcp;
 };
 
+struct cli_dns_question {
+    const uint8_t *dname;
+    uint16_t type;
+    bool tcp;     /* at once */
+    bool explain; /* the server is to say why it answers like this: RFC 8914 */
+};
+
 /*
- * Ask `server` (with port) for `dname` and `type`, recursion desired, with EDNS. 0 with
- * `out` filled, or -errno, explained: -ETIMEDOUT, -ECONNREFUSED and their like.
+ * Ask `server` (with port), recursion desired, with EDNS. 0 with `out` filled,
+ * or -errno, explained: -ETIMEDOUT, -ECONNREFUSED and their like.
  */
-int cli_dns_ask(const struct addr *server, const uint8_t *dname, uint16_t type, bool tcp,
+int cli_dns_ask(const struct addr *server, const struct cli_dns_question *question,
                 struct cli_dns_answer *out, struct error *err);

@@ -21,6 +21,7 @@ struct lookup {
     uint16_t type;
     struct addr server;
     bool tcp;
+    bool explain;
     bool json;
 };
 
@@ -251,7 +252,13 @@ static int run(const struct cli *cli, struct lookup *lookup)
     if (code != CLI_DONE) {
         return code;
     }
-    if (cli_dns_ask(&lookup->server, lookup->dname, lookup->type, lookup->tcp, &answer, &err) < 0) {
+    const struct cli_dns_question question = {
+        .dname = lookup->dname,
+        .type = lookup->type,
+        .tcp = lookup->tcp,
+        .explain = lookup->explain,
+    };
+    if (cli_dns_ask(&lookup->server, &question, &answer, &err) < 0) {
         cli_print_error(&err);
         return CLI_NO_SERVER;
     }
@@ -282,6 +289,7 @@ int cli_query_run(struct cli *cli, int argc, char **argv)
 {
     static const struct option longs[] = {
         { "json", no_argument, NULL, 'j' },
+        { "explain", no_argument, NULL, 'e' },
         { "server", required_argument, NULL, 's' },
         { "tcp", no_argument, NULL, 't' },
         { NULL, 0, NULL, 0 },
@@ -289,12 +297,13 @@ int cli_query_run(struct cli *cli, int argc, char **argv)
     struct lookup lookup = { 0 };
     int option;
 
-    while ((option = cli_option(cli, argc, argv, "js:t", longs)) >= 0) {
+    while ((option = cli_option(cli, argc, argv, "ejs:t", longs)) >= 0) {
         if (option == 's') {
             lookup.server_text = optarg;
         }
         lookup.json = lookup.json || option == 'j';
         lookup.tcp = lookup.tcp || option == 't';
+        lookup.explain = lookup.explain || option == 'e';
     }
     if (option == CLI_OPTION_EXIT) {
         return cli->exit_code;

@@ -3,65 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "resolver/cli/cli_table.h"
-
-/* ---- members of JSON ---- */
-
-static const char *string(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    return value != NULL ? value : "";
-}
-
-static unsigned long long number(const json_t *object, const char *key)
-{
-    json_int_t value = json_integer_value(json_object_get(object, key));
-    return value > 0 ? (unsigned long long)value : 0;
-}
-
-static bool truth(const json_t *object, const char *key)
-{
-    return json_is_true(json_object_get(object, key));
-}
-
-static void put_age(struct cli_table *table, const json_t *object, const char *key)
-{
-    struct text age = { 0 };
-
-    if (json_is_integer(json_object_get(object, key))) {
-        text_put_duration(&age, number(object, key));
-    } else {
-        text_put(&age, "-");
-    }
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&age));
-    text_fini(&age);
-}
-
-static enum cli_paint paint_of(const char *state)
-{
-    static const struct {
-        const char *state;
-        enum cli_paint paint;
-    } paints[] = {
-        { "in", CLI_PAINT_GOOD },         { "up", CLI_PAINT_GOOD },
-        { "held", CLI_PAINT_DOUBT },      { "suspect", CLI_PAINT_DOUBT },
-        { "kept", CLI_PAINT_DOUBT },      { "doubted", CLI_PAINT_DOUBT },
-        { "unknown", CLI_PAINT_DOUBT },   { "drained", CLI_PAINT_DOUBT },
-        { "unchecked", CLI_PAINT_PLAIN },
-    };
-
-    for (unsigned i = 0; i < sizeof(paints) / sizeof(paints[0]); i++) {
-        if (strcmp(paints[i].state, state) == 0) {
-            return paints[i].paint;
-        }
-    }
-    return CLI_PAINT_BAD;
-}
-
-static bool is_fine(const char *state)
-{
-    return strcmp(state, "up") == 0 || strcmp(state, "unchecked") == 0;
-}
+#include "resolver/cli/cli_status_part.h"
 
 /* ---- the node ---- */
 
@@ -84,22 +26,22 @@ static void put_queries(const json_t *status, struct text *out)
 {
     const json_t *queries = json_object_get(status, "queries");
 
-    text_printf(out, "%llu quer%s", number(queries, "total"),
-                number(queries, "total") == 1 ? "y" : "ies");
-    if (number(queries, "total") > 0) {
+    text_printf(out, "%llu quer%s", cli_status_number(queries, "total"),
+                cli_status_number(queries, "total") == 1 ? "y" : "ies");
+    if (cli_status_number(queries, "total") > 0) {
         text_put_char(out, ':');
         put_counts(json_object_get(queries, "by_source"), out);
         text_put(out, ";");
         put_counts(json_object_get(queries, "by_rcode"), out);
     }
-    if (number(queries, "dropped") > 0) {
-        text_printf(out, "; not answerable %llu", number(queries, "dropped"));
+    if (cli_status_number(queries, "dropped") > 0) {
+        text_printf(out, "; not answerable %llu", cli_status_number(queries, "dropped"));
     }
-    if (number(queries, "unsent") > 0) {
-        text_printf(out, "; not sendable %llu", number(queries, "unsent"));
+    if (cli_status_number(queries, "unsent") > 0) {
+        text_printf(out, "; not sendable %llu", cli_status_number(queries, "unsent"));
     }
-    if (number(queries, "ring_full") > 0) {
-        text_printf(out, "; turned away %llu", number(queries, "ring_full"));
+    if (cli_status_number(queries, "ring_full") > 0) {
+        text_printf(out, "; turned away %llu", cli_status_number(queries, "ring_full"));
     }
     text_put_char(out, '\n');
 }
@@ -118,21 +60,39 @@ static void put_listeners(const json_t *status, struct text *out)
     }
 }
 
+/* While it hears nothing at all, what it says of others is what was so before. */
+static void put_isolation(const json_t *status, const struct cli_status_view *view,
+                          struct text *out)
+{
+    const json_t *isolated = json_object_get(json_object_get(status, "guards"), "isolated");
+    struct text words = { 0 };
+
+    if (!json_is_object(isolated)) {
+        return;
+    }
+    text_put(&words, "THIS NODE IS CUT OFF for ");
+    text_put_duration(&words, cli_status_number(isolated, "since_ms_ago"));
+    text_printf(&words, ": %s; it answers as before that", cli_status_string(isolated, "reason"));
+    cli_table_paint(out, view->colored, CLI_PAINT_BAD, text_string(&words));
+    text_put_char(out, '\n');
+    text_fini(&words);
+}
+
 static void put_node(const json_t *status, const struct cli_status_view *view, struct text *out)
 {
     const json_t *config = json_object_get(status, "config");
-    const char *path = string(config, "path");
-    const char *warning = string(config, "warning");
-    bool ready = truth(status, "ready");
+    const char *path = cli_status_string(config, "path");
+    const char *warning = cli_status_string(config, "warning");
+    bool ready = cli_status_truth(status, "ready");
 
-    text_printf(out, "leeward %s on ", string(status, "version"));
-    cli_table_paint(out, view->colored, CLI_PAINT_STRONG, string(status, "node"));
+    text_printf(out, "leeward %s on ", cli_status_string(status, "version"));
+    cli_table_paint(out, view->colored, CLI_PAINT_STRONG, cli_status_string(status, "node"));
     text_put(out, ": ");
     cli_table_paint(out, view->colored, ready ? CLI_PAINT_GOOD : CLI_PAINT_DOUBT,
                     ready ? "ready" : "not ready");
     text_put(out, ", up ");
-    text_put_duration(out, number(status, "uptime_ms"));
-    text_printf(out, ", generation %llu of ", number(status, "generation"));
+    text_put_duration(out, cli_status_number(status, "uptime_ms"));
+    text_printf(out, ", generation %llu of ", cli_status_number(status, "generation"));
     cli_table_paint(out, view->colored, CLI_PAINT_PLAIN,
                     path[0] != '\0' ? path : "the embedded default");
     text_put_char(out, '\n');
@@ -142,6 +102,7 @@ static void put_node(const json_t *status, const struct cli_status_view *view, s
         cli_table_paint(out, view->colored, CLI_PAINT_BAD, warning);
         text_put_char(out, '\n');
     }
+    put_isolation(status, view, out);
     put_listeners(status, out);
     put_queries(status, out);
 }
@@ -158,31 +119,50 @@ static const char *short_label(const char *label, const char *region)
 /* What it asks for is gone everywhere, so that nothing follows from it. */
 static bool decides_nothing(const json_t *check)
 {
-    const char *state = string(check, "state");
-    return truth(check, "misconfigured") && strcmp(state, "down") != 0 &&
+    const char *state = cli_status_string(check, "state");
+    return cli_status_truth(check, "misconfigured") && strcmp(state, "down") != 0 &&
            strcmp(state, "held") != 0;
+}
+
+/* What a check says against its target, on which evidence. */
+static void put_cause(struct cli_table *table, const json_t *check)
+{
+    bool is_telling = !cli_status_is_fine(cli_status_string(check, "state")) ||
+                      cli_status_truth(check, "degraded");
+    const char *reason = is_telling ? cli_status_string(check, "reason") : "";
+    const char *evidence = cli_status_string(json_object_get(check, "evidence"), "text");
+
+    if (evidence[0] == '\0') {
+        cli_table_add(table, CLI_PAINT_PLAIN, "%s", reason);
+    } else if (reason[0] == '\0') {
+        cli_table_add(table, CLI_PAINT_PLAIN, "%s", evidence);
+    } else {
+        cli_table_add(table, CLI_PAINT_PLAIN, "%s (%s)", reason, evidence);
+    }
 }
 
 static void put_check(struct cli_table *table, const char *region, const json_t *check)
 {
-    const char *state = string(check, "state");
+    const char *state = cli_status_string(check, "state");
 
-    cli_table_add(table, CLI_PAINT_PLAIN, "  %s", short_label(string(check, "label"), region));
-    cli_table_add(table, truth(check, "misconfigured") ? CLI_PAINT_DOUBT : paint_of(state), "%s",
-                  truth(check, "misconfigured") ? "misconfigured" : state);
+    cli_table_add(table, CLI_PAINT_PLAIN, "  %s",
+                  short_label(cli_status_string(check, "label"), region));
+    cli_table_add(
+        table, cli_status_truth(check, "misconfigured") ? CLI_PAINT_DOUBT : cli_status_paint(state),
+        "%s", cli_status_truth(check, "misconfigured") ? "misconfigured" : state);
     if (json_is_integer(json_object_get(check, "usual_ms"))) {
-        cli_table_add(table, CLI_PAINT_PLAIN, "~%llums", number(check, "usual_ms"));
+        cli_table_add(table, CLI_PAINT_PLAIN, "~%llums", cli_status_number(check, "usual_ms"));
     } else {
         cli_table_add(table, CLI_PAINT_PLAIN, "-");
     }
-    put_age(table, check, "since_ms_ago");
+    cli_status_put_age(table, check, "since_ms_ago");
     if (decides_nothing(check)) {
         cli_table_add(
             table, CLI_PAINT_PLAIN,
             "%s: does the name still exist? nothing follows from this check until it does",
-            string(check, "reason"));
+            cli_status_string(check, "reason"));
     } else {
-        cli_table_add(table, CLI_PAINT_PLAIN, "%s", is_fine(state) ? "" : string(check, "reason"));
+        put_cause(table, check);
     }
 }
 
@@ -203,33 +183,52 @@ static void put_region_counts(struct cli_table *table, const json_t *region)
     unsigned long long doubtful = count_misconfigured(json_object_get(region, "checks"));
     char note[48] = "";
 
-    if (number(region, "total") == 0) {
+    if (cli_status_number(region, "total") == 0) {
         cli_table_add(table, CLI_PAINT_PLAIN, "-");
         return;
     }
     if (doubtful > 0) {
         (void)snprintf(note, sizeof(note), " (%llu misconfigured)", doubtful);
     }
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu/%llu up%s, needs %llu", number(region, "up"),
-                  number(region, "total"), note, number(region, "minimum"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu/%llu up%s, needs %llu",
+                  cli_status_number(region, "up"), cli_status_number(region, "total"), note,
+                  cli_status_number(region, "minimum"));
+}
+
+/* Who says so, or its checks; a region that is simply in needs no reason. */
+static void put_region_reason(struct cli_table *table, const json_t *region)
+{
+    const json_t *override = json_object_get(region, "override");
+    bool plain = strcmp(cli_status_string(region, "state"), "in") == 0 &&
+                 !cli_status_truth(region, "lifted");
+    struct text reason = { 0 };
+
+    if (json_is_object(override)) {
+        cli_status_put_override(override, &reason);
+    } else if (!plain) {
+        text_put(&reason, cli_status_string(region, "reason"));
+    }
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&reason));
+    text_fini(&reason);
 }
 
 static void put_region(struct cli_table *table, const json_t *region, bool all)
 {
-    const char *state = string(region, "state");
+    const char *state = cli_status_string(region, "state");
     const json_t *checks = json_object_get(region, "checks");
-    bool plain = strcmp(state, "in") == 0 && !truth(region, "lifted"); /* needs no reason */
 
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", string(region, "name"));
-    cli_table_add(table, truth(region, "lifted") ? CLI_PAINT_DOUBT : paint_of(state), "%s%s", state,
-                  truth(region, "lifted") ? " (gate lifted)" : "");
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_status_string(region, "name"));
+    cli_table_add(table,
+                  cli_status_truth(region, "lifted") ? CLI_PAINT_DOUBT : cli_status_paint(state),
+                  "%s%s", state, cli_status_truth(region, "lifted") ? " (gate lifted)" : "");
     put_region_counts(table, region);
-    put_age(table, region, "since_ms_ago");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", plain ? "" : string(region, "reason"));
+    cli_status_put_age(table, region, "since_ms_ago");
+    put_region_reason(table, region);
     for (size_t i = 0; i < json_array_size(checks); i++) {
         const json_t *check = json_array_get(checks, i);
-        if (all || !is_fine(string(check, "state")) || truth(check, "misconfigured")) {
-            put_check(table, string(region, "name"), check);
+        if (all || !cli_status_is_fine(cli_status_string(check, "state")) ||
+            cli_status_truth(check, "misconfigured")) {
+            put_check(table, cli_status_string(region, "name"), check);
         }
     }
 }
@@ -252,203 +251,74 @@ static void put_regions(const json_t *status, const struct cli_status_view *view
     cli_table_fini(&table);
 }
 
-/* ---- services ---- */
+/* ---- overrides ---- */
 
-static enum cli_paint rung_paint(const json_t *answer)
+static void put_override(struct cli_table *table, const json_t *override)
 {
-    unsigned long long rung = number(answer, "rung");
+    struct text words = { 0 };
 
-    if (strcmp(string(answer, "result"), "addresses") != 0) {
-        return CLI_PAINT_BAD;
-    }
-    return rung == 1 ? CLI_PAINT_GOOD : rung <= 3 ? CLI_PAINT_DOUBT : CLI_PAINT_BAD;
+    cli_status_put_override(override, &words);
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_status_string(override, "target"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&words));
+    text_fini(&words);
 }
 
-static void put_joined(struct cli_table *table, enum cli_paint paint, const json_t *list,
-                       const char *otherwise)
+/* What was said by hand and still holds; what was ended early does not. */
+static void put_overrides(const json_t *status, const struct cli_status_view *view,
+                          struct text *out)
 {
-    struct text joined = { 0 };
-
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        text_printf(&joined, "%s%s", i > 0 ? " " : "", json_string_value(json_array_get(list, i)));
-    }
-    cli_table_add(table, paint, "%s", joined.length > 0 ? text_string(&joined) : otherwise);
-    text_fini(&joined);
-}
-
-static void put_answer(struct cli_table *table, const char *name, const char *type,
-                       const json_t *answer)
-{
-    enum cli_paint paint = rung_paint(answer);
-
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", name);
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", type);
-    put_joined(table, paint, json_object_get(answer, "regions"), string(answer, "result"));
-    cli_table_add(table, paint, "rung %llu", number(answer, "rung"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llus", number(answer, "ttl_s"));
-    put_joined(table, CLI_PAINT_PLAIN, json_object_get(answer, "addresses"), "-");
-}
-
-static void put_endpoint(struct cli_table *table, const char *region, const json_t *endpoint)
-{
-    const char *state = string(endpoint, "state");
-    struct text age = { 0 };
-
-    text_put_duration(&age, number(endpoint, "since_ms_ago"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "  %s %s", region, string(endpoint, "address"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
-    cli_table_add(table, paint_of(state), "%s", state);
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&age));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", is_fine(state) ? "" : string(endpoint, "reason"));
-    text_fini(&age);
-}
-
-/* Its endpoints that need a look, or all; only counts without a table. */
-static unsigned put_endpoints(struct cli_table *table, const json_t *service, bool all)
-{
-    const json_t *pools = json_object_get(service, "pools");
-    unsigned count = 0;
-
-    for (size_t i = 0; i < json_array_size(pools); i++) {
-        const json_t *pool = json_array_get(pools, i);
-        const json_t *endpoints = json_object_get(pool, "endpoints");
-        for (size_t j = 0; j < json_array_size(endpoints); j++) {
-            const json_t *endpoint = json_array_get(endpoints, j);
-            if (!all && is_fine(string(endpoint, "state"))) {
-                continue;
-            }
-            count++;
-            if (table != NULL) {
-                put_endpoint(table, string(pool, "region"), endpoint);
-            }
-        }
-    }
-    return count;
-}
-
-static bool is_bare(const json_t *name)
-{
-    return json_array_size(json_object_get(name, "addresses")) == 0;
-}
-
-static void put_hostname(struct cli_table *table, const json_t *name, bool lost)
-{
-    bool kept = json_is_integer(json_object_get(name, "kept_ms_ago"));
-    const char *state = kept ? "kept" : lost ? "unresolved" : "doubted";
-    const char *reason = string(name, "reason");
-
-    cli_table_add(table, CLI_PAINT_PLAIN, "  %s %s", string(name, "region"), string(name, "name"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(name, "type"));
-    cli_table_add(table, paint_of(state), "%s", state);
-    put_age(table, name, kept ? "kept_ms_ago" : "last_answer_ms_ago");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s",
-                  reason[0] != '\0' ? reason : string(name, "last_answer"));
-}
-
-/* Its host names of which resolvers say something odd, or nothing; counts as above. */
-static unsigned put_hostnames(struct cli_table *table, const json_t *service)
-{
-    const json_t *names = json_object_get(service, "hostnames"); /* A and AAAA side by side */
-    unsigned count = 0;
-
-    for (size_t i = 0; i + 1 < json_array_size(names); i += 2) {
-        bool lost = is_bare(json_array_get(names, i)) && is_bare(json_array_get(names, i + 1));
-        for (size_t k = 0; k < 2; k++) {
-            const json_t *name = json_array_get(names, i + k);
-            if (!lost && string(name, "reason")[0] == '\0') {
-                continue;
-            }
-            count++;
-            if (table != NULL) {
-                put_hostname(table, name, lost);
-            }
-        }
-    }
-    return count;
-}
-
-/* Is it answered by something else than its first region, or is an endpoint not up? */
-static bool needs_look(const json_t *service)
-{
-    static const char *const types[] = { "A", "AAAA" };
-    const json_t *answers = json_object_get(service, "answer");
-    const json_t *first = json_array_get(json_object_get(service, "pools"), 0);
-
-    for (unsigned i = 0; i < 2; i++) {
-        const json_t *answer = json_object_get(answers, types[i]);
-        const json_t *region = json_array_get(json_object_get(answer, "regions"), 0);
-        if (!json_is_object(answer)) {
-            continue;
-        }
-        if (number(answer, "rung") != 1 || region == NULL ||
-            strcmp(json_string_value(region), string(first, "region")) != 0) {
-            return true;
-        }
-    }
-    return put_endpoints(NULL, service, false) + put_hostnames(NULL, service) > 0;
-}
-
-static void put_service(struct cli_table *table, const json_t *service, bool all)
-{
-    static const char *const types[] = { "A", "AAAA" };
-    const json_t *answers = json_object_get(service, "answer");
-    const char *name = string(service, "name");
-
-    for (unsigned i = 0; i < 2; i++) {
-        const json_t *answer = json_object_get(answers, types[i]);
-        if (json_is_object(answer)) {
-            put_answer(table, name, types[i], answer);
-            name = "";
-        }
-    }
-    (void)put_endpoints(table, service, all);
-    (void)put_hostnames(table, service);
-}
-
-static void put_services(const json_t *status, const struct cli_status_view *view, struct text *out)
-{
-    static const char *const heads[] = { "SERVICE", "TYPE", "FROM", "BY", "TTL", "ADDRESSES" };
-    const json_t *services = json_object_get(status, "services");
-    size_t count = json_array_size(services);
-    bool all = view->all || count <= CLI_STATUS_SERVICES;
+    static const char *const heads[] = { "OVERRIDE", "WHAT" };
+    const json_t *overrides = json_object_get(status, "overrides");
     struct cli_table table;
-    size_t left_out = 0;
+    bool any = false;
 
-    if (count == 0) {
-        return;
-    }
-    cli_table_init(&table, 6, heads);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *service = json_array_get(services, i);
-        if (all || needs_look(service)) {
-            put_service(&table, service, view->all);
-        } else {
-            left_out++;
+    cli_table_init(&table, 2, heads);
+    for (size_t i = 0; i < json_array_size(overrides); i++) {
+        const json_t *override = json_array_get(overrides, i);
+        if (!cli_status_truth(override, "ended_early")) {
+            put_override(&table, override);
+            any = true;
         }
     }
-    text_put_char(out, '\n');
-    if (left_out < count) {
+    if (any) {
+        text_put_char(out, '\n');
         cli_table_put(&table, view->colored, view->width, out);
     }
-    if (left_out > 0) {
-        text_printf(out,
-                    "%zu %sservices answer from their first region, all endpoints up (-v lists "
-                    "them)\n",
-                    left_out, left_out < count ? "more " : "");
-    }
     cli_table_fini(&table);
+}
+
+/* ---- probing ---- */
+
+/* "checks: 12, 9120 probes sent; late: 99% by less than 2ms, at most 5ms; 1 in flight" */
+static void put_probing(const json_t *status, struct text *out)
+{
+    const json_t *probing = json_object_get(status, "probing");
+
+    if (cli_status_number(probing, "checks") == 0) {
+        return;
+    }
+    text_printf(out,
+                "\nchecks: %llu, %llu probes sent; late by %llums at p99, %llums at most; "
+                "%llu in flight",
+                cli_status_number(probing, "checks"), cli_status_number(probing, "started"),
+                cli_status_number(probing, "late_p99_ms"),
+                cli_status_number(probing, "late_most_ms"),
+                cli_status_number(probing, "in_flight"));
+    if (cli_status_number(probing, "put_off") > 0) {
+        text_printf(out, "; %llu had to wait for others to end",
+                    cli_status_number(probing, "put_off"));
+    }
+    text_put_char(out, '\n');
 }
 
 /* ---- zones ---- */
 
 static void put_zone(struct cli_table *table, const json_t *zone)
 {
-    const char *file = string(zone, "file");
+    const char *file = cli_status_string(zone, "file");
 
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", string(zone, "name"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", number(zone, "serial"));
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_status_string(zone, "name"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_status_number(zone, "serial"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", file[0] != '\0' ? file : "made for services");
 }
 
@@ -490,24 +360,24 @@ static void put_size(unsigned long long bytes, struct text *out)
 static void put_cache(const json_t *status, struct text *out)
 {
     const json_t *cache = json_object_get(status, "cache");
-    unsigned long long hits = number(cache, "hits");
-    unsigned long long misses = number(cache, "misses");
+    unsigned long long hits = cli_status_number(cache, "hits");
+    unsigned long long misses = cli_status_number(cache, "misses");
 
-    if (number(cache, "size_bytes") == 0) {
+    if (cli_status_number(cache, "size_bytes") == 0) {
         return;
     }
-    text_printf(out, "\ncache: %llu entr%s, ", number(cache, "entries"),
-                number(cache, "entries") == 1 ? "y" : "ies");
-    put_size(number(cache, "bytes"), out);
+    text_printf(out, "\ncache: %llu entr%s, ", cli_status_number(cache, "entries"),
+                cli_status_number(cache, "entries") == 1 ? "y" : "ies");
+    put_size(cli_status_number(cache, "bytes"), out);
     text_put(out, " of ");
-    put_size(number(cache, "size_bytes"), out);
+    put_size(cli_status_number(cache, "size_bytes"), out);
     text_printf(out, "; %llu hits, %llu misses", hits, misses);
     if (hits + misses > 0) {
         text_printf(out, " (%llu%%)", hits * 100 / (hits + misses));
     }
-    text_printf(out, ", %llu stale", number(cache, "stale"));
-    if (number(cache, "shed") > 0) {
-        text_printf(out, ", %llu turned away", number(cache, "shed"));
+    text_printf(out, ", %llu stale", cli_status_number(cache, "stale"));
+    if (cli_status_number(cache, "shed") > 0) {
+        text_printf(out, ", %llu turned away", cli_status_number(cache, "shed"));
     }
     text_put_char(out, '\n');
 }
@@ -516,48 +386,50 @@ static void put_cache(const json_t *status, struct text *out)
 static void put_forward(const json_t *status, struct text *out)
 {
     const json_t *forward = json_object_get(status, "forward");
-    unsigned long long asked = number(forward, "asked");
-    unsigned long long extra = number(forward, "hedges") + number(forward, "resends");
+    unsigned long long asked = cli_status_number(forward, "asked");
+    unsigned long long extra =
+        cli_status_number(forward, "hedges") + cli_status_number(forward, "resends");
 
-    if (number(forward, "sent") == 0) {
+    if (cli_status_number(forward, "sent") == 0) {
         return;
     }
     text_printf(out, "forward: %llu asked of upstreams; %llu hedges, %llu resends", asked,
-                number(forward, "hedges"), number(forward, "resends"));
+                cli_status_number(forward, "hedges"), cli_status_number(forward, "resends"));
     if (asked > 0) {
         text_printf(out, " (%.1f%%)", 100.0 * (double)extra / (double)asked);
     }
-    text_printf(out, ", %llu probes; %llu failed\n", number(forward, "probes"),
-                number(forward, "failed"));
+    text_printf(out, ", %llu probes; %llu failed\n", cli_status_number(forward, "probes"),
+                cli_status_number(forward, "failed"));
 }
 
 /* ---- upstreams ---- */
 
 static void put_upstream(struct cli_table *table, const json_t *upstream)
 {
-    const char *region = string(upstream, "region");
-    const char *state = string(upstream, "state");
+    const char *region = cli_status_string(upstream, "region");
+    const char *state = cli_status_string(upstream, "state");
 
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", string(upstream, "address"));
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_status_string(upstream, "address"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", region[0] != '\0' ? region : "-");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(upstream, "class"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(upstream, "transport"));
-    cli_table_add(table, paint_of(state), "%s", state);
-    put_age(table, upstream, "since_ms_ago");
-    put_age(table, upstream, "rtt_ms");
-    put_age(table, upstream, "p95_ms");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu%%", number(upstream, "loss_percent"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", number(upstream, "sent"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", number(upstream, "failed"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", string(upstream, "reason"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_status_string(upstream, "class"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_status_string(upstream, "transport"));
+    cli_table_add(table, cli_status_paint(state), "%s", state);
+    cli_status_put_age(table, upstream, "since_ms_ago");
+    cli_status_put_age(table, upstream, "rtt_ms");
+    cli_status_put_age(table, upstream, "p95_ms");
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu%%", cli_status_number(upstream, "loss_percent"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_status_number(upstream, "sent"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_status_number(upstream, "failed"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_status_string(upstream, "reason"));
 }
 
 static void put_upstreams(const json_t *status, const struct cli_status_view *view,
                           struct text *out)
 {
-    static const char *const heads[] = { "UPSTREAM", "REGION", "CLASS", "VIA",
-                                         "STATE",    "SINCE",  "RTT",   "P95",
-                                         "LOSS",     "SENT",   "FAILED", "REASON" };
+    static const char *const heads[] = {
+        "UPSTREAM", "REGION", "CLASS", "VIA",  "STATE",  "SINCE",
+        "RTT",      "P95",    "LOSS",  "SENT", "FAILED", "REASON"
+    };
     const json_t *upstreams = json_object_get(status, "upstreams");
     struct cli_table table;
 
@@ -577,8 +449,10 @@ void cli_status_text_put(const json_t *status, const struct cli_status_view *vie
 {
     put_node(status, view, out);
     put_regions(status, view, out);
-    put_services(status, view, out);
+    cli_status_put_services(status, view, out);
+    put_overrides(status, view, out);
     put_zones(status, view, out);
+    put_probing(status, out);
     put_cache(status, out);
     put_forward(status, out);
     put_upstreams(status, view, out);

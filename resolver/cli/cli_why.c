@@ -7,18 +7,22 @@
 #include "resolver/cli/cli_http.h"
 #include "resolver/cli/cli_why_text.h"
 
-static void put_target(const char *name, const char *type, const char *client, struct text *out)
+static void put_argument(const char *key, const char *value, struct text *out)
+{
+    if (value != NULL) {
+        text_printf(out, "&%s=", key);
+        cli_http_put_escaped(out, value);
+    }
+}
+
+static void put_target(const char *name, const char *type, const char *client, const char *ecs,
+                       struct text *out)
 {
     text_put(out, "/api/v1/why?name=");
     cli_http_put_escaped(out, name);
-    if (type != NULL) {
-        text_put(out, "&type=");
-        cli_http_put_escaped(out, type);
-    }
-    if (client != NULL) {
-        text_put(out, "&client=");
-        cli_http_put_escaped(out, client);
-    }
+    put_argument("type", type, out);
+    put_argument("client", client, out);
+    put_argument("ecs", ecs, out);
 }
 
 static int show(const struct cli *cli, const struct text *body, bool json)
@@ -33,7 +37,9 @@ static int show(const struct cli *cli, const struct text *body, bool json)
         (void)fputs("leeward: the server's answer cannot be read\n", stderr);
         return CLI_NO;
     }
-    cli_why_text_put(why, cli_is_colored(cli, stdout), &out);
+    const struct cli_why_view view = { .colored = cli_is_colored(cli, stdout),
+                                       .all = cli->verbose };
+    cli_why_text_put(why, &view, &out);
     int code = cli_write(stdout, &out);
     json_decref(why);
     text_fini(&out);
@@ -45,17 +51,21 @@ int cli_why_run(struct cli *cli, int argc, char **argv)
     static const struct option longs[] = {
         { "json", no_argument, NULL, 'j' },
         { "client", required_argument, NULL, 512 },
+        { "ecs", required_argument, NULL, 513 },
         { NULL, 0, NULL, 0 },
     };
     const char *client = NULL;
+    const char *ecs = NULL;
     bool json = false;
     int option;
 
     while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
         if (option == 'j') {
             json = true;
-        } else {
+        } else if (option == 512) {
             client = optarg;
+        } else {
+            ecs = optarg;
         }
     }
     if (option == CLI_OPTION_EXIT) {
@@ -66,7 +76,7 @@ int cli_why_run(struct cli *cli, int argc, char **argv)
     }
     struct text target = { 0 };
     struct text body = { 0 };
-    put_target(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, client, &target);
+    put_target(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, client, ecs, &target);
     int code = cli_api_call(cli, "GET", text_string(&target), CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
         code = show(cli, &body, json);

@@ -9,5 +9,10 @@
 
 #include "base/text.h"
 
-/* Append the answer and the steps that led to it. */
-void cli_why_text_put(const json_t *why, bool colored, struct text *out);
+struct cli_why_view {
+    bool colored;
+    bool all; /* every pool with its endpoints and checks, not only what is not well */
+};
+
+/* Append the answer, the steps that led to it and what would change it. */
+void cli_why_text_put(const json_t *why, const struct cli_why_view *view, struct text *out);

@@ -98,6 +98,14 @@ def test_the_quickest_region_answers_and_near_equals_go_by_order(w):
     assert "latency: passes seoul" in why, why
 
 
+def test_all_regions_together_answer_without_the_dead(w):
+    told = told_all(w, THREE)
+    server = w.start(steered(policy="all", check=told.check))
+    leads(server, None, SEOUL, TOKYO, SINGAPORE)
+    told.say(TOKYO, "down")
+    leads(server, None, SEOUL, SINGAPORE)
+
+
 # ---- shares
 
 

@@ -71,6 +71,12 @@ struct removals *control_removals(const struct control *control)
     return control->removals;
 }
 
+const struct prober *control_prober(const struct control *control)
+{
+    (void)control;
+    return NULL; /* nothing is probed here */
+}
+
 const struct hostnames *control_hostnames(const struct control *control)
 {
     (void)control;
@@ -119,6 +125,12 @@ uint64_t server_received(const struct server_counters *counters)
 {
     (void)counters;
     return 12;
+}
+
+void server_walk_laggards(const struct server *server,
+                          void (*visit)(void *user, const struct laggards *laggards), void *user)
+{
+    (void)server, (void)visit, (void)user;
 }
 
 bool server_post(struct server *server, service_job *job, void *user)

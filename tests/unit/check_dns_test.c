@@ -33,8 +33,8 @@ static int set_up_dns(void **state)
 {
     (void)set_up(state, MODEL_CHECK_DNS, sizeof(struct dns_fixture));
     struct dns_fixture *d = *state;
-    d->f.probe.check.query_name = CANARY;
-    d->f.probe.check.query_type = WIRE_A;
+    d->f.check.query_name = CANARY;
+    d->f.check.query_type = WIRE_A;
     (void)uv_udp_init(&d->f.loop, &d->resolver);
     d->resolver.data = d;
     return 0;
@@ -153,8 +153,8 @@ static void dns_tells_what_was_wrong(void **state)
     serve_datagrams(f, SAY_MALFORMED);
     assert_probe(f, DETECT_STRONG, "malformed answer");
     assert_false(f->misconfigured);
-    f->probe.check.expect_addresses = &expected;
-    f->probe.check.expect_address_count = 1;
+    f->check.expect_addresses = &expected;
+    f->check.expect_address_count = 1;
     serve_datagrams(f, SAY_OTHER_ADDRESS);
     assert_probe(f, DETECT_STRONG, "wrong answer: 192.0.2.9, expected 10.1.2.3");
     serve_datagrams(f, TELL_TRUTH);
@@ -196,7 +196,7 @@ static void dns_asks_for_a_random_name_each_time(void **state)
     struct fixture *f = *state;
     uint8_t first[64];
 
-    f->probe.check.query_name = "x{random}.corp.example";
+    f->check.query_name = "x{random}.corp.example";
     serve_datagrams(f, TELL_TRUTH);
     assert_probe(f, DETECT_PASS, "NOERROR");
     assert_int_equal(dns_of(f)->queried[0], 17);
@@ -221,8 +221,8 @@ static void a_truncated_answer_is_fetched_over_tcp(void **state)
     assert_probe(f, DETECT_PASS, "NOERROR");
     assert_int_equal(f->request_size, 0);
     assert_int_equal(addr_parse("10.1.2.3", 0, &expected, &err), 0);
-    f->probe.check.expect_addresses = &expected;
-    f->probe.check.expect_address_count = 1;
+    f->check.expect_addresses = &expected;
+    f->check.expect_address_count = 1;
     assert_probe(f, DETECT_STRONG, "tcp: closed without an answer");
     assert_int_equal(wire_get16((uint8_t *)f->request), f->request_size - 2);
 }
@@ -232,8 +232,8 @@ static void expect_address(struct fixture *f, struct addr *expected)
     struct error err;
 
     assert_int_equal(addr_parse("10.1.2.3", 0, expected, &err), 0);
-    f->probe.check.expect_addresses = expected;
-    f->probe.check.expect_address_count = 1;
+    f->check.expect_addresses = expected;
+    f->check.expect_address_count = 1;
 }
 
 static void an_answer_over_tcp_may_come_in_pieces(void **state)
@@ -253,7 +253,7 @@ static void dns_over_tcp_never_asks_over_udp(void **state)
     struct fixture *f = *state;
     struct addr expected;
 
-    f->probe.check.over_tcp = true;
+    f->check.over_tcp = true;
     serve_stream(f, SEND_AT_ONCE, false, "");
     f->prepare = prepare_address;
     serve_datagrams(f, SAY_SERVFAIL);
@@ -266,7 +266,7 @@ static void dns_over_tcp_tells_what_was_wrong(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.over_tcp = true;
+    f->check.over_tcp = true;
     bind_stream(f);
     assert_probe(f, DETECT_STRONG, "tcp: connection refused");
     f->probe.target.port = 0;
@@ -293,7 +293,7 @@ static void a_silent_server_lacks_an_answer_over_tcp(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.over_tcp = true;
+    f->check.over_tcp = true;
     serve_stream(f, STAY_SILENT, false, "");
     assert_lacks(f, "tcp: no answer");
 }
@@ -302,7 +302,7 @@ static void data_may_have_to_match_a_pattern(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.expect_pattern = "^10\\.1\\.";
+    f->check.expect_pattern = "^10\\.1\\.";
     serve_datagrams(f, TELL_TRUTH);
     assert_probe(f, DETECT_PASS, "NOERROR");
     serve_datagrams(f, SAY_OTHER_ADDRESS);

@@ -22,9 +22,9 @@
 
 static void use(struct probe_world *w, const char *const *arguments)
 {
-    w->probe.check.arguments = arguments;
-    for (w->probe.check.argument_count = 0; arguments[w->probe.check.argument_count] != NULL;) {
-        w->probe.check.argument_count++;
+    w->check.arguments = arguments;
+    for (w->check.argument_count = 0; arguments[w->check.argument_count] != NULL;) {
+        w->check.argument_count++;
     }
 }
 
@@ -56,7 +56,7 @@ static void it_is_told_about_its_target(void **state)
 
     (void)state;
     probe_world_init(&w, MODEL_CHECK_EXEC, "[2001:db8::5]:8080");
-    w.probe.check.name = "queue";
+    w.check.name = "queue";
     assert_shell(&w, "echo $LEEWARD_ADDRESS $LEEWARD_PORT $LEEWARD_FAMILY $LEEWARD_CHECK",
                  DETECT_PASS, "2001:db8::5 8080 6 queue");
     assert_shell(&w, "test -n \"$PATH\" && test -z \"$HOME\" && echo clean", DETECT_PASS, "clean");

@@ -57,13 +57,13 @@ static void a_file_is_read_anew_by_each_probe(void **state)
     (void)state;
     scratch_init(&scratch);
     probe_world_init(&w, MODEL_CHECK_FILE, NULL);
-    w.probe.check.file = strdup(scratch_write(&scratch, "health", "up\n"));
+    w.check.file = strdup(scratch_write(&scratch, "health", "up\n"));
     assert_probe(&w, DETECT_PASS, "up");
     (void)scratch_write(&scratch, "health", "down for repairs\n");
     assert_probe(&w, DETECT_STRONG, "the file says down: for repairs");
-    assert_int_equal(unlink(w.probe.check.file), 0);
+    assert_int_equal(unlink(w.check.file), 0);
     assert_probe(&w, DETECT_STRONG, "no file");
-    free((void *)(uintptr_t)w.probe.check.file);
+    free((void *)(uintptr_t)w.check.file);
     probe_world_fini(&w);
     scratch_fini(&scratch);
 }
@@ -79,11 +79,11 @@ static void what_is_no_regular_file_neither_hangs_nor_decides(void **state)
     (void)snprintf(path, sizeof(path), "%s/pipe", scratch.dir);
     assert_int_equal(mkfifo(path, 0600), 0);
     probe_world_init(&w, MODEL_CHECK_FILE, NULL);
-    w.probe.check.file = path;
+    w.check.file = path;
     assert_probe(&w, DETECT_VOID, "not a regular file");
-    w.probe.check.file = scratch.dir;
+    w.check.file = scratch.dir;
     assert_probe(&w, DETECT_VOID, "not a regular file");
-    w.probe.check.file = "/dev/zero";
+    w.check.file = "/dev/zero";
     assert_probe(&w, DETECT_VOID, "not a regular file");
     probe_world_fini(&w);
     scratch_fini(&scratch);
@@ -95,7 +95,7 @@ static void one_that_was_cancelled_says_nothing(void **state)
 
     (void)state;
     probe_world_init(&w, MODEL_CHECK_FILE, NULL);
-    w.probe.check.file = "/nowhere";
+    w.check.file = "/nowhere";
     probe_start(&w);
     probe_cancel(&w);
     probe_world_fini(&w);

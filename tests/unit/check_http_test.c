@@ -10,8 +10,8 @@ static void http_asks_as_configured(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.path = "/healthz?x=1";
-    f->probe.check.host = "api.svc.example.com";
+    f->check.path = "/healthz?x=1";
+    f->check.host = "api.svc.example.com";
     serve_stream(f, SEND_AT_ONCE, false, "HTTP/1.1 200 OK\r\n");
     assert_probe(f, DETECT_PASS, "status 200");
     assert_string_equal(f->request, "GET /healthz?x=1 HTTP/1.1\r\n"
@@ -70,8 +70,8 @@ static void http_takes_the_statuses_configured(void **state)
     static const struct model_range ranges[] = { { 200, 204 }, { 401, 401 } };
     struct fixture *f = *state;
 
-    f->probe.check.statuses = ranges;
-    f->probe.check.status_count = 2;
+    f->check.statuses = ranges;
+    f->check.status_count = 2;
     serve_stream(f, SEND_AT_ONCE, true, "HTTP/1.1 401 Who\r\n\r\n");
     assert_probe(f, DETECT_PASS, "status 401");
     serve_stream(f, SEND_AT_ONCE, true, "HTTP/1.1 205 Reset\r\n\r\n");
@@ -82,7 +82,7 @@ static void http_finds_a_body_in_pieces(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.body = "all is well";
+    f->check.body = "all is well";
     serve_stream(f, SEND_BY_BYTES, false,
                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                  "8\r\nall is w\r\n7\r\nell, I \r\n6\r\nthink.");
@@ -93,7 +93,7 @@ static void http_misses_a_body(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.body = "ok";
+    f->check.body = "ok";
     serve_stream(f, SEND_AT_ONCE, false, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfailed");
     assert_probe(f, DETECT_STRONG, "body does not contain 'ok'");
     serve_stream(f, SEND_BY_BYTES, true, "HTTP/1.0 200 OK\r\n\r\nfailed");
@@ -112,7 +112,7 @@ static void http_reads_64_kib_of_a_body(void **state)
     char *reply = malloc(size + 1);
 
     assert_non_null(reply);
-    f->probe.check.body = "ok";
+    f->check.body = "ok";
     memset(reply, 'x', size);
     memcpy(reply, "HTTP/1.1 200 OK\r\n\r\n", head);
     reply[size] = '\0';
@@ -137,7 +137,7 @@ static void a_slow_http_server_lacks_the_rest(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.body = "ok";
+    f->check.body = "ok";
     serve_stream(f, SEND_AT_ONCE, false, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nslow");
     assert_lacks(f, "reply not complete");
 }
@@ -146,7 +146,7 @@ static void http_matches_a_pattern_in_the_body(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.body_pattern = "\"load\": *0\\.[0-9]+";
+    f->check.body_pattern = "\"load\": *0\\.[0-9]+";
     serve_stream(f, SEND_BY_BYTES, false,
                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                  "6\r\n{\"load\r\n8\r\n\":  0.25\r\n");
@@ -159,8 +159,8 @@ static void http_finds_a_value_in_json(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.json_pointer = "/checks/0/status";
-    f->probe.check.json_value = "ok";
+    f->check.json_pointer = "/checks/0/status";
+    f->check.json_value = "ok";
     serve_stream(f, SEND_BY_BYTES, false,
                  "HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\n"
                  "{\"checks\": [{\"status\": \"ok\"  }]}");
@@ -174,8 +174,8 @@ static void http_finds_a_value_in_json(void **state)
     serve_stream(f, SEND_AT_ONCE, false, "HTTP/1.1 204 No\r\n\r\n");
     assert_probe(f, DETECT_STRONG, "body is not JSON");
     /* as long as it goes it would do, but it was cut short */
-    f->probe.check.json_pointer = "";
-    f->probe.check.json_value = NULL;
+    f->check.json_pointer = "";
+    f->check.json_value = NULL;
     serve_stream(f, SEND_AT_ONCE, true, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n12");
     assert_probe(f, DETECT_STRONG, "closed within the body");
 }
@@ -184,11 +184,11 @@ static void http_head_has_no_body(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.method = "HEAD";
+    f->check.method = "HEAD";
     serve_stream(f, SEND_AT_ONCE, false, "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n");
     assert_probe(f, DETECT_PASS, "status 200");
     assert_memory_equal(f->request, "HEAD / HTTP/1.1\r\n", 17);
-    f->probe.check.body = "ok";
+    f->check.body = "ok";
     assert_probe(f, DETECT_STRONG, "body does not contain 'ok'");
 }
 
@@ -200,8 +200,8 @@ static void http_sends_a_request_of_any_length(void **state)
 
     memset(value, 'v', sizeof(value));
     value[sizeof(value) - 1] = '\0';
-    f->probe.check.headers = &header;
-    f->probe.check.header_count = 1;
+    f->check.headers = &header;
+    f->check.header_count = 1;
     serve_stream(f, SEND_AT_ONCE, false, "HTTP/1.1 200 OK\r\n\r\n");
     assert_probe(f, DETECT_PASS, "status 200");
     assert_non_null(strstr(f->request, value));

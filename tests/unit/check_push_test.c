@@ -27,8 +27,8 @@ static void a_report_is_the_verdict(void **state)
     (void)state;
     probe_world_init(&w, MODEL_CHECK_PUSH, "203.0.113.10");
     w.probe.used = true;
-    w.probe.check.name = "queue";
-    w.probe.check.push_ttl_ms = LONG_MS;
+    w.check.name = "queue";
+    w.check.push_ttl_ms = LONG_MS;
     assert_probe(&w, DETECT_NEUTRAL, "not reported yet");
     report("queue", PUSH_UP, LONG_MS, "", now);
     assert_probe(&w, DETECT_PASS, "reported up");
@@ -46,8 +46,8 @@ static void silence_of_whoever_reports_is_evidence(void **state)
     (void)state;
     probe_world_init(&w, MODEL_CHECK_PUSH, NULL);
     w.probe.used = true;
-    w.probe.check.name = "batch";
-    w.probe.check.push_ttl_ms = LONG_MS;
+    w.check.name = "batch";
+    w.check.push_ttl_ms = LONG_MS;
     /* before now by more than the test takes to be scheduled */
     report("batch", PUSH_UP, 1, "", clock_now_ms() - 4 * 3600 * 1000ull);
     assert_probe(&w, DETECT_STRONG, "no report for 4h 0m");
@@ -61,10 +61,10 @@ static void one_that_was_never_reported_fails_when_its_time_is_over(void **state
     (void)state;
     probe_world_init(&w, MODEL_CHECK_PUSH, NULL);
     w.probe.used = true;
-    w.probe.check.host = "api.example.com"; /* written in the service, without a name */
-    w.probe.check.push_ttl_ms = LONG_MS;
+    w.check.host = "api.example.com"; /* written in the service, without a name */
+    w.check.push_ttl_ms = LONG_MS;
     assert_probe(&w, DETECT_NEUTRAL, "not reported yet");
-    w.probe.check.push_ttl_ms = 0;
+    w.check.push_ttl_ms = 0;
     probe_start(&w);
     probe_wait_gone(&w);
     assert_int_equal(w.outcome, DETECT_STRONG);
@@ -79,13 +79,13 @@ static void a_report_is_about_probes_by_name_and_address(void **state)
     (void)state;
     probe_world_init(&w, MODEL_CHECK_PUSH, "[2001:db8::1]:80");
     w.probe.used = true;
-    w.probe.check.name = "queue";
+    w.check.name = "queue";
     assert_true(check_push_is_about(&w.probe, "queue"));
     assert_true(check_push_is_about(&w.probe, "queue/2001:db8::1"));
     assert_false(check_push_is_about(&w.probe, "queue/2001:db8::2"));
     assert_false(check_push_is_about(&w.probe, "queues"));
     assert_false(check_push_is_about(&w.probe, "queue/"));
-    w.probe.check.kind = MODEL_CHECK_TCP;
+    w.check.kind = MODEL_CHECK_TCP;
     assert_false(check_push_is_about(&w.probe, "queue"));
     probe_world_fini(&w);
 }

@@ -38,9 +38,9 @@ static void tcp_sends_and_finds_what_it_expects(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.send = "PING\r\n\0x";
-    f->probe.check.send_size = 8;
-    f->probe.check.expect = "+PONG";
+    f->check.send = "PING\r\n\0x";
+    f->check.send_size = 8;
+    f->check.expect = "+PONG";
     serve_stream(f, SEND_AT_ONCE, false, "+PONG\r\n");
     assert_probe(f, DETECT_PASS, "reply as expected");
     assert_int_equal(f->request_size, 8);
@@ -53,7 +53,7 @@ static void tcp_waits_for_a_banner(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.expect = "220 ";
+    f->check.expect = "220 ";
     f->first_word = true;
     serve_stream(f, SEND_AT_ONCE, false, "220 mail.example ESMTP\r\n");
     assert_probe(f, DETECT_PASS, "reply as expected");
@@ -63,8 +63,8 @@ static void tcp_sends_without_expecting(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.send = "hello";
-    f->probe.check.send_size = 5;
+    f->check.send = "hello";
+    f->check.send_size = 5;
     serve_stream(f, STAY_SILENT, false, "");
     assert_probe(f, DETECT_PASS, "connected");
 }
@@ -73,9 +73,9 @@ static void tcp_tells_what_it_misses(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.send = "PING\r\n";
-    f->probe.check.send_size = 6;
-    f->probe.check.expect = "+PONG\r";
+    f->check.send = "PING\r\n";
+    f->check.send_size = 6;
+    f->check.expect = "+PONG\r";
     serve_stream(f, HANG_UP, false, "");
     assert_probe(f, DETECT_STRONG, "closed without a reply, expected '+PONG.'");
     serve_stream(f, RESET, false, "");
@@ -91,7 +91,7 @@ static void tcp_reads_4_kib(void **state)
 
     memset(reply, 'x', sizeof(reply));
     reply[sizeof(reply) - 1] = '\0';
-    f->probe.check.expect = "end";
+    f->check.expect = "end";
     f->first_word = true;
     memcpy(reply + 4093, "end", 3);
     serve_stream(f, SEND_AT_ONCE, false, reply);
@@ -107,9 +107,9 @@ static void half_a_reply_lacks_the_rest(void **state)
 {
     struct fixture *f = *state;
 
-    f->probe.check.send = "PING\r\n";
-    f->probe.check.send_size = 6;
-    f->probe.check.expect = "+PONG";
+    f->check.send = "PING\r\n";
+    f->check.send_size = 6;
+    f->check.expect = "+PONG";
     serve_stream(f, SEND_AT_ONCE, false, "+PO");
     assert_lacks(f, "reply not as expected");
     serve_stream(f, STAY_SILENT, false, "");

@@ -185,7 +185,7 @@ static int set_up_over_tls(void **state, enum model_check_kind kind)
     (void)set_up(state, kind, sizeof(struct tls_fixture));
     struct tls_fixture *t = *state;
     t->settings = (struct tls_settings){ .name = NAME, .ca_file = authority_path };
-    t->f.probe.check.tls = &t->settings;
+    t->f.check.tls = &t->settings;
     t->context = SSL_CTX_new(TLS_server_method());
     assert_non_null(t->context);
     SSL_CTX_set_alpn_select_cb(t->context, on_protocols, t);
@@ -216,8 +216,8 @@ static int set_up_dot(void **state)
     (void)set_up_over_tls(state, MODEL_CHECK_DNS);
     struct tls_fixture *t = *state;
     t->settings.protocol = "dot";
-    t->f.probe.check.query_name = "canary.corp.example";
-    t->f.probe.check.query_type = WIRE_A;
+    t->f.check.query_name = "canary.corp.example";
+    t->f.check.query_type = WIRE_A;
     return 0;
 }
 
@@ -307,9 +307,9 @@ static void a_certificate_that_expires_soon_is_a_warning(void **state)
     struct tls_fixture *t = *state;
 
     serve_as(t, &soon, STAY_SILENT, false, "");
-    t->f.probe.check.days_left = 5;
+    t->f.check.days_left = 5;
     assert_probe(&t->f, DETECT_PASS, "certificate good for 5 days");
-    t->f.probe.check.days_left = 6;
+    t->f.check.days_left = 6;
     assert_probe(&t->f, DETECT_WARNING, "certificate expires in 5 days");
     serve_as(t, &today, STAY_SILENT, false, "");
     assert_probe(&t->f, DETECT_WARNING, "certificate expires within a day");
@@ -338,7 +338,7 @@ static void each_probe_shakes_hands_anew(void **state)
 {
     struct tls_fixture *t = *state;
 
-    t->f.probe.check.expect = "hello"; /* behind it the tickets have come, too */
+    t->f.check.expect = "hello"; /* behind it the tickets have come, too */
     t->f.first_word = true;
     serve_as(t, &good, SEND_AT_ONCE, false, "hello");
     for (unsigned i = 0; i < 3; i++) {
@@ -405,8 +405,8 @@ static void https_asks_and_reads_as_http_does(void **state)
     assert_memory_equal(t->f.request, "GET / HTTP/1.1\r\n", 16);
     serve_as(t, &good, SEND_AT_ONCE, false, "HTTP/1.1 302 Elsewhere\r\nLocation: /\r\n\r\n");
     assert_probe(&t->f, DETECT_STRONG, "status 302");
-    t->f.probe.check.json_pointer = "/status";
-    t->f.probe.check.json_value = "ok";
+    t->f.check.json_pointer = "/status";
+    t->f.check.json_value = "ok";
     serve_as(t, &good, SEND_BY_BYTES, false,
              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
              "9\r\n{\"status\"\r\n6\r\n:\"ok\"}\r\n0\r\n\r\n");
@@ -425,10 +425,10 @@ static void https_reads_a_long_body(void **state)
     memset(reply, 'x', size);
     memcpy(reply, "HTTP/1.1 200 OK\r\n\r\n", 19);
     memcpy(reply + size - 4, "well", 5);
-    t->f.probe.check.body = "well";
+    t->f.check.body = "well";
     serve_as(t, &good, SEND_AT_ONCE, true, reply);
     assert_probe(&t->f, DETECT_PASS, "body as expected");
-    t->f.probe.check.body = "ill";
+    t->f.check.body = "ill";
     assert_probe(&t->f, DETECT_STRONG, "body does not contain 'ill'");
     free(reply);
 }
@@ -437,7 +437,7 @@ static void https_warns_of_a_certificate_only_when_all_is_well(void **state)
 {
     struct tls_fixture *t = *state;
 
-    t->f.probe.check.days_left = 14;
+    t->f.check.days_left = 14;
     serve_as(t, &soon, SEND_AT_ONCE, false, "HTTP/1.1 200 OK\r\n\r\n");
     assert_probe(&t->f, DETECT_WARNING, "certificate expires in 5 days");
     serve_as(t, &soon, SEND_AT_ONCE, false, "HTTP/1.1 503 Busy\r\n\r\n");
@@ -465,9 +465,9 @@ static void tcp_over_tls_sends_and_expects(void **state)
 
     serve_as(t, &good, STAY_SILENT, false, "");
     assert_probe(&t->f, DETECT_PASS, "connected");
-    t->f.probe.check.send = "PING\r\n";
-    t->f.probe.check.send_size = 6;
-    t->f.probe.check.expect = "+PONG";
+    t->f.check.send = "PING\r\n";
+    t->f.check.send_size = 6;
+    t->f.check.expect = "+PONG";
     serve_as(t, &good, SEND_BY_BYTES, false, "+PO+PONG\r\n");
     assert_probe(&t->f, DETECT_PASS, "reply as expected");
     assert_string_equal(t->f.request, "PING\r\n");
@@ -490,7 +490,7 @@ static void dns_over_tls_is_answered(void **state)
     assert_string_equal(t->name, NAME);
     serve_as(t, &good, SEND_BY_BYTES, false, "");
     assert_probe(&t->f, DETECT_PASS, "NOERROR");
-    t->f.probe.check.days_left = 30;
+    t->f.check.days_left = 30;
     assert_probe(&t->f, DETECT_WARNING, "certificate expires in 20 days");
 }
 

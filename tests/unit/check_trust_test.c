@@ -33,7 +33,7 @@ static void without_the_library_it_is_our_own_trouble(void **state)
     static const struct tls_settings settings = { .name = "www.example" };
     struct fixture *f = *state;
 
-    f->probe.check.tls = &settings;
+    f->check.tls = &settings;
     serve_stream(f, STAY_SILENT, false, "");
     forbidden = true;
     probe_once(f);

@@ -37,6 +37,7 @@ enum manner {
 struct fixture {
     uv_loop_t loop;
     uv_timer_t patience;
+    struct model_check check; /* the probe's */
     struct health_probe probe;
 
     uv_tcp_t listener;
@@ -91,7 +92,7 @@ static inline struct check_attempt *start(struct fixture *f)
 {
     int error = 0;
     struct check_attempt *attempt =
-        check_kind_of(f->probe.check.kind)->start(&f->loop, &f->probe, on_done, f, &error);
+        check_kind_of(f->check.kind)->start(&f->loop, &f->probe, on_done, f, &error);
 
     assert_non_null(attempt);
     assert_int_equal(f->done_count, 0); /* never from within start */
@@ -359,7 +360,8 @@ static inline int set_up(void **state, enum model_check_kind kind, size_t size)
     assert_non_null(f);
     *state = f;
     (void)signal(SIGPIPE, SIG_IGN); /* as the program does */
-    f->probe.check.kind = kind;
+    f->check.kind = kind;
+    f->probe.check = &f->check;
     f->probe.used = true;
     (void)snprintf(own_address, sizeof(own_address), "127.%u.%u.%u", 64 + (pid >> 16) % 64,
                    pid >> 8 & 255, pid & 255);
@@ -421,7 +423,7 @@ static inline void no_descriptor_left_is_our_own_trouble(void **state)
     none = all;
     none.rlim_cur = 0;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    const struct check_kind *kind = check_kind_of(f->probe.check.kind);
+    const struct check_kind *kind = check_kind_of(f->check.kind);
     struct check_attempt *attempt = kind->start(&f->loop, &f->probe, on_done, f, &error);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
     assert_null(attempt);

@@ -13,7 +13,8 @@ static void assert_rendered(const char *json, const char *wanted)
     json_t *root = json_loads(json, 0, NULL);
 
     assert_non_null(root);
-    cli_why_text_put(root, false, &out);
+    const struct cli_why_view view = { .all = false };
+    cli_why_text_put(root, &view, &out);
     assert_string_equal(text_string(&out), wanted);
     json_decref(root);
     text_fini(&out);

@@ -218,10 +218,17 @@ static void checks_that_ask_nobody_fit_a_region(void **state)
 
 static void how_many_failures_decide_may_be_left_to_the_evidence(void **state)
 {
-    struct model *model = load_good(CHECK("tcp: {port: 1}, fall: auto, false_alarm: 1/7d"));
+    struct model *model = load_good(CHECK("tcp: {port: 1}"));
     const struct model_timing *timing = &only_check(model)->timing;
 
     (void)state;
+    assert_true(timing->fall_auto); /* and is, unless a number is written */
+    assert_true(timing->false_alarm_ms == 30ull * 86400000);
+    assert_non_null(strstr(model->source, "fall: auto"));
+    assert_non_null(strstr(model->source, "false_alarm: 1/30d"));
+    model_free(model);
+    model = load_good(CHECK("tcp: {port: 1}, fall: auto, false_alarm: 1/7d"));
+    timing = &only_check(model)->timing;
     assert_true(timing->fall_auto);
     assert_true(timing->false_alarm_ms == 7ull * 86400000);
     assert_int_equal(timing->fall, 3); /* of a target that loses nothing */
@@ -230,6 +237,7 @@ static void how_many_failures_decide_may_be_left_to_the_evidence(void **state)
     timing = &only_check(model)->timing;
     assert_false(timing->fall_auto);
     assert_int_equal(timing->fall, 5);
+    assert_null(strstr(model->source, "false_alarm"));
     assert_int_equal(only_check(model)->degraded_ms, 250);
     model_free(model);
 }

@@ -377,7 +377,8 @@ static void the_timing_table_names_the_slowest_check(void **state)
     (void)state;
     config_print_timing(model, &out);
     assert_non_null(strstr(text_string(&out), "api.svc.example.com"));
-    assert_non_null(strstr(text_string(&out), "1200ms    1600ms            2s  the tcp check"));
+    assert_non_null(strstr(text_string(&out),
+                           "1200ms    1600ms    2300ms            2s  the tcp check"));
     assert_non_null(strstr(text_string(&out), "b.svc.example.com"));
     text_fini(&out);
     model_free(model);

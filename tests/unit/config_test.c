@@ -490,6 +490,7 @@ static void everything_has_its_documented_default(void **state)
     assert_int_equal(timing->interval_ms, 1000);
     assert_int_equal(timing->timeout_ms, 500);
     assert_int_equal(timing->confirm_interval_ms, 50);
+    assert_true(timing->fall_auto);
     assert_int_equal(timing->fall, 3);
     assert_int_equal(timing->silent_fall, 10);
     assert_int_equal(timing->rise, 2);

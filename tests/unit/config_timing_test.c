@@ -55,16 +55,37 @@ static void a_file_is_never_silent(void **state)
 
 static void evidence_takes_longer_on_a_lossy_target(void **state)
 {
-    struct timing_worst counted = worst_of(SERVICE GOOD "    check: {tcp: {port: 1}}\n");
-    struct timing_worst weighed =
-        worst_of(SERVICE GOOD "    check: {tcp: {port: 1}, fall: auto}\n");
+    struct timing_worst counted = worst_of(SERVICE GOOD "    check: {tcp: {port: 1}, fall: 3}\n");
+    struct timing_worst weighed = worst_of(SERVICE GOOD "    check: {tcp: {port: 1}}\n");
     struct timing_worst surer =
-        worst_of(SERVICE GOOD "    check: {tcp: {port: 1}, fall: auto, false_alarm: 1/3650d}\n");
+        worst_of(SERVICE GOOD "    check: {tcp: {port: 1}, false_alarm: 1/3650d}\n");
 
     (void)state;
-    assert_true(weighed.strong_ms > counted.strong_ms);
-    assert_true(weighed.silent_ms > counted.silent_ms);
-    assert_true(surer.strong_ms > weighed.strong_ms);
+    assert_int_equal(weighed.strong_ms, counted.strong_ms);
+    assert_int_equal(weighed.silent_ms, counted.silent_ms);
+    assert_int_equal(counted.lossy_ms, counted.ms);
+    assert_true(weighed.lossy_ms > weighed.ms);
+    assert_true(surer.lossy_ms > weighed.lossy_ms);
+    assert_int_equal(surer.ms, weighed.ms);
+}
+
+/* max_failover bounds what a target takes that loses next to nothing. */
+static void a_limit_is_not_about_lossy_targets(void **state)
+{
+    static const char limited[] =
+        SERVICE GOOD "    check: {tcp: {port: 1}}\n    max_failover: 1600ms\n";
+    static const struct bad list[] = {
+        { SERVICE GOOD "    max_failover: 1199ms\n    check: {file: {path: /run/x}}\n", 6, 19,
+          "so long the file check in line 7 needs to be sure of failures", "fall: 1 or 2" },
+        { SERVICE GOOD "    max_failover: 1199ms\n    check: {file: {path: /run/x}, fall: 3}\n", 6,
+          19, "needs to be sure of failures", "fall and confirm_interval" },
+    };
+    struct timing_worst worst = worst_of(limited);
+
+    (void)state;
+    assert_int_equal(worst.ms, 1600);
+    assert_int_equal(worst.lossy_ms, 2300);
+    expect_bad(list, COUNT_OF(list));
 }
 
 static void what_a_condition_refers_to_counts(void **state)
@@ -134,6 +155,7 @@ int main(void)
         cmocka_unit_test(a_report_is_good_until_its_time_is_over),
         cmocka_unit_test(a_file_is_never_silent),
         cmocka_unit_test(evidence_takes_longer_on_a_lossy_target),
+        cmocka_unit_test(a_limit_is_not_about_lossy_targets),
         cmocka_unit_test(what_a_condition_refers_to_counts),
         cmocka_unit_test(a_limit_knows_what_conditions_refer_to),
         cmocka_unit_test(each_service_is_looked_at_once),

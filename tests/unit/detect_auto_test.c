@@ -53,6 +53,10 @@ static void the_bounds_are_those_of_the_old_formulas(void **state)
     assert_int_equal(detect_worst_ms(&timing, true, 0), 1100 + 500);
     assert_int_equal(detect_worst_ms(&timing, true, 100), 1100 + 200 + 8 * 50 + 200);
     assert_true(detect_worst_lossy_ms(&timing, true, 0) > 1100 + 20 * 50);
+    timing.silent_fall = 1;
+    timing.timeout_ms = 10;
+    assert_int_equal(detect_worst_ms(&timing, true, 0), 1100 + 50 + 10); /* two, not one */
+    timing = auto_timing();
     timing.fall_auto = false;
     assert_int_equal(detect_worst_lossy_ms(&timing, true, 0), 1100 + 500);
     timing.fall = 1;
@@ -145,6 +149,41 @@ static void a_verdict_starts_the_evidence_anew(void **state)
     assert_true(evidence.weighed && !evidence.silent);
     assert_in_range(evidence.sum, evidence.needed / 3, evidence.needed / 3 + 1);
     assert_int_equal(w.d.state, DETECT_SUSPECT);
+}
+
+static void a_verdict_says_what_was_weighed(void **state)
+{
+    const struct model_timing timing = auto_timing();
+    (void)state;
+
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        __attribute__((cleanup(end))) struct world w = { 0 };
+        begin_up(&w, &timing, seed);
+        run_until(&w, w.now_ms + 10 * SECOND);
+        break_it(&w, seed % 2 == 0 ? DETECT_SILENT : DETECT_STRONG);
+        assert_int_equal(w.d.verdict_sum, 0);
+        assert_true(run_to_state(&w, DETECT_DOWN, false, w.now_ms + 2 * SECOND));
+        uint32_t needed = detect_evidence(&w.d, w.now_ms).needed;
+        assert_in_range(w.d.verdict_sum, needed, 2 * needed);
+    }
+}
+
+static void a_verdict_without_evidence_does_not_pretend_any(void **state)
+{
+    const struct model_timing timing = auto_timing();
+    (void)state;
+
+    __attribute__((cleanup(end))) struct world w = { 0 };
+    begin(&w, &timing, 1);
+    (void)probe_once(&w, DETECT_STRONG, 2); /* the first result alone */
+    assert_int_equal(w.d.state, DETECT_DOWN);
+    assert_int_equal(w.d.verdict_sum, 0);
+
+    __attribute__((cleanup(end))) struct world counted = { 0 };
+    begin_up(&counted, &usual_timing, 1);
+    break_it(&counted, DETECT_STRONG);
+    assert_true(run_to_state(&counted, DETECT_DOWN, false, counted.now_ms + 2 * SECOND));
+    assert_int_equal(counted.d.verdict_sum, 0);
 }
 
 static void counted_evidence_is_shown_too(void **state)
@@ -255,6 +294,8 @@ int main(void)
         cmocka_unit_test(a_death_at_thirty_percent_loss_is_found_within_its_bound),
         cmocka_unit_test(ninety_percent_loss_is_a_death),
         cmocka_unit_test(a_verdict_starts_the_evidence_anew),
+        cmocka_unit_test(a_verdict_says_what_was_weighed),
+        cmocka_unit_test(a_verdict_without_evidence_does_not_pretend_any),
         cmocka_unit_test(counted_evidence_is_shown_too),
         cmocka_unit_test(silence_that_turns_to_refusal_is_told),
         cmocka_unit_test(a_first_result_tells_how_it_went_down),

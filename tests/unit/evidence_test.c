@@ -57,6 +57,29 @@ static void the_threshold_is_the_logarithm_of_the_chances(void **state)
     assert_true(evidence_most_needed(&t, 1) < 40); /* and that many can be in flight */
 }
 
+static void one_failure_is_never_enough(void **state)
+{
+    struct evidence e = { 0 };
+    struct model_timing t = timing;
+    (void)state;
+
+    for (uint32_t least = 2; least <= 32; least++) {
+        assert_int_equal(evidence_least_needed(&timing, least), least);
+    }
+    assert_int_equal(evidence_least_needed(&timing, 1), 2);
+    t.silent_fall = 1;
+    probe_times(&e, EVIDENCE_PASS, 1000);
+    probe(&e, EVIDENCE_SILENT);
+    assert_true(evidence_silent(&e, &t, 0) < evidence_threshold(&t) - EVIDENCE_ROUNDING);
+    probe(&e, EVIDENCE_SILENT);
+    assert_true(evidence_silent(&e, &t, 0) >= evidence_threshold(&t) - EVIDENCE_ROUNDING);
+    t.interval_ms = 10;
+    t.false_alarm_ms = 3650 * DAY_MS;
+    for (uint32_t least = 3; least <= 32; least++) {
+        assert_int_equal(evidence_least_needed(&t, least), least);
+    }
+}
+
 static void without_loss_as_many_failures_decide_as_are_counted(void **state)
 {
     struct evidence e = { 0 };
@@ -207,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_threshold_is_the_logarithm_of_the_chances),
+        cmocka_unit_test(one_failure_is_never_enough),
         cmocka_unit_test(without_loss_as_many_failures_decide_as_are_counted),
         cmocka_unit_test(known_loss_asks_for_more),
         cmocka_unit_test(known_errors_ask_for_more),

@@ -463,6 +463,38 @@ static void the_first_verdict_says_that_one_result_decided(void **state)
     end(&w);
 }
 
+static void a_weighed_verdict_tells_its_evidence(void **state)
+{
+    struct world w;
+    (void)state;
+
+    set_up_model(&w);
+    w.canaries[0][0].timing.fall_auto = true;
+    w.canaries[0][0].timing.false_alarm_ms = 30ull * 86400000;
+    begin(&w);
+    pass_all(&w);
+    w.told_count = 0;
+    give_times(&w, SEOUL_DNS, DETECT_STRONG, 3);
+    assert_string_equal(w.told[0].to, "suspect");
+    assert_int_equal(w.told[0].sum, 0);
+    assert_string_equal(w.told[1].to, "down");
+    assert_int_equal(w.told[1].failed, 3);
+    assert_int_equal(w.told[1].sum, 155); /* ln(2 * 30 d / 1 s) */
+    assert_int_equal(w.told[1].threshold, 155);
+
+    /* in hold_down one failure is enough, and nothing is weighed */
+    give_times(&w, SEOUL_DNS, DETECT_PASS, 2);
+    assert_true(probe_of(&w, SEOUL_DNS)->detect.held);
+    w.told_count = 0;
+    give_times(&w, SEOUL_DNS, DETECT_STRONG, 1);
+    assert_string_equal(w.told[0].from, "held");
+    assert_string_equal(w.told[0].to, "down");
+    assert_int_equal(w.told[0].failed, 1);
+    assert_int_equal(w.told[0].needed, 1);
+    assert_int_equal(w.told[0].sum, 0);
+    end(&w);
+}
+
 static void views_show_regions_and_endpoints(void **state)
 {
     struct health_region_view region;
@@ -515,6 +547,7 @@ int main(void)
         cmocka_unit_test(regions_an_operator_took_out_do_not_count_as_in),
         cmocka_unit_test(events_name_cause_and_count),
         cmocka_unit_test(the_first_verdict_says_that_one_result_decided),
+        cmocka_unit_test(a_weighed_verdict_tells_its_evidence),
         cmocka_unit_test(views_show_regions_and_endpoints),
     };
 

@@ -32,7 +32,7 @@ static const struct model_timing timing = {
 struct told {
     enum health_event_kind kind;
     char name[160], target[160], from[32], to[32], reason[240];
-    uint32_t failed, needed;
+    uint32_t failed, needed, sum, threshold;
 };
 
 struct world {
@@ -75,6 +75,8 @@ static inline void on_event(void *user, const struct health_event *event)
     (void)snprintf(told->reason, sizeof(told->reason), "%s", event->reason);
     told->failed = event->failed;
     told->needed = event->needed;
+    told->sum = event->sum;
+    told->threshold = event->threshold;
 }
 
 /* ---- the model ---- */

@@ -14,6 +14,7 @@
 struct probe_world {
     uv_loop_t loop;
     uv_timer_t patience;
+    struct model_check check; /* the probe's */
     struct health_probe probe;
     struct check_attempt *attempt;
     unsigned done_count;
@@ -57,8 +58,9 @@ static inline void probe_world_init(struct probe_world *w, enum model_check_kind
     (void)uv_timer_init(&w->loop, &w->patience);
     w->patience.data = w;
     (void)uv_timer_start(&w->patience, probe_on_patience, PROBE_PATIENCE_MS, 0);
-    w->probe.check.kind = kind;
-    w->probe.check.timing.timeout_ms = PROBE_PATIENCE_MS;
+    w->check.kind = kind;
+    w->probe.check = &w->check;
+    w->check.timing.timeout_ms = PROBE_PATIENCE_MS;
     w->probe.label = "seoul probe";
     if (target != NULL) {
         assert_int_equal(addr_parse(target, 0, &w->probe.target, &err), 0);
@@ -79,7 +81,7 @@ static inline void probe_start(struct probe_world *w)
     w->done_count = 0;
     w->gone_count = 0;
     w->attempt =
-        check_kind_of(w->probe.check.kind)->start(&w->loop, &w->probe, probe_on_done, w, &error);
+        check_kind_of(w->check.kind)->start(&w->loop, &w->probe, probe_on_done, w, &error);
     assert_non_null(w->attempt);
     assert_int_equal(w->done_count, 0); /* never from within start */
     w->attempt->gone = probe_on_gone;
@@ -97,7 +99,7 @@ static inline void probe_wait_gone(struct probe_world *w)
 /* Cancel it; `done` must not be called. */
 static inline void probe_cancel(struct probe_world *w)
 {
-    check_kind_of(w->probe.check.kind)->cancel(w->attempt);
+    check_kind_of(w->check.kind)->cancel(w->attempt);
     probe_wait_gone(w);
     assert_int_equal(w->done_count, 0);
 }

@@ -1,6 +1,7 @@
 /*
  * The prober with a real health table against sockets on loopback. What the
- * probes say is check_test's; here it is when they are sent, judged and freed.
+ * probes say is the subject of check_dns_test, check_http_test, check_tcp_test
+ * and check_tls_test; here it is when they are sent, judged and freed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 
 #include "base/clock.h"
 #include "policy/checks/prober.h"
+#include "tests/unit/patient_clock.h"
 #include "zones/wire.h"
 
 #define PATIENCE_MS 30000 /* for a slow and busy machine */

@@ -46,6 +46,46 @@ static void silence_waits_for_the_later_of_timeout_and_probes(void **state)
     assert_int_equal(timing_silent_ms(&timing), 1100 + 1000);
 }
 
+static struct model_timing weighed(void)
+{
+    struct model_timing timing = usual;
+
+    timing.fall_auto = true;
+    timing.false_alarm_ms = 30ull * 86400000;
+    return timing;
+}
+
+static void without_loss_what_is_weighed_takes_as_long_as_what_is_counted(void **state)
+{
+    struct model_timing timing = weighed();
+
+    (void)state;
+    assert_int_equal(timing_strong_ms(&timing), 1200);
+    assert_int_equal(timing_silent_ms(&timing), 1600);
+    timing.timeout_ms = 10;
+    timing.silent_fall = 1; /* one lost probe never weighs enough, and two do */
+    assert_int_equal(timing_silent_ms(&timing), 1100 + 50);
+}
+
+static void a_lossy_target_takes_longer_where_it_is_weighed(void **state)
+{
+    struct model_check check = { .kind = MODEL_CHECK_TCP, .timing = weighed() };
+
+    (void)state;
+    assert_int_equal(timing_check_lossy_ms(&check), 1100 + 24 * 50);
+    check.kind = MODEL_CHECK_PUSH;
+    check.push_ttl_ms = 20000;
+    assert_int_equal(timing_check_lossy_ms(&check), 20000 + 1100 + 24 * 50);
+    check.kind = MODEL_CHECK_FILE;
+    assert_int_equal(timing_check_lossy_ms(&check), 1100 + 24 * 50);
+    check.kind = MODEL_CHECK_EXEC;
+    assert_true(timing_check_lossy_ms(&check) > timing_check_strong_ms(&check));
+    check.timing.fall_auto = false;
+    assert_int_equal(timing_check_lossy_ms(&check), timing_check_strong_ms(&check));
+    check.kind = MODEL_CHECK_TCP;
+    assert_int_equal(timing_check_lossy_ms(&check), 1600);
+}
+
 static void jitter_stretches_the_interval(void **state)
 {
     struct model_timing timing = usual;
@@ -97,6 +137,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_bounds_are_those_documented),
         cmocka_unit_test(silence_waits_for_the_later_of_timeout_and_probes),
+        cmocka_unit_test(without_loss_what_is_weighed_takes_as_long_as_what_is_counted),
+        cmocka_unit_test(a_lossy_target_takes_longer_where_it_is_weighed),
         cmocka_unit_test(jitter_stretches_the_interval),
         cmocka_unit_test(huge_numbers_do_not_wrap),
         cmocka_unit_test(the_slowest_check_of_service_and_regions_decides),

@@ -75,7 +75,7 @@ write_file('country32.mmdb', 6, 32, 'Test-Country', @v4, @v6);
 write_file('provider.mmdb', 4, 24, 'Test-ASN',
     ['127.0.0.0/8' => { autonomous_system_organization => 'nobody' }]);
 
-# More than an index of two bytes is made for: 64 networks in each of 256.
+# More than an index of two bytes is made for: 16 networks in each of 256.
 my @many;
 for my $i (0 .. 255) {
     push @many, ["10.$i." . $_ * 4 . '.0/23' => place('AS', $_ % 2 ? 'KR' : 'JP')] for 0 .. 15;

@@ -32,15 +32,18 @@ class Other:
         """What runs it in the foreground on self.port, its files written."""
         raise NotImplementedError
 
+    def choose_ports(self):
+        self.port = free_port(*self.addresses)
+
     def start(self):
         for _ in range(STARTS):
-            self.port = free_port(*self.addresses)
+            self.choose_ports()
             if self.start_again():
                 return self
         raise AssertionError(f"{self.name} does not start:\n{tail(self.log)}")
 
     def start_again(self):
-        """On the same port. Returns whether it runs."""
+        """On the same ports. Returns whether it runs."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, cwd=self.folder)
@@ -121,9 +124,11 @@ class Unbound(Other):
         self.data, self.certificate = data, certificate
         self.tls_port = None
 
+    def choose_ports(self):
+        super().choose_ports()
+        self.tls_port = free_port(*self.addresses)
+
     def command(self):
-        if self.tls_port is None:
-            self.tls_port = free_port(*self.addresses)
         program = os.path.join(self.folder, self.name)
         if not os.path.exists(program):  # AppArmor knows it by its path, and lets it read /etc only
             shutil.copy(shutil.which(self.name), program)

@@ -1,4 +1,4 @@
-"""The ways from one node to the regions: what goes over them can be lost, seen from that node only."""
+"""The ways from one node to the regions: what goes over them is lost for that node only."""
 
 import selectors
 import socket
@@ -19,7 +19,7 @@ class Paths:
 
     def __init__(self):
         self.selector = selectors.DefaultSelector()
-        self.lost = frozenset()  # names of regions; replaced as a whole, so that a cut is one moment
+        self.lost = frozenset()  # names of regions; replaced as a whole: a cut is one moment
         self.open = []  # sockets of conversations, the oldest first
         threading.Thread(target=self.run, daemon=True).start()
 
@@ -50,7 +50,7 @@ class Paths:
 
     def run(self):
         while True:
-            for key, _ in self.selector.select(0.05):  # what was added meanwhile is seen soon
+            for key, _ in self.selector.select(0.05):
                 try:
                     key.data()
                 except OSError:

@@ -1,0 +1,125 @@
+#pragma once
+/*
+ * steer_quick - the common case of every policy: the first rung, and nothing about to change
+ *
+ * Says what steer_filter says, from one look at the words and without a
+ * ladder; inline, once where it is chosen and once where it is put. Any thread
+ * that holds the snapshot.
+ */
+#include "policy/steer_capacity.h"
+#include "policy/steer_pass.h"
+
+/* Filters for which more than the first pool in order must be looked at. */
+#define STEER_TOGETHER (STEER_ALL | STEER_LATENCY | STEER_CAPACITY)
+
+/* The pool that takes the answer, of those that stand. */
+static inline uint32_t steer_quick_one(struct steer_pass *p, uint64_t pools)
+{
+    uint32_t chosen = STEER_NO_POOL;
+
+    if ((p->filters & STEER_CAPACITY) != 0) {
+        const struct steer_burden burden = { .service = p->service,
+                                             .pools = pools,
+                                             .home = p->home };
+        chosen = steer_capacity_draw(&burden, steer_pass_draw(p, STEER_SALT_CAPACITY));
+        if (chosen == STEER_NO_POOL && p->policy->places != NULL) {
+            steer_pass_locate(p);
+        }
+    }
+    return chosen != STEER_NO_POOL ? chosen : steer_pass_first(p, pools);
+}
+
+/* Which pools answer, with their bits in `choice`; 0: not to be said so quickly. */
+static inline uint64_t steer_quick_together(struct steer_pass *p, struct steer_choice *choice)
+{
+    uint64_t pools;
+
+    if ((p->filters & STEER_CAPACITY) != 0 && steer_pass_stays(p)) {
+        const struct steer_pool *pool = &p->service->pools[p->home];
+        bool is_short;
+        if (steer_glance(pool, p->family, &choice->bits, &is_short) == STEER_STANDS &&
+            !is_short) {
+            choice->pool = p->home;
+            choice->bits_of[p->home] = choice->bits;
+            return UINT64_C(1) << p->home;
+        }
+    }
+    pools = steer_calm(p->service, p->family, choice->bits_of);
+    if (pools == 0) {
+        return 0;
+    }
+    if ((p->filters & (STEER_CAPACITY | STEER_ALL)) == STEER_ALL) {
+        choice->several = true;
+        choice->pool = (uint32_t)__builtin_ctzll(pools);
+        if ((p->filters & STEER_STICKY) != 0 && p->client != NULL && (pools & (pools - 1)) != 0) {
+            const struct steer_urn urn = steer_pass_urn(p, pools, choice->bits_of);
+            choice->pool = steer_draw_sticky_pool(&urn, p->seed);
+            pools = UINT64_C(1) << choice->pool;
+            choice->several = false;
+        }
+    } else {
+        choice->pool = steer_quick_one(p, pools);
+        pools = UINT64_C(1) << choice->pool;
+    }
+    choice->bits = choice->bits_of[choice->pool];
+    return pools;
+}
+
+/* The same where the first pool in order answers. */
+static inline uint64_t steer_quick_ordered(const struct steer_pass *p, struct steer_choice *choice)
+{
+    bool is_short;
+    const struct steer_pool *pool =
+        steer_direct(p->service, p->order, p->family, &choice->bits, &is_short);
+
+    if (pool == NULL || is_short) {
+        return 0;
+    }
+    choice->pool = (uint32_t)(pool - p->service->pools);
+    choice->bits_of[choice->pool] = choice->bits;
+    return UINT64_C(1) << choice->pool;
+}
+
+/*
+ * Choose; false, and nothing said, when more must be known. As steer_choose,
+ * but where an address is drawn `client->scope_bits` is not cleared first.
+ */
+static inline bool steer_quick(const struct steer_service *service, unsigned family,
+                               struct steer_client *client, struct steer_choice *choice)
+{
+    struct steer_pass p = steer_pass_begin(service, family, client);
+    unsigned drawing = STEER_DRAWS | STEER_TRICKLE | STEER_CAPACITY;
+
+    if (atomic_load_explicit(&service->has_hand, memory_order_relaxed) ||
+        (p.policy != NULL && p.policy->has_idle) ||
+        ((p.filters & STEER_ALL) != 0 && service->cnames != NULL)) {
+        return false;
+    }
+    bool is_drawn = client != NULL && (p.filters & drawing) != 0;
+    if ((p.filters & STEER_CAPACITY) != 0 && !is_drawn) {
+        return false;
+    }
+    if (p.policy != NULL && p.policy->places != NULL && !steer_pass_is_placeless(&p)) {
+        steer_pass_locate(&p);
+    }
+    if (is_drawn) {
+        steer_pass_seed(&p);
+        if (steer_pass_trickles(&p)) {
+            return false;
+        }
+    }
+    choice->several = false;
+    uint64_t pools = (p.filters & STEER_TOGETHER) != 0 ? steer_quick_together(&p, choice)
+                                                       : steer_quick_ordered(&p, choice);
+    if (pools == 0) {
+        return false;
+    }
+    choice->result = STEER_ADDRESSES;
+    choice->rung = 1;
+    choice->short_ttl = false;
+    choice->pick_count = 0;
+    if (is_drawn && (p.filters & STEER_DRAWS) != 0) {
+        steer_pass_pick(&p, pools, choice->bits_of, choice);
+    }
+    return true;
+}
