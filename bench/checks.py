@@ -32,7 +32,7 @@ def parse_arguments():
         help="seconds from ready to the measurement: the start is forgotten (default 20)")
     add("--kinds", default="tcp,http", help="of tcp, http (default both)")
     add("--assert", dest="is_gate", action="store_true",
-        help=f"exit 1 above {CPU_LIMITS['tcp']:.0%} of a core for tcp, {CPU_LIMITS['http']:.0%} "
+        help=f"exit 1 above {CPU_LIMITS['tcp']:.0%}% of a core for tcp, {CPU_LIMITS['http']:.0%}% "
         f"for http, {LATE_LIMIT_MS} ms late (p99) or {MEMORY_LIMIT} bytes for a check")
     options = lab.parse(parser)
     options.kinds = options.kinds.split(",")

@@ -335,6 +335,12 @@ static bool fits_region(struct config_context *context, const struct config_item
         error_hint(err, "e.g. dns: {server: 10.1.0.2, name: canary.corp.example}");
         return false;
     }
+    if (check->kind == MODEL_CHECK_PUSH && check->name == NULL) {
+        struct error *err =
+            config_error_key(context, item, "nobody could report to it: it has no name");
+        error_hint(err, "write it under checks: with a name, and that name here");
+        return false;
+    }
     if (word != NULL) {
         struct error *err = config_error_key(
             context, item, "%s stands for nothing: a region's check has no endpoint", word);

@@ -29,8 +29,8 @@ static const struct config_row exec_rows[] = {
 
 static const struct config_row push_rows[] = {
     { "ttl", CONFIG_MS, offsetof(struct model_check, push_ttl_ms), 1000, 86400000, "30s",
-      .help = "How long a report is good for that does not say so itself; then its target counts "
-              "as silent." },
+      .help = "How long a report is good for that does not say so itself; then its target "
+              "fails." },
 };
 
 static const struct config_row file_rows[] = {

@@ -376,6 +376,29 @@ static void read_views(struct config_context *context, const struct config_item 
 }
 
 /* Into `out`, which has room for the views too. */
+/* Where answers go to several regions at a time there is none that they could be held to. */
+static bool check_failback(struct config_context *context, const struct config_item *item,
+                           const struct model_service *service)
+{
+    struct config_item failback;
+
+    if (service->failback != MODEL_FAILBACK_MANUAL ||
+        !config_item_get(item, "failback", &failback)) {
+        return true;
+    }
+    for (size_t i = 0; i < service->filter_count; i++) {
+        enum model_filter_kind kind = service->filters[i].kind;
+        if (kind == MODEL_FILTER_NEAREST || kind == MODEL_FILTER_LATENCY ||
+            kind == MODEL_FILTER_ALL || kind == MODEL_FILTER_CAPACITY) {
+            struct error *err = config_error_value(
+                context, &failback, "manual needs a policy by which one region answers everybody");
+            error_hint(err, "policy: failover, or steer: [region_order, ...]");
+            return false;
+        }
+    }
+    return true;
+}
+
 static void read_one(struct config_context *context, const struct config_item *item,
                      struct model_service *out)
 {
@@ -388,6 +411,7 @@ static void read_one(struct config_context *context, const struct config_item *i
     good = read_checks(context, item, service) && good;
     good = config_pool_read(context, item, service) && good;
     good = config_steer_read(context, item, written.policy, service) && good;
+    good = good && check_failback(context, item, service);
     read_all_down(context, item, service);
     read_srv(context, item, &written);
     good = good && check_one(context, item, item, service);

@@ -20,6 +20,7 @@ struct picture {
     uint64_t proven[ADDR_FAMILIES];
     uint64_t degraded[ADDR_FAMILIES];
     uint64_t spared[ADDR_FAMILIES];
+    uint64_t barred[ADDR_FAMILIES];
     bool short_ttl;
 };
 
@@ -66,6 +67,7 @@ static void look(const struct health *health, const struct group_slot *group, ui
         out->held[family] |= risen && !up ? bit : 0;
         out->proven[family] |= (s & STANDING_PROVEN) != 0 && (up || risen) ? bit : 0;
         out->degraded[family] |= up && (s & STANDING_WELL) == 0 ? bit : 0;
+        out->barred[family] |= e->force == HEALTH_FORCE_DOWN ? bit : 0;
         out->spared[family] |= (s & STANDING_SPARED) != 0 ? bit : 0;
         out->short_ttl = out->short_ttl || (up && (s & STANDING_CALM) == 0);
     }
@@ -81,17 +83,22 @@ static void spare(struct health *health, struct group_slot *group, struct pictur
                   uint64_t now_ms)
 {
     uint64_t with[ADDR_FAMILIES];
+    uint64_t risen[ADDR_FAMILIES]; /* spared, and passing again: that never left */
     bool is_leaving = count(p->up) < group->words.minimum;
 
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
         with[f] = p->up[f] | (p->spared[f] & load(&group->words.up[f]));
+        risen[f] = p->up[f] | (p->held[f] & with[f]);
     }
-    group->sharing = is_leaving && group->is_known && count(with) >= group->words.minimum &&
+    bool in_window = is_leaving && group->is_known && count(with) >= group->words.minimum &&
                      health_cascade_spares_group(health, group, now_ms);
+    bool keeps = is_leaving && group->sharing && count(risen) >= group->words.minimum;
+    group->sharing = in_window || keeps;
+    const uint64_t *kept = in_window ? with : risen;
     if (group->sharing) {
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-            p->up[f] = with[f];
-            p->held[f] &= ~with[f];
+            p->up[f] = kept[f];
+            p->held[f] &= ~kept[f];
         }
         p->short_ttl = true;
     }
@@ -279,6 +286,7 @@ static bool store_bits(struct group_slot *group, const struct picture *p)
     flags |= group->sharing ? HEALTH_GROUP_SHARED : 0;
     flags |= group->ramping ? HEALTH_GROUP_RAMPING : 0;
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+        (void)store_word(&words->barred[f], p->barred[f]);
         (void)store_word(&words->degraded[f], p->degraded[f]);
         /* `up` first: who comes out of hold_down must never be seen in neither */
         changed = store_word(&words->up[f], p->up[f]) || changed;

@@ -207,7 +207,8 @@ static bool is_returning(const struct health *health, const struct region_slot *
                          uint32_t before, uint32_t after)
 {
     uint32_t away = before & HEALTH_REGION_AWAY;
-    bool served = region->prove && away == HEALTH_REGION_GATED; /* all the while */
+    uint32_t proving = HEALTH_REGION_GATED | HEALTH_REGION_HELD;
+    bool served = region->prove && (away & ~proving) == 0; /* all the while */
 
     return !health->quiet && !region->lifted && (after & HEALTH_REGION_FORCED_UP) == 0 &&
            away != 0 && !served && (after & HEALTH_REGION_AWAY) == 0;
@@ -283,8 +284,10 @@ static void store_region(struct health *health, struct region_slot *r, bool lift
 
     r->lifted = lift && flags != 0 && !is_forced;
     flags = r->lifted || is_forced ? 0 : flags;
+    /* what was spared and passes again never left: no hold_down is due when the window ends */
+    bool risen = r->sharing && flags == HEALTH_REGION_HELD;
     r->sharing = flags != 0 && hand == 0 && tally.spared >= minimum_of(r) &&
-                 health_cascade_spares_region(health, r, now_ms);
+                 (health_cascade_spares_region(health, r, now_ms) || risen);
     flags = r->sharing ? HEALTH_REGION_SHARED : flags;
     flags |= is_forced ? hand & ~(uint32_t)HEALTH_REGION_DRAINED : hand;
     flags |= r->prove ? HEALTH_REGION_PROVE : 0;

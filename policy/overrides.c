@@ -117,6 +117,18 @@ size_t overrides_release(struct overrides *overrides, const char *target,
     return before - overrides->count;
 }
 
+const struct override *overrides_find(const struct overrides *overrides, const char *target,
+                                      enum override_release which, bool scheduled)
+{
+    for (size_t i = 0; i < overrides->count; i++) {
+        const struct override *o = &overrides->list[i];
+        if (o->scheduled == scheduled && is_released(o, which) && strcmp(o->target, target) == 0) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
 size_t overrides_mute(struct overrides *overrides, const char *target)
 {
     size_t count = 0;

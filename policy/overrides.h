@@ -63,6 +63,10 @@ enum override_release {
 size_t overrides_release(struct overrides *overrides, const char *target,
                          enum override_release which, bool scheduled);
 
+/* The first that a release with the same arguments would take away; NULL: none. */
+const struct override *overrides_find(const struct overrides *overrides, const char *target,
+                                      enum override_release which, bool scheduled);
+
 /* An operator ends what a window says before its time: see `muted`. Returns how many. */
 size_t overrides_mute(struct overrides *overrides, const char *target);
 

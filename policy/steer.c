@@ -9,7 +9,7 @@
 
 /* ---- rung 6 ---- */
 
-/* Every endpoint configured, but never of a region forced down. */
+/* Every endpoint configured, but none that an operator has forced down. */
 static void choose_all(const struct steer_service *s, unsigned family,
                        const struct steer_view *views, struct steer_choice *choice)
 {
@@ -17,10 +17,12 @@ static void choose_all(const struct steer_service *s, unsigned family,
 
     for (uint32_t i = 0; i < s->pool_count; i++) {
         bool forced = (views[i].word & HEALTH_REGION_FORCED_DOWN) != 0;
+        choice->bits_of[i] = 0;
         for (unsigned f = 0; f < ADDR_FAMILIES && !forced; f++) {
-            found[f] += s->pools[i].counts[f];
+            uint64_t bits = steer_all_bits(s->pools[i].counts[f]) & ~steer_barred(&s->pools[i], f);
+            found[f] += bits != 0;
+            choice->bits_of[i] = f == family ? bits : choice->bits_of[i];
         }
-        choice->bits_of[i] = forced ? 0 : steer_all_bits(s->pools[i].counts[family]);
     }
     choice->several = true;
     choice->result = found[family] > 0         ? STEER_ADDRESSES

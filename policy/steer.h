@@ -104,6 +104,7 @@ struct steer_policy {
     bool has_load;           /* CAPACITY: shares' `load` is given */
     bool has_idle;           /* some endpoint has weight 0 */
     uint64_t load_sum;       /* of all pools */
+    uint32_t endpoints[ADDR_FAMILIES]; /* configured, of all pools; 0: not counted */
     const struct places *places;       /* NEAREST and CAPACITY, else NULL */
     const struct steer_orders *orders; /* the same */
     const struct steer_share *shares;  /* by pool */

@@ -74,7 +74,17 @@ static inline void put_record(struct sink *sink, const uint8_t *record)
     sink->written++;
 }
 
-/* The records of the bits, from the set bit number `first` on, around; at most so many. */
+/* The records of the bits, at most so many; returns how many may still come. */
+static inline unsigned put_bits(struct sink *sink, const uint8_t *records, uint64_t bits,
+                                unsigned most)
+{
+    for (; most > 0 && bits != 0 && !sink->cut; most--, bits &= bits - 1) {
+        put_record(sink, records + (unsigned)__builtin_ctzll(bits) * sink->size);
+    }
+    return most;
+}
+
+/* The records of one pool, from the set bit number `first` on, around. */
 static void put_pool(struct sink *sink, const uint8_t *records, uint64_t bits, unsigned first,
                      unsigned most)
 {
@@ -83,17 +93,8 @@ static void put_pool(struct sink *sink, const uint8_t *records, uint64_t bits, u
     for (; first > 0; first--) {
         rest &= rest - 1;
     }
-    uint64_t wrapped = bits ^ rest;
-    for (; most > 0; most--, rest &= rest - 1) {
-        if (rest == 0) {
-            rest = wrapped;
-            wrapped = 0;
-        }
-        if (rest == 0 || sink->cut) {
-            return;
-        }
-        put_record(sink, records + (unsigned)__builtin_ctzll(rest) * sink->size);
-    }
+    most = put_bits(sink, records, rest, most);
+    (void)put_bits(sink, records, bits ^ rest, most);
 }
 
 /* A number below `n` from 32 random bits, without dividing. */
@@ -102,35 +103,76 @@ static inline unsigned scale(uint32_t turn, unsigned n)
     return (unsigned)(((uint64_t)turn * n) >> 32);
 }
 
-static void put_several(const struct steer_service *s, unsigned family,
-                        const struct steer_choice *choice, uint32_t turn, struct sink *sink)
+/* The bits from the one at `endpoint` on. */
+static inline uint64_t from_on(uint64_t bits, unsigned endpoint)
+{
+    return bits & UINT64_MAX << endpoint;
+}
+
+/* The `number`th of all that answer; returns its pool. */
+static uint32_t find_counted(const struct steer_service *s, unsigned family,
+                             const uint64_t *bits_of, uint32_t turn, unsigned *out_endpoint)
 {
     unsigned counts[STEER_POOLS_MAX];
     unsigned total = 0;
     uint32_t at = 0;
 
     for (uint32_t i = 0; i < s->pool_count; i++) {
-        uint64_t bits = choice->bits_of[i];
-        unsigned all = s->pools[i].counts[family];
-        counts[i] = bits == 0 ? 0 : count(bits, all);
+        counts[i] = bits_of[i] == 0 ? 0 : count(bits_of[i], s->pools[i].counts[family]);
         total += counts[i];
     }
-    /* from the one that the turn falls on, around */
-    unsigned left = total < s->max_addresses ? total : s->max_addresses;
-    unsigned first = scale(turn, total);
-    for (; first >= counts[at]; at++) {
-        first -= counts[at];
+    unsigned number = scale(turn, total);
+    for (; at < s->pool_count && number >= counts[at]; at++) {
+        number -= counts[at];
     }
-    uint32_t start = at;
-    unsigned behind = counts[at] - first;
-    unsigned most = left < behind ? left : behind;
-    put_pool(sink, s->pools[at].records[family], choice->bits_of[at], first, most);
-    for (left -= most; left > 0; left -= most) {
+    uint64_t rest = bits_of[at];
+    for (; number > 0; number--) {
+        rest &= rest - 1;
+    }
+    *out_endpoint = (unsigned)__builtin_ctzll(rest);
+    return at;
+}
+
+/*
+ * The one that the turn falls on, of all that answer; mostly those are all
+ * that are configured. Returns its pool.
+ */
+static inline uint32_t find_start(const struct steer_service *s, unsigned family,
+                                  const uint64_t *bits_of, uint32_t turn, unsigned *out_endpoint)
+{
+    unsigned all = s->policy == NULL ? 0 : s->policy->endpoints[family];
+    unsigned number = scale(turn, all);
+    uint32_t at = 0;
+
+    if (all > 0) {
+        for (; number >= s->pools[at].counts[family]; at++) {
+            number -= s->pools[at].counts[family];
+        }
+        if ((bits_of[at] >> number & 1) != 0) {
+            *out_endpoint = number;
+            return at;
+        }
+        turn *= UINT32_C(0x9e3779b1); /* another: what fell here is for all others alike */
+    }
+    return find_counted(s, family, bits_of, turn, out_endpoint);
+}
+
+static void put_several(const struct steer_service *s, unsigned family,
+                        const struct steer_choice *choice, uint32_t turn, struct sink *sink)
+{
+    const uint64_t *bits_of = choice->bits_of;
+    unsigned endpoint, left = s->max_addresses;
+    uint32_t start = find_start(s, family, bits_of, turn, &endpoint), at = start;
+    uint64_t bits = from_on(bits_of[at], endpoint);
+    struct sink to = *sink; /* in registers */
+
+    do {
+        left = put_bits(&to, s->pools[at].records[family], bits, left);
         at = at + 1 == s->pool_count ? 0 : at + 1;
-        most = at == start ? first : counts[at];
-        most = left < most ? left : most;
-        put_pool(sink, s->pools[at].records[family], choice->bits_of[at], 0, most);
-    }
+        bits = bits_of[at];
+    } while (left > 0 && at != start);
+    (void)put_bits(&to, s->pools[at].records[family], bits & ~from_on(bits, endpoint), left);
+    *sink = to;
 }
 
 /* Of one pool, from the one that the turn falls on. */
@@ -149,6 +191,20 @@ static inline void put_one(struct sink *sink, const struct steer_pool *pool, uns
 static void put_picks(const struct steer_service *s, unsigned family,
                       const struct steer_choice *choice, struct sink *sink)
 {
+    size_t bytes = (size_t)choice->pick_count * sink->size;
+
+    if (!choice->several && bytes <= sink->left) {
+        const uint8_t *records = s->pools[choice->pool].records[family];
+        struct sink to = *sink;
+        for (unsigned i = 0; i < choice->pick_count; i++, to.out += to.size) {
+            copy_record(to.out, records + steer_pick_endpoint(choice->picks[i]) * to.size,
+                        to.size, to.owner, to.ttl);
+        }
+        sink->out = to.out;
+        sink->left -= bytes;
+        sink->written += choice->pick_count;
+        return;
+    }
     for (unsigned i = 0; i < choice->pick_count; i++) {
         const struct steer_pool *pool = &s->pools[steer_pick_pool(choice->picks[i])];
         put_record(sink, pool->records[family] +

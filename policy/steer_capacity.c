@@ -98,17 +98,32 @@ static inline uint64_t scale(uint32_t turn, uint64_t n)
     return turn * n >> 32;
 }
 
+/* The same where no load is given: by what each can carry, and nothing else. */
+static uint32_t draw_alone(const struct steer_burden *b, uint32_t turn)
+{
+    uint64_t capacity[STEER_POOLS_MAX], sum = 0;
+
+    for (uint64_t rest = b->pools; rest != 0; rest &= rest - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(rest);
+        capacity[i] = capacity_of(&b->service->pools[i]);
+        sum += capacity[i];
+    }
+    unsigned shift = sum >> 32 == 0 ? 0 : 32u - (unsigned)__builtin_clzll(sum);
+    uint32_t number = (uint32_t)scale(turn, sum >> shift);
+    return sum == 0 ? STEER_NO_POOL : member_at(b->pools, capacity, (uint64_t)number << shift);
+}
+
 uint32_t steer_capacity_draw(const struct steer_burden *burden, uint32_t turn)
 {
     const struct steer_burden *b = burden;
     struct level level;
 
+    if (!b->service->policy->has_load) {
+        return draw_alone(b, turn);
+    }
     read_level(b, &level);
     if (level.capacity_sum == 0) {
         return STEER_NO_POOL;
-    }
-    if (!b->service->policy->has_load) {
-        return member_at(b->pools, level.capacity, scale(turn, level.capacity_sum));
     }
     find_spare(b, &level);
     if (b->home != STEER_NO_POOL && (b->pools >> b->home & 1) != 0) {

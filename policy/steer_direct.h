@@ -97,15 +97,15 @@ static inline const struct steer_pool *steer_direct(const struct steer_service *
 static inline uint64_t steer_calm(const struct steer_service *service, unsigned family,
                                   uint64_t bits[STEER_POOLS_MAX])
 {
+    const struct steer_pool *pool = service->pools, *end = pool + service->pool_count;
     uint64_t pools = 0;
 
-    for (uint32_t i = 0; i < service->pool_count; i++) {
-        const struct steer_pool *pool = &service->pools[i];
+    for (uint64_t bit = 1; pool < end; pool++, bits++, bit <<= 1) {
         const struct health_group *group = pool->group;
         uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
         uint32_t flags = atomic_load_explicit(&group->flags, memory_order_relaxed);
         uint64_t well = steer_load(&group->up[family]) & ~steer_load(&group->degraded[family]);
-        if (__builtin_expect(((word & STEER_UNCALM) | (flags & STEER_GROUP_UNCALM)) != 0 ||
+        if (__builtin_expect((word & STEER_UNCALM) != 0 || (flags & STEER_GROUP_UNCALM) != 0 ||
                                  well == 0 || group->minimum > 1, false)) {
             bool is_short = false;
             enum steer_look look = steer_glance(pool, family, &well, &is_short);
@@ -113,12 +113,12 @@ static inline uint64_t steer_calm(const struct steer_service *service, unsigned 
                 return 0;
             }
             if (look == STEER_PASS) {
-                bits[i] = 0;
+                *bits = 0;
                 continue;
             }
         }
-        bits[i] = well;
-        pools |= UINT64_C(1) << i;
+        *bits = well;
+        pools |= bit;
     }
     return pools;
 }

@@ -98,49 +98,64 @@ uint32_t steer_draw_sticky_pool(const struct steer_urn *urn, uint64_t seed)
     return best;
 }
 
-static inline uint32_t weight_of(const struct steer_urn *urn, uint32_t pool, unsigned endpoint)
+static inline uint64_t weigh(const uint32_t *weights, unsigned endpoint)
 {
-    uint32_t weight =
-        urn->weighted ? urn->service->policy->shares[pool].weights[urn->family][endpoint] : 1;
+    uint32_t weight = weights == NULL ? 1 : weights[endpoint];
 
     return weight == 0 ? 1 : weight; /* 0 is here only when nothing else is */
 }
 
-/* A pick and its score into a list kept in falling order; the last one falls out. */
-static inline unsigned insert(uint64_t *scores, uint16_t *picks, unsigned count, unsigned most,
-                              uint64_t its, uint16_t pick)
+/* NULL: all weigh the same. */
+static inline const uint32_t *weights_of(const struct steer_urn *urn, uint32_t pool)
 {
-    unsigned at = count < most ? count : most - 1;
+    return urn->weighted ? urn->service->policy->shares[pool].weights[urn->family] : NULL;
+}
 
-    if (count == most && its <= scores[most - 1]) {
-        return count;
+/* What has been scored, in falling order of scores; never more than `most`. */
+struct ranking {
+    uint64_t scores[STEER_ENDPOINTS_MAX];
+    unsigned count;
+};
+
+/* Another pick and its score; the last one falls out. */
+static inline void insert(struct ranking *ranking, uint16_t *picks, unsigned most, uint64_t its,
+                          uint16_t pick)
+{
+    unsigned at = ranking->count;
+
+    if (at == most) {
+        if (its <= ranking->scores[--at]) {
+            return;
+        }
+    } else {
+        ranking->count++;
     }
-    for (; at > 0 && scores[at - 1] < its; at--) {
-        scores[at] = scores[at - 1];
+    for (; at > 0 && ranking->scores[at - 1] < its; at--) {
+        ranking->scores[at] = ranking->scores[at - 1];
         picks[at] = picks[at - 1];
     }
-    scores[at] = its;
+    ranking->scores[at] = its;
     picks[at] = pick;
-    return count < most ? count + 1 : most;
 }
 
 void steer_draw_sticky(const struct steer_urn *urn, uint64_t seed, unsigned most,
                        struct steer_choice *choice)
 {
-    const struct steer_share *shares = urn->service->policy->shares;
-    uint64_t scores[STEER_ENDPOINTS_MAX];
-    unsigned count = 0;
+    struct ranking ranking;
 
+    ranking.count = 0;
     for (uint64_t pools = urn->pools; pools != 0; pools &= pools - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(pools);
+        const uint64_t *keys = urn->service->policy->shares[i].keys[urn->family];
+        const uint32_t *weights = weights_of(urn, i);
         for (uint64_t rest = urn->bits[i]; rest != 0; rest &= rest - 1) {
             unsigned e = (unsigned)__builtin_ctzll(rest);
-            uint64_t hash = steer_draw_mix(seed, shares[i].keys[urn->family][e]);
-            uint64_t its = urn->weighted ? score(hash, weight_of(urn, i, e)) : hash;
-            count = insert(scores, choice->picks, count, most, its, steer_pick(i, e));
+            uint64_t hash = steer_draw_mix(seed, keys[e]);
+            uint64_t its = weights == NULL ? hash : score(hash, (uint32_t)weigh(weights, e));
+            insert(&ranking, choice->picks, most, its, steer_pick(i, e));
         }
     }
-    choice->pick_count = (uint8_t)count;
+    choice->pick_count = (uint8_t)ranking.count;
 }
 
 /* ---- draws ---- */
@@ -154,13 +169,6 @@ struct rest {
     const uint32_t *weights[STEER_POOLS_MAX]; /* NULL: all weigh the same */
 };
 
-static inline uint64_t weigh(const uint32_t *weights, unsigned endpoint)
-{
-    uint32_t weight = weights == NULL ? 1 : weights[endpoint];
-
-    return weight == 0 ? 1 : weight;
-}
-
 /* The weights of what is left of a pool; known beforehand when nothing is missing. */
 static inline uint64_t sum_of(const struct steer_urn *urn, uint32_t pool, uint64_t bits)
 {
@@ -172,7 +180,7 @@ static inline uint64_t sum_of(const struct steer_urn *urn, uint32_t pool, uint64
         return urn->weighted ? share->sums[urn->family] : all;
     }
     for (uint64_t rest = bits; rest != 0; rest &= rest - 1) {
-        sum += weight_of(urn, pool, (unsigned)__builtin_ctzll(rest));
+        sum += weigh(weights_of(urn, pool), (unsigned)__builtin_ctzll(rest));
     }
     return sum;
 }
@@ -201,11 +209,6 @@ static inline uint64_t next_number(uint64_t *seed, uint64_t sum)
 {
     *seed = *seed * STEER_DRAW_MULTIPLIER + 1;
     return (*seed >> 32) * sum >> 32;
-}
-
-static inline const uint32_t *weights_of(const struct steer_urn *urn, uint32_t pool)
-{
-    return urn->weighted ? urn->service->policy->shares[pool].weights[urn->family] : NULL;
 }
 
 static inline uint16_t take(struct rest *left, uint64_t number)
@@ -255,7 +258,9 @@ static inline unsigned draw_from_one(uint32_t pool, uint64_t bits, const uint32_
     unsigned count = 0;
 
     for (; count < most && bits != 0; count++) {
-        unsigned e = endpoint_at(weights, bits, next_number(&seed, sum));
+        bool is_last = (bits & (bits - 1)) == 0; /* nothing is left to draw */
+        unsigned e = is_last ? (unsigned)__builtin_ctzll(bits)
+                             : endpoint_at(weights, bits, next_number(&seed, sum));
         sum -= weigh(weights, e);
         bits &= ~(UINT64_C(1) << e);
         picks[count] = steer_pick(pool, e);

@@ -190,7 +190,9 @@ typedef bool rung_test(const struct steer_view *v, uint64_t bits[ADDR_FAMILIES])
 static bool on_rung1(const struct steer_view *v, uint64_t bits[ADDR_FAMILIES])
 {
     uint32_t away = v->word & HEALTH_REGION_AWAY;
-    bool prove = (v->word & HEALTH_REGION_PROVE) != 0 && away == HEALTH_REGION_GATED;
+    /* gated, and in hold_down behind it: its checks alone move nothing */
+    uint32_t proving = HEALTH_REGION_GATED | HEALTH_REGION_HELD;
+    bool prove = (v->word & HEALTH_REGION_PROVE) != 0 && away != 0 && (away & ~proving) == 0;
 
     if (away != 0 && !prove) {
         return false;

@@ -20,7 +20,8 @@ uint64_t steer_recall(const struct steer_service *service, unsigned family,
     }
     *out_pool = pool - 1;
     return load64(&service->memory->bits[family]) &
-           steer_all_bits(service->pools[pool - 1].counts[family]);
+           steer_all_bits(service->pools[pool - 1].counts[family]) &
+           ~steer_barred(&service->pools[pool - 1], family);
 }
 
 static void remember(struct steer_memory *memory, unsigned family, uint32_t pool, uint64_t bits)

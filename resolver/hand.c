@@ -568,6 +568,11 @@ int hand_release(struct hand *hand, const char *target, enum override_release wh
                  const char *author, struct error *err)
 {
     struct override gone = { .kind = OVERRIDE_DRAIN };
+    const struct override *known = overrides_find(hand->overrides, target, which, false);
+
+    if (known != NULL) {
+        gone = *known; /* what it was, and why */
+    }
     size_t kept = overrides_release(hand->overrides, target, which, false);
     size_t ended = which == OVERRIDE_RELEASE_FORCE ? 0 : overrides_mute(hand->overrides, target);
     size_t count = kept + ended;

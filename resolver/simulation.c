@@ -25,6 +25,7 @@ static void copy_group(struct health_group *to, const struct health_group *from)
         atomic_init(&to->held[f], atomic_load(&from->held[f]));
         atomic_init(&to->proven[f], atomic_load(&from->proven[f]));
         atomic_init(&to->degraded[f], atomic_load(&from->degraded[f]));
+        atomic_init(&to->barred[f], atomic_load(&from->barred[f]));
     }
     atomic_init(&to->flags, atomic_load(&from->flags));
     atomic_init(&to->latency_us, atomic_load(&from->latency_us));

@@ -136,6 +136,9 @@ static void compile_shares(struct snapshot_draft *b, const struct model_service 
 
     for (size_t i = 0; i < service->pool_count; i++) {
         compile_share(b, service, i, shift, &shares[i]);
+        for (size_t e = 0; e < service->pools[i].endpoint_count; e++) {
+            policy->endpoints[service->pools[i].endpoints[e].address.family]++;
+        }
     }
     for (size_t i = 0; i < service->filter_count; i++) {
         const struct model_filter *filter = &service->filters[i];

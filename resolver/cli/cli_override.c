@@ -106,7 +106,9 @@ static void put_overrides(const json_t *reply, bool colored, struct text *out)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *o = json_array_get(list, i);
         cli_table_add(&table, CLI_PAINT_STRONG, "%s", string_of(o, "target"));
-        cli_table_add(&table, CLI_PAINT_DOUBT, "%s", string_of(o, "state"));
+        bool ended = json_is_true(json_object_get(o, "ended_early"));
+        cli_table_add(&table, ended ? CLI_PAINT_FAINT : CLI_PAINT_DOUBT, "%s%s",
+                      string_of(o, "state"), ended ? " (ended early)" : "");
         put_when(o, &table);
         cli_table_add(&table, CLI_PAINT_PLAIN, "%s", string_of(o, "reason"));
         cli_table_add(&table, CLI_PAINT_FAINT, "%s", string_of(o, "author"));

@@ -189,6 +189,10 @@ def test_status_shows_regions_services_upstreams(w):
     answers_with(server, tokyo)
     text = server.run_cli("status").stdout
     assert "down" in text and "500" in text, f"the reason is not shown: {text}"
+    asked = server.status()
+    gone = asked["services"][0]["pools"][0]["endpoints"][0]
+    assert gone["check"] and gone["evidence"], f"not told on what evidence: {gone}"
+    assert asked["probing"]["started"] > 0 and asked["guards"]["isolated"] is None, asked
 
 
 @tsan
@@ -202,8 +206,15 @@ def test_why_tells_the_answer_and_the_steps(w):
     answers_with(server, tokyo)
     done = server.run_cli("why", SERVICE)
     assert tokyo.address in done.stdout and "gated" in done.stdout, done.stdout
+    assert "seoul does not answer" in done.stdout, f"not told what is not well: {done.stdout}"
+    assert "this would change it" in done.stdout, f"not told what would: {done.stdout}"
+    every = server.run_cli("why", "-v", SERVICE)
+    assert "tokyo answers; all well" in every.stdout, every.stdout
     why = json.loads(server.run_cli("why", "--json", SERVICE, "A").stdout)
     assert why["choice"]["addresses"] == [tokyo.address] and why["steps"], why
+    away = next(p for p in why["pools"] if p["region"] == "seoul")
+    assert not away["used"] and any("is gated for" in n for n in away["notes"]), away
+    assert any(c.get("if") == "tokyo fails" for c in why["would_change"]), why["would_change"]
     other = server.run_cli("why", "www.elsewhere.example")
     assert other.returncode == 0 and "forward" in other.stdout, other
     wrong = server.run_cli("why", SERVICE, "NONSENSE")

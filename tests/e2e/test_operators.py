@@ -112,6 +112,19 @@ def test_force_outranks_drain_and_checks(w):
     answers_with(server, seoul)
 
 
+def test_what_is_forced_down_is_never_answered(w):
+    regions = w.three_regions()
+    seoul, tokyo, singapore = regions
+    server = w.start(config(regions, {SERVICE: service(regions, on_all_down="all")}, gates=False))
+    answers_with(server, seoul)
+    done(server, "force", "down", seoul.address, *WHY)
+    answers_with(server, tokyo)
+    for region in (singapore, tokyo):
+        region.do("http die")
+    answers_with(server, tokyo, singapore)  # rung 6: all, without seoul's
+    assert rung(server) == 6
+
+
 def test_what_was_said_outlives_restart_and_kill(w):
     regions = w.three_regions()
     _, tokyo, singapore = regions

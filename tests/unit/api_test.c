@@ -183,6 +183,16 @@ static const char yaml[] =
     "    check: web\n"
     "    minimum_healthy: 1\n"
     "    endpoints: {seoul: [203.0.113.10, 203.0.113.11], tokyo: [198.51.100.10]}\n"
+    "  near.svc.example.com:\n"
+    "    steer: [nearest]\n"
+    "    srv: 8080\n"
+    "    minimum_healthy: 1\n"
+    "    endpoints: {seoul: [203.0.113.20], tokyo: [198.51.100.20]}\n"
+    "    views: {apps: {endpoints: {seoul: [10.1.0.20], tokyo: [10.2.0.20]}}}\n"
+    "views:\n"
+    "  apps: {clients: [10.0.0.0/8]}\n"
+    "clients:\n"
+    "  - {prefix: 192.0.2.0/24, regions: [tokyo, seoul]}\n"
     "zones:\n"
     "  corp.example: {file: corp.zone}\n"
     "forward:\n"
@@ -567,6 +577,129 @@ static void why_a_service_shows_the_ladder(void **state)
     json_decref(why);
 }
 
+/* The check of this target fails until that is believed. */
+static void fail_target(struct fixture *f, const char *target)
+{
+    struct health *health = f->control.health;
+
+    for (size_t i = 0; i < health_probe_count(health); i++) {
+        struct health_probe *probe = health_probe(health, i);
+        for (unsigned k = 0; strstr(probe->label, target) != NULL && k < 64 &&
+                             probe->detect.state != DETECT_DOWN; k++) {
+            uint64_t now_ms = clock_now_ms();
+            uint32_t number = health_probe_sent(health, probe, now_ms);
+            health_probe_result(health, probe, number, DETECT_STRONG, false, "status 500", now_ms);
+        }
+    }
+}
+
+static bool has_line(const json_t *list, const char *part)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *line = json_array_get(list, i);
+        const char *text = json_is_string(line) ? json_string_value(line) : string(line, "text");
+        if (strstr(text, part) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void why_says_what_is_not_well_and_what_would_change_it(void **state)
+{
+    struct fixture *f = *state;
+
+    fail_target(f, "203.0.113.10");
+    fail_target(f, "203.0.113.11");
+    json_t *why = ask_json(f, "GET", "/api/v1/why?name=api.svc.example.com", 200);
+    const json_t *pool = json_array_get(json_object_get(why, "pools"), 0);
+    const json_t *changes = json_object_get(why, "would_change");
+    const json_t *endpoint = json_array_get(json_object_get(pool, "endpoints"), 0);
+    assert_step(why, "rung 1 (region in or proving itself, minimum met): tokyo");
+    assert_string_equal(string(pool, "region"), "seoul");
+    assert_true(json_is_false(json_object_get(pool, "used")));
+    assert_true(has_line(json_object_get(pool, "notes"), "0 of its endpoints are up"));
+    assert_true(has_line(json_object_get(pool, "notes"), "203.0.113.10 is down for "));
+    assert_true(has_line(json_object_get(pool, "notes"),
+                         "by seoul http 203.0.113.10:8080/healthz: status 500 ("));
+    assert_string_equal(string(endpoint, "check"), "seoul http 203.0.113.10:8080/healthz");
+    assert_true(has_line(changes, "seoul answers (rung 1) when its endpoints pass again and "
+                                  "hold_down (10s) is over"));
+    assert_true(has_line(changes, "if tokyo fails: nothing is up then; on_all_down answers with"));
+    json_decref(why);
+}
+
+static void why_names_who_took_a_region_out_and_until_when(void **state)
+{
+    struct fixture *f = *state;
+    json_t *root = send_json(f, "POST", "/api/v1/overrides",
+                             "{\"target\":\"seoul\",\"state\":\"drain\",\"reason\":\"kernel "
+                             "update\",\"for\":\"30m\",\"force\":true}", 200);
+
+    json_decref(root);
+    root = ask_json(f, "GET", "/api/v1/why?name=api.svc.example.com", 200);
+    const json_t *pool = json_array_get(json_object_get(root, "pools"), 0);
+    assert_true(has_line(json_object_get(pool, "notes"), "seoul is drained by "));
+    assert_true(has_line(json_object_get(pool, "notes"), ": kernel update, until 2"));
+    assert_true(has_line(json_object_get(root, "would_change"),
+                         "seoul answers (rung 1) when what was said by hand ends at "));
+    json_decref(root);
+    root = ask_json(f, "GET", "/api/v1/status", 200);
+    const json_t *region = json_array_get(json_object_get(root, "regions"), 0);
+    assert_string_equal(string(region, "state"), "drained");
+    assert_string_equal(string(json_object_get(region, "override"), "reason"), "kernel update");
+    json_decref(root);
+}
+
+static void why_sees_the_client_in_its_view_and_at_its_place(void **state)
+{
+    json_t *why = ask_json(*state, "GET",
+                           "/api/v1/why?name=near.svc.example.com&client=10.5.6.7", 200);
+
+    assert_step(why, "the client is in the view apps");
+    assert_string_equal(string(json_object_get(why, "asker"), "view"), "apps");
+    assert_true(has_line(json_object_get(why, "answer"), "10.1.0.20"));
+    json_decref(why);
+    why = ask_json(*state, "GET",
+                   "/api/v1/why?name=near.svc.example.com&client=8.8.8.8&ecs=192.0.2.0/24", 200);
+    assert_step(why, "8.8.8.8 asks for the clients in 192.0.2.0/24 (ECS)");
+    assert_step(why, "it is in 192.0.2.0/24 (clients), nearest: tokyo, seoul");
+    assert_step(why, "the answer is for all of 192.0.2.0/24 (ECS scope)");
+    assert_string_equal(string(json_object_get(why, "asker"), "place"), "prefix");
+    assert_true(has_line(json_object_get(why, "answer"), "198.51.100.20"));
+    json_decref(why);
+    assert_error(*state, "GET", "/api/v1/why?name=near.svc.example.com&ecs=nonsense", 400,
+                 "bad_ecs", "nonsense");
+}
+
+static void why_explains_srv_as_the_endpoints_it_names(void **state)
+{
+    json_t *why =
+        ask_json(*state, "GET", "/api/v1/why?name=near.svc.example.com&type=SRV", 200);
+
+    assert_step(why, "SRV: the IPv4 endpoints");
+    assert_int_equal(json_integer_value(json_object_get(why, "rung")), 1);
+    assert_true(has_line(json_object_get(why, "would_change"), "if seoul fails: tokyo answers"));
+    json_decref(why);
+}
+
+static void a_view_is_listed_within_its_service(void **state)
+{
+    json_t *root = ask_json(*state, "GET", "/api/v1/status", 200);
+    const json_t *services = json_object_get(root, "services");
+    const json_t *near = json_array_get(services, 1);
+    const json_t *view = json_array_get(json_object_get(near, "views"), 0);
+
+    assert_int_equal(json_array_size(services), 2);
+    assert_string_equal(string(near, "name"), "near.svc.example.com");
+    assert_string_equal(string(near, "steer"), "nearest");
+    assert_true(json_is_null(json_object_get(near, "view")));
+    assert_string_equal(string(view, "view"), "apps");
+    assert_true(json_is_object(json_object_get(root, "probing")));
+    assert_true(json_is_null(json_object_get(json_object_get(root, "guards"), "isolated")));
+    json_decref(root);
+}
+
 static void why_a_zone_names_its_file(void **state)
 {
     json_t *why = ask_json(*state, "GET", "/api/v1/why?name=ns.corp.example&type=A", 200);
@@ -726,7 +859,7 @@ static void a_simulation_shows_answers_and_shares(void **state)
 
     json_t *reply = send_json(f, "POST", "/api/v1/simulate", "{\"down\": [\"seoul\"]}", 200);
     const json_t *scenario = json_array_get(json_object_get(reply, "scenarios"), 0);
-    assert_int_equal(json_integer_value(json_object_get(scenario, "services_changed")), 1);
+    assert_int_equal(json_integer_value(json_object_get(scenario, "services_changed")), 3);
     assert_int_equal(
         json_integer_value(json_object_get(scenario, "services_without_healthy_region")), 0);
     const json_t *service = json_array_get(json_object_get(scenario, "services"), 0);
@@ -753,7 +886,7 @@ static void every_region_is_a_game_day(void **state)
                       200);
     const json_t *both = json_array_get(json_object_get(reply, "scenarios"), 0);
     assert_int_equal(json_integer_value(json_object_get(both, "services_without_healthy_region")),
-                     1);
+                     3); /* a view has answers of its own */
     json_decref(reply);
     assert_refusal(*state, "POST", "/api/v1/simulate", "{\"down\": [\"tokio\"]}", 404,
                    "unknown_target", "did you mean 'tokyo'?");
@@ -799,7 +932,7 @@ static void a_reload_is_waited_for(void **state)
     assert_int_equal(json_integer_value(json_object_get(root, "generation")), 3);
     assert_string_equal(string(root, "report"), "generation 4");
     assert_string_equal(string(root, "config"), "/etc/leeward/leeward.yaml");
-    assert_int_equal(json_integer_value(json_object_get(root, "services")), 1);
+    assert_int_equal(json_integer_value(json_object_get(root, "services")), 2);
     json_decref(root);
 }
 
@@ -994,6 +1127,11 @@ int main(void)
         API_TEST(methods_and_pages_to_come_are_told_apart),
         API_TEST(the_configuration_is_shown_as_it_is_in_effect),
         API_TEST(why_a_service_shows_the_ladder),
+        API_TEST(why_says_what_is_not_well_and_what_would_change_it),
+        API_TEST(why_names_who_took_a_region_out_and_until_when),
+        API_TEST(why_sees_the_client_in_its_view_and_at_its_place),
+        API_TEST(why_explains_srv_as_the_endpoints_it_names),
+        API_TEST(a_view_is_listed_within_its_service),
         API_TEST(why_a_zone_names_its_file),
         API_TEST(why_an_alias_goes_on_into_the_service),
         API_TEST(why_an_alias_to_a_foreign_name_tells_both),

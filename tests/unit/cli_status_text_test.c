@@ -52,6 +52,64 @@ static void render(const char *json, const struct cli_status_view *view, struct 
     json_decref(root);
 }
 
+static void assert_shows(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL) {
+        fail_msg("'%s' is not in:\n%s", part, text);
+    }
+}
+
+/* Whoever took something out, and what lies over a pool, is shown with its reason. */
+static void what_was_said_by_hand_is_shown_with_its_reason(void **state)
+{
+    static const char hands[] =
+        "{\"regions\":[{\"name\":\"seoul\",\"state\":\"drained\",\"reason\":\"\",\"override\":"
+        "{\"target\":\"seoul\",\"state\":\"drain\",\"author\":\"alice\",\"reason\":\"kernel "
+        "update\",\"until\":\"2026-11-22T18:00:00.000Z\"}}],"
+        "\"overrides\":[{\"target\":\"seoul\",\"state\":\"drain\",\"author\":\"alice\","
+        "\"reason\":\"kernel update\",\"until\":null}],"
+        "\"guards\":{\"isolated\":{\"since_ms_ago\":4000,\"reason\":\"no witness answers\"}},"
+        "\"probing\":{\"checks\":3,\"started\":900,\"late_p99_ms\":2,\"late_most_ms\":5,"
+        "\"in_flight\":1,\"put_off\":0},"
+        "\"services\":[{\"name\":\"a.example\",\"steer\":\"nearest\",\"answer\":{\"A\":"
+        "{\"result\":\"addresses\",\"rung\":1,\"ttl_s\":30,\"regions\":[\"tokyo\"],"
+        "\"addresses\":[\"10.2.0.2\"]},\"AAAA\":null},\"pools\":[{\"region\":\"seoul\","
+        "\"parked\":true,\"endpoints\":[]}],\"views\":[{\"view\":\"apps\",\"answer\":{\"A\":"
+        "{\"result\":\"addresses\",\"rung\":2,\"ttl_s\":5,\"regions\":[\"tokyo\"],"
+        "\"addresses\":[\"10.2.0.9\"]},\"AAAA\":null},\"pools\":[]}]}]}";
+    const struct cli_status_view view = { .colored = false };
+    struct text out = { 0 };
+
+    (void)state;
+    render(hands, &view, &out);
+    assert_shows(text_string(&out),
+                 "drained by alice: kernel update, until 2026-11-22T18:00:00Z");
+    assert_shows(text_string(&out), "THIS NODE IS CUT OFF for 4s: no witness answers");
+    assert_shows(text_string(&out), "OVERRIDE  WHAT");
+    assert_shows(text_string(&out), "parked");
+    assert_shows(text_string(&out), "waits to be released (failback: manual)");
+    assert_shows(text_string(&out), "  view apps");
+    assert_shows(text_string(&out), "checks: 3, 900 probes sent; late by 2ms at p99, 5ms at most");
+    text_fini(&out);
+}
+
+/* An endpoint that is not up says by what evidence. */
+static void the_evidence_stands_behind_the_reason(void **state)
+{
+    static const char one[] =
+        "{\"services\":[{\"name\":\"a.example\",\"answer\":{\"A\":null,\"AAAA\":null},"
+        "\"pools\":[{\"region\":\"seoul\",\"endpoints\":[{\"address\":\"10.1.0.2\",\"state\":"
+        "\"suspect\",\"since_ms_ago\":900,\"reason\":\"status 500\",\"evidence\":\"2 of 3 "
+        "failures\",\"failing\":\"any of: web\"}]}]}]}";
+    const struct cli_status_view view = { .colored = false };
+    struct text out = { 0 };
+
+    (void)state;
+    render(one, &view, &out);
+    assert_shows(text_string(&out), "status 500 (2 of 3 failures); fails any of: web");
+    text_fini(&out);
+}
+
 /* A name that is kept, one that nobody knows, and one that is as it should be. */
 static void names_that_resolvers_take_away_are_shown(void **state)
 {
@@ -235,6 +293,8 @@ static void anything_may_be_missing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_said_by_hand_is_shown_with_its_reason),
+        cmocka_unit_test(the_evidence_stands_behind_the_reason),
         cmocka_unit_test(an_engineer_sees_what_is_wrong),
         cmocka_unit_test(names_that_resolvers_take_away_are_shown),
         cmocka_unit_test(all_shows_what_is_healthy_too),

@@ -207,7 +207,8 @@ static void a_program_has_time_and_arguments(void **state)
 static void checks_that_ask_nobody_fit_a_region(void **state)
 {
     struct model *model =
-        load_good("regions: {a: {minimum_healthy: 3, checks: [{push: }, {file: "
+        load_good("checks: {told: {push: }}\n"
+                  "regions: {a: {minimum_healthy: 3, checks: [told, {file: "
                   "{path: \"/run/{region}\"}}, {exec: {command: /bin/true}}]}}\n");
 
     (void)state;
@@ -331,6 +332,7 @@ static void a_region_s_check_needs_somebody_to_ask(void **state)
         { REGION("tls: {server: 10.0.0.1}"), 1, 43, "name is required", NULL },
         { REGION("dns: {name: a, transport: tls, server: 10.0.0.1}"), 1, 43, "name is required",
           NULL },
+        { REGION("push: "), 1, 43, "it has no name", "under checks:" },
         { REGION("file: {path: \"/run/{address}\"}"), 1, 43, "{address} stands for nothing",
           "{region}" },
         { REGION("exec: {command: [/bin/true, \"-s{service}\"]}"), 1, 43,

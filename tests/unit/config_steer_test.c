@@ -235,6 +235,7 @@ static void a_service_says_how_it_returns_and_what_srv_says(void **state)
 {
     static const struct bad list[] = {
         { TWO "    failback: never\n", 6, 15, "unknown value 'never'", "auto or manual" },
+        { TWO "    failback: manual\n    policy: nearest\n", 6, 15, "one region", "failover" },
         { TWO "    ramp: 5\n", 6, 11, "has no unit", NULL },
         { TWO "    srv: {}\n", 6, 5, "port is required", "srv: {port: 443}" },
         { TWO "    srv: 0\n", 6, 10, "it must be 1 to 65535", NULL },

@@ -51,7 +51,7 @@ static bool stands_on(const struct endpoint *e, uint32_t word, unsigned rung)
     }
     switch (rung) {
     case 1:
-        return !held && (!gated || ((word & HEALTH_REGION_PROVE) != 0 && e->proven)) && e->up;
+        return ((!held && !gated) || ((word & HEALTH_REGION_PROVE) != 0 && e->proven)) && e->up;
     case 2:
         return !gated && (e->up || e->held);
     case 3:

@@ -42,7 +42,7 @@ static const char service_text[] =
     "  api.example.com:\n"
     "    minimum_healthy: 1\n"
     "    check: {tcp: {port: 80}, interval: 1s, timeout: 500ms, confirm_interval: 50ms,\n"
-    "            fall: 3, silent_fall: 10, rise: 2, hold_down: 10s, hold_down_max: 10s}\n"
+    "            fall: 3, silent_fall: 10, rise: 2, hold_down: 10s}\n"
     "    endpoints:\n";
 
 struct surge {
