@@ -62,7 +62,7 @@ struct health_group {
     _Atomic uint32_t latency_us; /* of its checks, smoothed, moved by whole steps; 0: unknown */
     _Atomic uint32_t capacity;   /* of the endpoints that are up, together; 0: not given */
     _Atomic uint32_t ramp;       /* RAMPING: of 65536 answers so many */
-    _Atomic uint64_t barred[ADDR_FAMILIES]; /* by an operator: never answered, not on rung 6 either */
+    _Atomic uint64_t barred[ADDR_FAMILIES]; /* by an operator: never answered, on no rung */
 };
 
 /* One probe: a check against a target, run once whoever asks. */

@@ -13,6 +13,12 @@
  */
 #include "policy/health_table.h"
 
+/*
+ * What was spared and passes again stays, though the window is over: it never
+ * left, and no hold_down is due. It is looked at so often until that has passed.
+ */
+#define HEALTH_CASCADE_LOOK_MS 1000u
+
 /* The set of these groups, made when it is new; NULL for fewer than two. */
 struct sibling_set *health_cascade_use(struct health *health, struct group_slot *const *groups,
                                        size_t count);

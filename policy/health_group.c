@@ -94,6 +94,9 @@ static void spare(struct health *health, struct group_slot *group, struct pictur
                      health_cascade_spares_group(health, group, now_ms);
     bool keeps = is_leaving && group->sharing && count(risen) >= group->words.minimum;
     group->sharing = in_window || keeps;
+    if (keeps && !in_window) {
+        group->share_until_ms = now_ms + HEALTH_CASCADE_LOOK_MS;
+    }
     const uint64_t *kept = in_window ? with : risen;
     if (group->sharing) {
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {

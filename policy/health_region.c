@@ -286,8 +286,12 @@ static void store_region(struct health *health, struct region_slot *r, bool lift
     flags = r->lifted || is_forced ? 0 : flags;
     /* what was spared and passes again never left: no hold_down is due when the window ends */
     bool risen = r->sharing && flags == HEALTH_REGION_HELD;
-    r->sharing = flags != 0 && hand == 0 && tally.spared >= minimum_of(r) &&
-                 (health_cascade_spares_region(health, r, now_ms) || risen);
+    bool could = flags != 0 && hand == 0 && tally.spared >= minimum_of(r);
+    r->sharing = could && health_cascade_spares_region(health, r, now_ms);
+    if (could && !r->sharing && risen) {
+        r->sharing = true;
+        r->share_until_ms = now_ms + HEALTH_CASCADE_LOOK_MS;
+    }
     flags = r->sharing ? HEALTH_REGION_SHARED : flags;
     flags |= is_forced ? hand & ~(uint32_t)HEALTH_REGION_DRAINED : hand;
     flags |= r->prove ? HEALTH_REGION_PROVE : 0;

@@ -46,13 +46,13 @@ static inline enum steer_look steer_glance(const struct steer_pool *pool, unsign
     uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
     uint64_t up;
 
-    if ((word & (HEALTH_REGION_AWAY | STEER_UNUSUAL)) != 0) {
+    if (__builtin_expect((word & (HEALTH_REGION_AWAY | STEER_UNUSUAL)) != 0, false)) {
         /* it may be in all the same, or is about to be */
         bool is_unclear = (word & (STEER_UNUSUAL | HEALTH_REGION_HELD)) != 0;
         return is_unclear ? STEER_LOOK_CLOSER : STEER_PASS;
     }
     up = steer_load(&group->up[family]);
-    if (up == 0 || (group->minimum > 1 &&
+    if (up == 0 || (__builtin_expect(group->minimum > 1, false) &&
                     !steer_meets(up, steer_load(&group->up[1 - family]), group->minimum))) {
         bool is_held = (steer_load(&group->held[0]) | steer_load(&group->held[1])) != 0;
         return is_held ? STEER_LOOK_CLOSER : STEER_PASS;

@@ -204,6 +204,15 @@ static inline unsigned endpoint_at(const uint32_t *weights, uint64_t bits, uint6
     return e;
 }
 
+/* How many endpoints of the pool are there, where all weigh the same. */
+static inline uint64_t even_sum(const struct steer_urn *urn, uint32_t pool)
+{
+    uint64_t bits = urn->bits[pool];
+    unsigned all = urn->service->pools[pool].counts[urn->family];
+
+    return bits == UINT64_MAX >> (64 - all) ? all : (unsigned)__builtin_popcountll(bits);
+}
+
 /* The next number of a sequence, below `sum`, which is below 2^32: see the snapshot. */
 static inline uint64_t next_number(uint64_t *seed, uint64_t sum)
 {
@@ -280,7 +289,7 @@ void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
         count = draw_from_one(i, urn->bits[i], weights_of(urn, i), sum_of(urn, i, urn->bits[i]),
                               seed, most, choice->picks);
     } else {
-        count = draw_from_one(i, urn->bits[i], NULL, sum_of(urn, i, urn->bits[i]), seed, most,
+        count = draw_from_one(i, urn->bits[i], NULL, even_sum(urn, i), seed, most,
                               choice->picks);
     }
     choice->pick_count = (uint8_t)count;

@@ -233,7 +233,8 @@ static bool is_short(const struct steer_pass *p, uint64_t chosen)
     return moving != 0;
 }
 
-static void fill(const struct steer_pass *p, uint64_t pools, bool several, struct steer_choice *choice)
+static void fill(const struct steer_pass *p, uint64_t pools, bool several,
+                 struct steer_choice *choice)
 {
     choice->result = STEER_ADDRESSES;
     choice->rung = p->ladder->rung;

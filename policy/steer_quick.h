@@ -90,13 +90,12 @@ static inline bool steer_quick(const struct steer_service *service, unsigned fam
     struct steer_pass p = steer_pass_begin(service, family, client);
     unsigned drawing = STEER_DRAWS | STEER_TRICKLE | STEER_CAPACITY;
 
-    if (atomic_load_explicit(&service->has_hand, memory_order_relaxed) ||
-        (p.policy != NULL && p.policy->has_idle) ||
-        ((p.filters & STEER_ALL) != 0 && service->cnames != NULL)) {
-        return false;
-    }
     bool is_drawn = client != NULL && (p.filters & drawing) != 0;
-    if ((p.filters & STEER_CAPACITY) != 0 && !is_drawn) {
+    if (__builtin_expect(atomic_load_explicit(&service->has_hand, memory_order_relaxed) ||
+                             (p.policy != NULL && p.policy->has_idle) ||
+                             ((p.filters & STEER_ALL) != 0 && service->cnames != NULL) ||
+                             ((p.filters & STEER_CAPACITY) != 0 && client == NULL),
+                         false)) {
         return false;
     }
     if (p.policy != NULL && p.policy->places != NULL && !steer_pass_is_placeless(&p)) {

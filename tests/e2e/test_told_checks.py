@@ -154,7 +154,7 @@ def test_a_file_moves_the_answer(w):
 
 def test_loopback_echoes(w):
     regions = w.three_regions()
-    server = w.start(told(regions, {"icmp": {}}), ready=False)
+    server = w.start(told(regions, {"icmp": {}}))
     patience.until(lambda: "no right to send ICMP" in server.log_text() or
                    server.endpoint(SERVICE, regions[0].address)["state"] == "up",
                    "the endpoint is up, or nobody may ask it")
