@@ -41,6 +41,7 @@ enum {
     HEALTH_GROUP_SUSPECT = 1, /* answers carry ttl.suspect */
     HEALTH_GROUP_SHARED = 2,  /* as HEALTH_REGION_SHARED, of this group alone */
     HEALTH_GROUP_RAMPING = 4, /* takes but `ramp` of its answers, for it has just come back */
+    HEALTH_GROUP_WHOLE = 8,   /* its minimum is met, and none of it is degraded */
 };
 
 struct health_region {

@@ -276,6 +276,14 @@ static void note_standing(struct health *health, struct group_slot *group, bool 
     group->is_known = true;
 }
 
+/* Never seen with bits that it does not hold for: it goes before them and comes after. */
+static uint32_t whole_flag(const struct group_slot *group, const struct picture *p)
+{
+    bool is_whole = count(p->up) >= group->words.minimum && count(p->degraded) == 0;
+
+    return is_whole ? HEALTH_GROUP_WHOLE : 0;
+}
+
 /* The bits, in the order that health.h promises. Returns whether any changed. */
 static bool store_bits(struct group_slot *group, const struct picture *p)
 {
@@ -288,6 +296,11 @@ static bool store_bits(struct group_slot *group, const struct picture *p)
     flags |= p->short_ttl ? HEALTH_GROUP_SUSPECT : 0;
     flags |= group->sharing ? HEALTH_GROUP_SHARED : 0;
     flags |= group->ramping ? HEALTH_GROUP_RAMPING : 0;
+    flags |= whole_flag(group, p);
+    if ((before & ~flags & HEALTH_GROUP_WHOLE) != 0) {
+        before &= ~(uint32_t)HEALTH_GROUP_WHOLE;
+        store_small(&words->flags, before);
+    }
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
         (void)store_word(&words->barred[f], p->barred[f]);
         (void)store_word(&words->degraded[f], p->degraded[f]);

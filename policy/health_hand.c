@@ -57,15 +57,12 @@ bool health_override(struct health *health, const char *region, uint32_t flag, b
 }
 
 /* The address as a key: without its port, and nothing undefined in between. */
-static struct addr key_of(const struct addr *address)
+static void put_key(const struct addr *address, struct addr *out)
 {
-    struct addr key;
-
-    memset(&key, 0, sizeof(key));
-    key.family = address->family;
-    key.scope = address->scope;
-    memcpy(key.bytes, address->bytes, addr_size_bytes(address));
-    return key;
+    memset(out, 0, sizeof(*out));
+    out->family = address->family;
+    out->scope = address->scope;
+    memcpy(out->bytes, address->bytes, addr_size_bytes(address));
 }
 
 enum health_force health_hand_endpoint(const struct health *health, const struct addr *address)
@@ -73,7 +70,8 @@ enum health_force health_hand_endpoint(const struct health *health, const struct
     struct endpoint_word *word = NULL;
 
     if (health->endpoint_words != NULL) {
-        struct addr key = key_of(address);
+        struct addr key;
+        put_key(address, &key);
         HASH_FIND(hh, health->endpoint_words, &key, sizeof(key), word);
     }
     return word == NULL ? HEALTH_FORCE_NONE : word->force;
@@ -82,8 +80,9 @@ enum health_force health_hand_endpoint(const struct health *health, const struct
 static void set_endpoint(struct health *health, const struct addr *address, enum health_force force)
 {
     struct endpoint_word *word = NULL;
-    struct addr key = key_of(address);
+    struct addr key;
 
+    put_key(address, &key);
     HASH_FIND(hh, health->endpoint_words, &key, sizeof(key), word);
     if (force == HEALTH_FORCE_NONE) {
         if (word != NULL) {

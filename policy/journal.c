@@ -93,8 +93,22 @@ static int write_all(int fd, const char *bytes, size_t length)
     return 0;
 }
 
+/* A crash or a full disk may have left half a line; what follows must not become part of it. */
+static int end_line(int fd)
+{
+    struct stat file;
+    char last;
+
+    if (fstat(fd, &file) < 0 || file.st_size == 0 ||
+        pread(fd, &last, 1, file.st_size - 1) != 1 || last == '\n') {
+        return 0;
+    }
+    return write_all(fd, "\n", 1);
+}
+
 static int append(const struct journal *journal)
 {
+    const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC;
     char path[PATH_MAX];
     struct stat file;
     struct error ignored;
@@ -104,14 +118,15 @@ static int append(const struct journal *journal)
         (uint64_t)file.st_size + journal->writing.length > journal->work_bytes) {
         rotate(journal);
     }
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    int fd = open(path, flags, 0640);
     if (fd < 0 && errno == ENOENT && file_make_directory(journal->work_directory, &ignored) == 0) {
-        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+        fd = open(path, flags, 0640);
     }
     if (fd < 0) {
         return -errno;
     }
-    int rc = write_all(fd, text_string(&journal->writing), journal->writing.length);
+    int rc = end_line(fd);
+    rc = rc < 0 ? rc : write_all(fd, text_string(&journal->writing), journal->writing.length);
     (void)close(fd);
     return rc;
 }
@@ -276,32 +291,52 @@ void journal_close(struct journal *journal)
 
 /* ---- reading ---- */
 
+/*
+ * The last `room` bytes of a file, from the beginning of a line on, into `out`.
+ * False: there is no such file.
+ */
+static bool read_tail(const char *path, size_t room, struct text *out)
+{
+    struct stat file;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode)) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return false;
+    }
+    size_t size = (size_t)file.st_size;
+    size_t from = size > room ? size - room : 0;
+    char *bytes = malloc(size - from + 1);
+    ssize_t got = bytes == NULL ? -1 : pread(fd, bytes, size - from, (off_t)from);
+    (void)close(fd);
+    if (got > 0) {
+        const char *end = bytes + got;
+        const char *line = from == 0 ? bytes : memchr(bytes, '\n', (size_t)got);
+        line = line == NULL ? end : line + (from != 0);
+        text_put_bytes(out, line, (size_t)(end - line));
+    }
+    free(bytes);
+    return got >= 0;
+}
+
 /* The lines at the end of the journal, at most JOURNAL_READ_MAX bytes, oldest first. */
 static void read_end(const char *directory, struct text *out)
 {
-    struct text older = { 0 };
     struct text newer = { 0 };
 
     for (uint32_t age = 0; age < FILES_MOST && newer.length < JOURNAL_READ_MAX; age++) {
         char path[PATH_MAX];
-        char *bytes;
-        size_t length;
-        struct error ignored;
+        struct text older = { 0 };
         path_of(directory, age, path, sizeof(path));
-        if (file_read(path, SIZE_MAX / 2, &bytes, &length, &ignored) < 0) {
-            break;
-        }
-        size_t room = JOURNAL_READ_MAX - newer.length;
-        size_t skip = length > room ? length - room : 0;
-        while (skip > 0 && skip < length && bytes[skip - 1] != '\n') {
-            skip++;
-        }
-        text_put_bytes(&older, bytes + skip, length - skip);
+        bool is_there = read_tail(path, JOURNAL_READ_MAX - newer.length, &older);
         text_put_bytes(&older, text_string(&newer), newer.length);
-        free(bytes);
         text_fini(&newer);
         newer = older;
-        memset(&older, 0, sizeof(older));
+        if (!is_there) {
+            break;
+        }
     }
     *out = newer;
 }

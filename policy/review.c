@@ -390,6 +390,7 @@ static void weigh(struct compare *c, const char *key, uint32_t healthy, uint32_t
         .lost = lost + before,
         .allowed = allowed,
     };
+    REQUIRE(list[r->excess_count - 1].service != NULL);
 }
 
 static void compare_service(struct compare *c, size_t index)

@@ -263,14 +263,118 @@ int steer_put_direct(const struct steer_service *service, unsigned family, uint1
     return (int)sink.written;
 }
 
+/* ---- IPv4 with room for all, the common case: without a look at the room ---- */
+
+#define RECORD_V4_BYTES 16
+
+/* What is the same in all records of the answer. */
+struct stamp {
+    const uint8_t *end; /* of as many as there may be */
+    uint32_t ttl;       /* network order */
+    uint16_t owner;     /* the same, a pointer */
+};
+
+static inline uint8_t *copy_bits(uint8_t *out, const struct stamp *stamp, const uint8_t *records,
+                                 uint64_t bits)
+{
+    for (; bits != 0 && out < stamp->end; bits &= bits - 1, out += RECORD_V4_BYTES) {
+        const uint8_t *record = records + (size_t)__builtin_ctzll(bits) * RECORD_V4_BYTES;
+        copy_record(out, record, RECORD_V4_BYTES, stamp->owner, stamp->ttl);
+    }
+    return out;
+}
+
+/* As put_picks. */
+static inline uint8_t *copy_picks(uint8_t *out, const struct stamp *stamp,
+                                  const struct steer_pool *pools,
+                                  const struct steer_choice *choice)
+{
+    const uint16_t *pick = choice->picks;
+    const uint8_t *records = pools[choice->pool].records[ADDR_V4];
+    uint8_t *end = out + (size_t)choice->pick_count * RECORD_V4_BYTES;
+
+    if (!choice->several) {
+        for (; out < end; pick++, out += RECORD_V4_BYTES) {
+            copy_record(out, records + (size_t)steer_pick_endpoint(*pick) * RECORD_V4_BYTES,
+                        RECORD_V4_BYTES, stamp->owner, stamp->ttl);
+        }
+        return end;
+    }
+    for (; out < end; pick++, out += RECORD_V4_BYTES) {
+        records = pools[steer_pick_pool(*pick)].records[ADDR_V4];
+        copy_record(out, records + (size_t)steer_pick_endpoint(*pick) * RECORD_V4_BYTES,
+                    RECORD_V4_BYTES, stamp->owner, stamp->ttl);
+    }
+    return end;
+}
+
+/* As put_several. */
+static inline uint8_t *copy_several(uint8_t *out, const struct stamp *stamp,
+                                    const struct steer_service *s, const uint64_t *bits_of,
+                                    uint32_t turn)
+{
+    unsigned endpoint;
+    uint32_t start = find_start(s, ADDR_V4, bits_of, turn, &endpoint), at = start;
+    uint64_t bits = from_on(bits_of[at], endpoint);
+
+    do {
+        out = copy_bits(out, stamp, s->pools[at].records[ADDR_V4], bits);
+        at = at + 1 == s->pool_count ? 0 : at + 1;
+        bits = bits_of[at];
+    } while (out < stamp->end && at != start);
+    return copy_bits(out, stamp, s->pools[at].records[ADDR_V4],
+                     bits & ~from_on(bits, endpoint));
+}
+
+/* As put_one. */
+static inline uint8_t *copy_one(uint8_t *out, const struct stamp *stamp,
+                                const struct steer_pool *pool, uint64_t bits, uint32_t turn)
+{
+    unsigned all = pool->counts[ADDR_V4], number;
+    uint64_t rest = bits;
+
+    if (bits == steer_all_bits(all)) {
+        rest = from_on(bits, scale(turn, all));
+    } else {
+        for (number = scale(turn, count(bits, all)); number > 0; number--) {
+            rest &= rest - 1;
+        }
+    }
+    out = copy_bits(out, stamp, pool->records[ADDR_V4], rest);
+    return copy_bits(out, stamp, pool->records[ADDR_V4], bits ^ rest);
+}
+
+static inline uint8_t *copy_chosen(uint8_t *out, const struct stamp *stamp,
+                                   const struct steer_service *service,
+                                   const struct steer_choice *choice, uint32_t turn)
+{
+    if (choice->pick_count > 0) {
+        return copy_picks(out, stamp, service->pools, choice);
+    }
+    if (choice->several) {
+        return copy_several(out, stamp, service, choice->bits_of, turn);
+    }
+    return copy_one(out, stamp, &service->pools[choice->pool], choice->bits, turn);
+}
+
 int steer_put_quick(const struct steer_service *service, unsigned family,
                     struct steer_client *client, uint16_t owner, uint32_t turn, uint8_t *out,
                     size_t cap, size_t *out_length, bool *out_cut)
 {
     struct steer_choice choice;
 
-    if (!steer_quick(service, family, client, &choice)) {
+    if (client == NULL || service->policy == NULL ||
+        !steer_quick(service, family, client, &choice)) {
         return -1;
+    }
+    size_t most = (size_t)service->max_addresses * RECORD_V4_BYTES;
+    if (__builtin_expect(family == ADDR_V4 && most <= cap, true)) {
+        const struct stamp stamp = { .end = out + most,
+                                     .ttl = htonl(service->ttl_normal_s),
+                                     .owner = htons((uint16_t)(0xc000u | owner)) };
+        *out_length = (size_t)(copy_chosen(out, &stamp, service, &choice, turn) - out);
+        *out_cut = false;
+        return (int)(*out_length / RECORD_V4_BYTES);
     }
     struct sink sink = sink_to(out, cap, family, owner, service->ttl_normal_s);
     put_chosen(&sink, service, family, &choice, turn);

@@ -86,8 +86,35 @@ static inline const struct steer_pool *steer_direct(const struct steer_service *
 
 /* Words that make more of a pool than its endpoints that are up and well. */
 #define STEER_UNCALM (HEALTH_REGION_AWAY | STEER_UNUSUAL | HEALTH_REGION_SUSPECT)
-#define STEER_GROUP_UNCALM \
-    (HEALTH_GROUP_SUSPECT | HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING)
+#define STEER_GROUP_WORDS \
+    (HEALTH_GROUP_SUSPECT | HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING | HEALTH_GROUP_WHOLE)
+
+/* Does it stand on the first rung with all that is up, and is nothing about to change? */
+static inline bool steer_is_calm(const struct steer_pool *pool, unsigned family,
+                                 uint64_t *out_bits)
+{
+    const struct health_group *group = pool->group;
+    uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
+    uint32_t flags = atomic_load_explicit(&group->flags, memory_order_relaxed);
+
+    *out_bits = steer_load(&group->up[family]);
+    return (word & STEER_UNCALM) == 0 && (flags & STEER_GROUP_WORDS) == HEALTH_GROUP_WHOLE &&
+           *out_bits != 0;
+}
+
+/* As steer_glance, and mostly with less: closer also where the answer would be of the short TTL. */
+static inline enum steer_look steer_calm_look(const struct steer_pool *pool, unsigned family,
+                                              uint64_t *out_bits)
+{
+    bool is_short;
+
+    if (__builtin_expect(steer_is_calm(pool, family, out_bits), true)) {
+        return STEER_STANDS;
+    }
+    *out_bits = 0;
+    enum steer_look look = steer_glance(pool, family, out_bits, &is_short);
+    return look == STEER_STANDS && is_short ? STEER_LOOK_CLOSER : look;
+}
 
 /*
  * All pools that stand on the first rung, and in `bits` which of the endpoints
@@ -101,24 +128,11 @@ static inline uint64_t steer_calm(const struct steer_service *service, unsigned 
     uint64_t pools = 0;
 
     for (uint64_t bit = 1; pool < end; pool++, bits++, bit <<= 1) {
-        const struct health_group *group = pool->group;
-        uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
-        uint32_t flags = atomic_load_explicit(&group->flags, memory_order_relaxed);
-        uint64_t well = steer_load(&group->up[family]) & ~steer_load(&group->degraded[family]);
-        if (__builtin_expect((word & STEER_UNCALM) != 0 || (flags & STEER_GROUP_UNCALM) != 0 ||
-                                 well == 0 || group->minimum > 1, false)) {
-            bool is_short = false;
-            enum steer_look look = steer_glance(pool, family, &well, &is_short);
-            if (look == STEER_LOOK_CLOSER || is_short) {
-                return 0;
-            }
-            if (look == STEER_PASS) {
-                *bits = 0;
-                continue;
-            }
+        enum steer_look look = steer_calm_look(pool, family, bits);
+        if (look == STEER_LOOK_CLOSER) {
+            return 0;
         }
-        *bits = well;
-        pools |= bit;
+        pools |= look == STEER_STANDS ? bit : 0;
     }
     return pools;
 }

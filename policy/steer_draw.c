@@ -105,6 +105,12 @@ static inline uint64_t weigh(const uint32_t *weights, unsigned endpoint)
     return weight == 0 ? 1 : weight; /* 0 is here only when nothing else is */
 }
 
+/* Where all weigh the same the hash decides, whose last bits make room for the pick. */
+static inline uint64_t even_rank(uint64_t hash, uint64_t pick)
+{
+    return (hash & ~UINT64_C(0xffff)) | pick;
+}
+
 /* NULL: all weigh the same. */
 static inline const uint32_t *weights_of(const struct steer_urn *urn, uint32_t pool)
 {
@@ -143,6 +149,7 @@ void steer_draw_sticky(const struct steer_urn *urn, uint64_t seed, unsigned most
 {
     struct ranking ranking;
 
+
     ranking.count = 0;
     for (uint64_t pools = urn->pools; pools != 0; pools &= pools - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(pools);
@@ -150,12 +157,42 @@ void steer_draw_sticky(const struct steer_urn *urn, uint64_t seed, unsigned most
         const uint32_t *weights = weights_of(urn, i);
         for (uint64_t rest = urn->bits[i]; rest != 0; rest &= rest - 1) {
             unsigned e = (unsigned)__builtin_ctzll(rest);
+            uint16_t pick = steer_pick(i, e);
             uint64_t hash = steer_draw_mix(seed, keys[e]);
-            uint64_t its = weights == NULL ? hash : score(hash, (uint32_t)weigh(weights, e));
-            insert(&ranking, choice->picks, most, its, steer_pick(i, e));
+            uint64_t its = weights == NULL ? even_rank(hash, pick)
+                                           : score(hash, (uint32_t)weigh(weights, e));
+            insert(&ranking, choice->picks, most, its, pick);
         }
     }
     choice->pick_count = (uint8_t)ranking.count;
+}
+
+unsigned steer_draw_ranked(const uint64_t *keys, uint32_t pool, uint64_t bits, uint64_t seed,
+                           unsigned most, uint16_t *picks)
+{
+    uint64_t ranks[1 + STEER_ENDPOINTS_MAX]; /* falling; the first is above all of them */
+    uint64_t *last = ranks, *end = ranks + most;
+    uint64_t first = steer_pick(pool, 0);
+
+    ranks[0] = UINT64_MAX;
+    for (; bits != 0; bits &= bits - 1) {
+        uint64_t e = (uint64_t)__builtin_ctzll(bits);
+        uint64_t its = even_rank(steer_draw_mix(seed, keys[e]), first | e);
+        uint64_t *at = last;
+        if (__builtin_expect(at < end, true)) {
+            last++;
+        } else if (*at-- > its) {
+            continue;
+        }
+        for (; *at < its; at--) {
+            at[1] = *at;
+        }
+        at[1] = its;
+    }
+    for (const uint64_t *at = ranks; at < last; picks++) {
+        *picks = (uint16_t)*++at;
+    }
+    return (unsigned)(last - ranks);
 }
 
 /* ---- draws ---- */
@@ -204,15 +241,6 @@ static inline unsigned endpoint_at(const uint32_t *weights, uint64_t bits, uint6
     return e;
 }
 
-/* How many endpoints of the pool are there, where all weigh the same. */
-static inline uint64_t even_sum(const struct steer_urn *urn, uint32_t pool)
-{
-    uint64_t bits = urn->bits[pool];
-    unsigned all = urn->service->pools[pool].counts[urn->family];
-
-    return bits == UINT64_MAX >> (64 - all) ? all : (unsigned)__builtin_popcountll(bits);
-}
-
 /* The next number of a sequence, below `sum`, which is below 2^32: see the snapshot. */
 static inline uint64_t next_number(uint64_t *seed, uint64_t sum)
 {
@@ -238,9 +266,8 @@ static inline uint16_t take(struct rest *left, uint64_t number)
     return steer_pick(i, e);
 }
 
-/* From several pools together. */
-static unsigned draw_from_all(const struct steer_urn *urn, uint64_t seed, unsigned most,
-                              uint16_t *picks)
+void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
+                      struct steer_choice *choice)
 {
     struct rest left;
     unsigned count = 0;
@@ -255,42 +282,62 @@ static unsigned draw_from_all(const struct steer_urn *urn, uint64_t seed, unsign
         left.weights[i] = weights_of(urn, i);
     }
     for (; count < most && left.sum > 0; count++) {
-        picks[count] = take(&left, next_number(&seed, left.sum));
-    }
-    return count;
-}
-
-/* The same from one, which is the common case. */
-static inline unsigned draw_from_one(uint32_t pool, uint64_t bits, const uint32_t *weights,
-                                     uint64_t sum, uint64_t seed, unsigned most, uint16_t *picks)
-{
-    unsigned count = 0;
-
-    for (; count < most && bits != 0; count++) {
-        bool is_last = (bits & (bits - 1)) == 0; /* nothing is left to draw */
-        unsigned e = is_last ? (unsigned)__builtin_ctzll(bits)
-                             : endpoint_at(weights, bits, next_number(&seed, sum));
-        sum -= weigh(weights, e);
-        bits &= ~(UINT64_C(1) << e);
-        picks[count] = steer_pick(pool, e);
-    }
-    return count;
-}
-
-void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
-                      struct steer_choice *choice)
-{
-    uint32_t i = (uint32_t)__builtin_ctzll(urn->pools);
-    unsigned count;
-
-    if ((urn->pools & (urn->pools - 1)) != 0) {
-        count = draw_from_all(urn, seed, most, choice->picks);
-    } else if (urn->weighted) {
-        count = draw_from_one(i, urn->bits[i], weights_of(urn, i), sum_of(urn, i, urn->bits[i]),
-                              seed, most, choice->picks);
-    } else {
-        count = draw_from_one(i, urn->bits[i], NULL, even_sum(urn, i), seed, most,
-                              choice->picks);
+        choice->picks[count] = take(&left, next_number(&seed, left.sum));
     }
     choice->pick_count = (uint8_t)count;
+}
+
+unsigned steer_draw_weighted(const uint32_t *weights, uint32_t pool, uint64_t bits, uint64_t seed,
+                             unsigned most, uint16_t *picks)
+{
+    /* what is left to draw, each a weight and a pick, stands behind what has been drawn */
+    uint64_t left[STEER_ENDPOINTS_MAX];
+    uint64_t *end = left, sum = 0;
+    uint64_t first = steer_pick(pool, 0);
+    uint16_t *last = picks;
+
+    for (; bits != 0; bits &= bits - 1) {
+        uint64_t e = (uint64_t)__builtin_ctzll(bits);
+        uint64_t weight = weights[e] + (weights[e] == 0);
+        *end++ = weight << 16 | first | e;
+        sum += weight;
+    }
+    unsigned count = (unsigned)(end - left);
+    end = most < count ? left + most : end - 1;
+    for (uint64_t *at = left; at < end; at++) {
+        uint64_t number = next_number(&seed, sum);
+        uint64_t *from = at;
+        for (; number >= *from >> 16; from++) {
+            number -= *from >> 16;
+        }
+        uint64_t drawn = *from;
+        sum -= drawn >> 16;
+        *from = *at;
+        *picks++ = (uint16_t)drawn;
+    }
+    if (most < count) {
+        return most;
+    }
+    last[count - 1] = (uint16_t)*end; /* of one there is nothing to draw */
+    return count;
+}
+
+unsigned steer_draw_even(uint32_t pool, uint64_t bits, uint64_t seed, unsigned most,
+                         uint16_t *picks)
+{
+    uint16_t *last = picks;
+
+    for (; bits != 0; bits &= bits - 1) {
+        *last++ = steer_pick(pool, (unsigned)__builtin_ctzll(bits));
+    }
+    uint64_t left = (uint64_t)(last - picks);
+    most = most < left ? most : (unsigned)left;
+    last = most < left ? picks + most : last - (most > 0); /* of one there is nothing to draw */
+    for (; picks < last; left--) {
+        uint64_t from = next_number(&seed, left);
+        uint16_t pick = picks[from];
+        picks[from] = *picks;
+        *picks++ = pick;
+    }
+    return most;
 }

@@ -38,6 +38,20 @@ uint32_t steer_draw_sticky_pool(const struct steer_urn *urn, uint64_t seed);
 void steer_draw_sticky(const struct steer_urn *urn, uint64_t seed, unsigned most,
                        struct steer_choice *choice);
 
-/* The same drawn without replacement, each draw by weight. */
+/* The same of one pool where all weigh the same, into `picks`; at least one. Returns how many. */
+unsigned steer_draw_ranked(const uint64_t *keys, uint32_t pool, uint64_t bits, uint64_t seed,
+                           unsigned most, uint16_t *picks);
+
+/* Drawn without replacement, each draw by weight. */
 void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
                       struct steer_choice *choice);
+
+/*
+ * The same of one pool: at most `most` of its `bits` (one is set at least),
+ * each draw by `weights`, or all alike. Writes to as many of `picks` as bits
+ * are set, and returns how many count.
+ */
+unsigned steer_draw_weighted(const uint32_t *weights, uint32_t pool, uint64_t bits, uint64_t seed,
+                             unsigned most, uint16_t *picks);
+unsigned steer_draw_even(uint32_t pool, uint64_t bits, uint64_t seed, unsigned most,
+                         uint16_t *picks);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/steer_direct.h"
+#include "policy/steer_memory.h"
 #include "policy/steer_trace.h"
 
 #define LOOKS_MOST 4 /* at words that move while they are read */
@@ -110,10 +111,10 @@ static void apply_hand(const struct steer_pool *pool, struct steer_view *v)
         v->word &= ~(uint32_t)(HEALTH_REGION_HELD | HEALTH_REGION_GATED | HEALTH_REGION_DRAINED);
     }
     if (has_hand(v->hand, STEER_HAND_FORCED_UP)) {
-        v->minimum = 0;
+        v->minimum = 1;
         v->flags &= ~(uint32_t)HEALTH_GROUP_RAMPING;
-        for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-            v->up[f] = pool->counts[f] == 0 ? 0 : UINT64_MAX >> (64 - pool->counts[f]);
+        for (unsigned f = 0; f < ADDR_FAMILIES; f++) { /* all but what is itself forced down */
+            v->up[f] = steer_all_bits(pool->counts[f]) & ~steer_barred(pool, f);
         }
     }
     if (has_hand(v->hand, STEER_HAND_FORCED_DOWN)) {

@@ -44,7 +44,9 @@ void steer_remember(const struct steer_service *service)
     }
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
         if (good[f]) {
-            remember(service->memory, f, choices[f].pool + 1, choices[f].bits);
+            /* of several regions together there is no one to come back to: then it is all */
+            remember(service->memory, f, choices[f].several ? NOTHING_LEFT : choices[f].pool + 1,
+                     choices[f].several ? 0 : choices[f].bits);
         } else if (good[1 - f] && choices[f].result == STEER_NODATA) {
             remember(service->memory, f, 0, 0);
         }

@@ -106,20 +106,16 @@ static inline bool steer_pass_stays(const struct steer_pass *p)
     return capacity > 0 && p->policy->shares[p->home].load <= capacity;
 }
 
-/* The preferred one of those no slower than the quickest by more than the band. */
-static inline uint32_t steer_pass_quickest(const struct steer_pass *p, uint64_t pools)
+/* What a group's latency counts as: unknown, which is 0, comes after what is known. */
+static inline uint32_t steer_pass_latency(const struct health_group *group)
 {
-    uint32_t latencies[STEER_POOLS_MAX]; /* read once: they move meanwhile */
-    uint32_t least = UINT32_MAX;
+    return atomic_load_explicit(&group->latency_us, memory_order_relaxed) - 1;
+}
 
-    for (uint64_t rest = pools; rest != 0; rest &= rest - 1) {
-        uint32_t i = (uint32_t)__builtin_ctzll(rest);
-        uint32_t us = atomic_load_explicit(&p->service->pools[i].group->latency_us,
-                                           memory_order_relaxed);
-        us = us == 0 ? UINT32_MAX : us; /* unknown: after what is known */
-        latencies[i] = us;
-        least = us < least ? us : least;
-    }
+/* The preferred one of those no slower than `least`, the quickest, by more than the band. */
+static inline uint32_t steer_pass_in_band(const struct steer_pass *p, uint64_t pools,
+                                          const uint32_t *latencies, uint32_t least)
+{
     if (p->order == NULL) {
         while (latencies[__builtin_ctzll(pools)] - least > p->policy->band_us) {
             pools &= pools - 1;
@@ -131,6 +127,20 @@ static inline uint32_t steer_pass_quickest(const struct steer_pass *p, uint64_t 
         at++;
     }
     return *at;
+}
+
+/* The same of a set that is known already. */
+static inline uint32_t steer_pass_quickest(const struct steer_pass *p, uint64_t pools)
+{
+    uint32_t latencies[STEER_POOLS_MAX]; /* read once: they move meanwhile */
+    uint32_t least = UINT32_MAX;
+
+    for (uint64_t rest = pools; rest != 0; rest &= rest - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(rest);
+        latencies[i] = steer_pass_latency(p->service->pools[i].group);
+        least = latencies[i] < least ? latencies[i] : least;
+    }
+    return steer_pass_in_band(p, pools, latencies, least);
 }
 
 /* The preferred one of a set that is not empty. */
@@ -159,14 +169,37 @@ static inline struct steer_urn steer_pass_urn(const struct steer_pass *p, uint64
                                .weighted = (p->filters & STEER_WEIGHT) != 0 };
 }
 
+/* Of one pool: the common case. */
+static inline unsigned steer_pass_pick_one(const struct steer_pass *p, uint32_t pool,
+                                           uint64_t bits, unsigned most, uint16_t *picks)
+{
+    const struct steer_share *share = &p->policy->shares[pool];
+
+    if ((p->filters & STEER_STICKY) != 0) {
+        return steer_draw_ranked(share->keys[p->family], pool, bits, p->seed, most, picks);
+    }
+    uint64_t seed = steer_draw_mix(p->seed, STEER_SALT_ENDPOINTS);
+    if ((p->filters & STEER_WEIGHT) != 0) {
+        return steer_draw_weighted(share->weights[p->family], pool, bits, seed, most, picks);
+    }
+    return steer_draw_even(pool, bits, seed, most, picks);
+}
+
 /* The endpoints of this very answer, where a filter draws them. */
 static inline void steer_pass_pick(const struct steer_pass *p, uint64_t pools,
                                    const uint64_t *bits, struct steer_choice *choice)
 {
+    const unsigned both = STEER_STICKY | STEER_WEIGHT;
     unsigned most = p->service->max_addresses;
-    const struct steer_urn urn = steer_pass_urn(p, pools, bits);
 
     most = most < STEER_ENDPOINTS_MAX ? most : STEER_ENDPOINTS_MAX;
+    if ((pools & (pools - 1)) == 0 && (p->filters & both) != both) {
+        uint32_t pool = (uint32_t)__builtin_ctzll(pools);
+        choice->pick_count =
+            (uint8_t)steer_pass_pick_one(p, pool, bits[pool], most, choice->picks);
+        return;
+    }
+    const struct steer_urn urn = steer_pass_urn(p, pools, bits);
     if ((p->filters & STEER_STICKY) != 0) {
         steer_draw_sticky(&urn, p->seed, most, choice);
     } else {

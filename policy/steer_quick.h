@@ -65,17 +65,52 @@ static inline uint64_t steer_quick_together(struct steer_pass *p, struct steer_c
     return pools;
 }
 
+/* The same where the quickest answers: one look at each pool. */
+static inline uint64_t steer_quick_quickest(const struct steer_pass *p,
+                                            struct steer_choice *choice)
+{
+    const struct steer_pool *pools = p->service->pools;
+    uint32_t latencies[STEER_POOLS_MAX];
+    uint32_t least = UINT32_MAX, count = p->service->pool_count;
+    uint64_t standing = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        enum steer_look look = steer_calm_look(&pools[i], p->family, &choice->bits_of[i]);
+        if (look == STEER_LOOK_CLOSER) {
+            return 0;
+        }
+        if (look == STEER_STANDS) {
+            latencies[i] = steer_pass_latency(pools[i].group);
+            least = latencies[i] < least ? latencies[i] : least;
+            standing |= UINT64_C(1) << i;
+        }
+    }
+    if (standing == 0) {
+        return 0;
+    }
+    choice->pool = steer_pass_in_band(p, standing, latencies, least);
+    choice->bits = choice->bits_of[choice->pool];
+    return UINT64_C(1) << choice->pool;
+}
+
 /* The same where the first pool in order answers. */
 static inline uint64_t steer_quick_ordered(const struct steer_pass *p, struct steer_choice *choice)
 {
+    uint32_t first = p->order == NULL ? 0 : p->order[0];
     bool is_short;
-    const struct steer_pool *pool =
-        steer_direct(p->service, p->order, p->family, &choice->bits, &is_short);
 
-    if (pool == NULL || is_short) {
-        return 0;
+    if (__builtin_expect(p->service->pool_count == 0 ||
+                             !steer_is_calm(&p->service->pools[first], p->family,
+                                            &choice->bits),
+                         false)) {
+        const struct steer_pool *pool =
+            steer_direct(p->service, p->order, p->family, &choice->bits, &is_short);
+        if (pool == NULL || is_short) {
+            return 0;
+        }
+        first = (uint32_t)(pool - p->service->pools);
     }
-    choice->pool = (uint32_t)(pool - p->service->pools);
+    choice->pool = first;
     choice->bits_of[choice->pool] = choice->bits;
     return UINT64_C(1) << choice->pool;
 }
@@ -108,8 +143,10 @@ static inline bool steer_quick(const struct steer_service *service, unsigned fam
         }
     }
     choice->several = false;
-    uint64_t pools = (p.filters & STEER_TOGETHER) != 0 ? steer_quick_together(&p, choice)
-                                                       : steer_quick_ordered(&p, choice);
+    uint64_t pools = (p.filters & STEER_TOGETHER) == 0 ? steer_quick_ordered(&p, choice)
+                     : (p.filters & STEER_TOGETHER) == STEER_LATENCY
+                         ? steer_quick_quickest(&p, choice)
+                         : steer_quick_together(&p, choice);
     if (pools == 0) {
         return false;
     }

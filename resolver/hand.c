@@ -26,7 +26,7 @@ struct hand {
     size_t forced_count;
     bool has_pools; /* some pools of services of the snapshot have its words */
     char *directory; /* NULL: not loaded yet */
-    bool warned;
+    bool kept; /* the last change is on disk */
     uv_timer_t timer;
 };
 
@@ -70,6 +70,11 @@ const struct override *hand_of_pool(const struct hand *hand, const char *region,
     return found;
 }
 
+bool hand_is_kept(const struct hand *hand)
+{
+    return hand->kept;
+}
+
 const struct overrides *hand_overrides(const struct hand *hand)
 {
     return hand->overrides;
@@ -77,19 +82,33 @@ const struct overrides *hand_overrides(const struct hand *hand)
 
 /* ---- bringing it into force ---- */
 
+/* The new word comes before the old one goes: in between the region would be answered with. */
+static void apply_region(struct hand *hand, const char *region, uint64_t now_ms)
+{
+    static const uint32_t flags[] = {
+        [OVERRIDE_DRAIN] = HEALTH_REGION_DRAINED,
+        [OVERRIDE_FORCE_UP] = HEALTH_REGION_FORCED_UP,
+        [OVERRIDE_FORCE_DOWN] = HEALTH_REGION_FORCED_DOWN,
+    };
+    const struct override *o = hand_of_region(hand, region);
+    uint32_t said = o == NULL ? 0 : flags[o->kind];
+
+    if (said != 0) {
+        (void)health_override(hand->health, region, said, true, now_ms);
+    }
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (flags[i] != said) {
+            (void)health_override(hand->health, region, flags[i], false, now_ms);
+        }
+    }
+}
+
 static void apply_regions(struct hand *hand, uint64_t now_ms)
 {
     const struct model *model = hand->snapshot->model;
 
     for (size_t i = 0; i < model->region_count; i++) {
-        const char *name = model->regions[i].name;
-        const struct override *o = hand_of_region(hand, name);
-        bool drained = o != NULL && o->kind == OVERRIDE_DRAIN;
-        bool down = o != NULL && o->kind == OVERRIDE_FORCE_DOWN;
-        bool up = o != NULL && o->kind == OVERRIDE_FORCE_UP;
-        (void)health_override(hand->health, name, HEALTH_REGION_DRAINED, drained, now_ms);
-        (void)health_override(hand->health, name, HEALTH_REGION_FORCED_DOWN, down, now_ms);
-        (void)health_override(hand->health, name, HEALTH_REGION_FORCED_UP, up, now_ms);
+        apply_region(hand, model->regions[i].name, now_ms);
     }
 }
 
@@ -101,13 +120,25 @@ static void set_hand(const struct steer_service *service, uint32_t pool, enum st
     }
 }
 
+/* Here too the new word comes before the old one goes. */
 static void apply_pools(const struct hand *hand, const struct steer_service *service)
 {
+    static const enum steer_hand hands[] = {
+        [OVERRIDE_DRAIN] = STEER_HAND_DRAINED,
+        [OVERRIDE_FORCE_UP] = STEER_HAND_FORCED_UP,
+        [OVERRIDE_FORCE_DOWN] = STEER_HAND_FORCED_DOWN,
+    };
+
     for (uint32_t p = 0; p < service->pool_count; p++) {
         const struct override *o = hand_of_pool(hand, service->pools[p].region_name, service->name);
-        set_hand(service, p, STEER_HAND_DRAINED, o != NULL && o->kind == OVERRIDE_DRAIN);
-        set_hand(service, p, STEER_HAND_FORCED_DOWN, o != NULL && o->kind == OVERRIDE_FORCE_DOWN);
-        set_hand(service, p, STEER_HAND_FORCED_UP, o != NULL && o->kind == OVERRIDE_FORCE_UP);
+        if (o != NULL) {
+            set_hand(service, p, hands[o->kind], true);
+        }
+        for (size_t i = 0; i < sizeof(hands) / sizeof(hands[0]); i++) {
+            if (o == NULL || hands[i] != hands[o->kind]) {
+                set_hand(service, p, hands[i], false);
+            }
+        }
     }
 }
 
@@ -141,7 +172,17 @@ static bool read_address(const struct override *o, struct addr *out)
     return o->kind != OVERRIDE_DRAIN && addr_parse(o->target, 0, out, &ignored) == 0;
 }
 
-/* Those forced before are let go first, then those of now are forced. */
+static bool is_among(const struct addr *list, size_t count, const struct addr *address)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (addr_same_host(&list[i], address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those of now are forced, then those of before that are not among them are let go. */
 static void apply_endpoints(struct hand *hand, uint64_t now_ms)
 {
     size_t count = overrides_count(hand->overrides);
@@ -149,15 +190,17 @@ static void apply_endpoints(struct hand *hand, uint64_t now_ms)
     size_t forced_count = 0;
 
     REQUIRE(forced != NULL);
-    for (size_t i = 0; i < hand->forced_count; i++) {
-        health_force_endpoint(hand->health, &hand->forced[i], HEALTH_FORCE_NONE, now_ms);
-    }
     for (size_t i = 0; i < count; i++) {
         const struct override *o = overrides_at(hand->overrides, i);
         if (read_address(o, &forced[forced_count])) {
             health_force_endpoint(
                 hand->health, &forced[forced_count++],
                 o->kind == OVERRIDE_FORCE_UP ? HEALTH_FORCE_UP : HEALTH_FORCE_DOWN, now_ms);
+        }
+    }
+    for (size_t i = 0; i < hand->forced_count; i++) {
+        if (!is_among(forced, forced_count, &hand->forced[i])) {
+            health_force_endpoint(hand->health, &hand->forced[i], HEALTH_FORCE_NONE, now_ms);
         }
     }
     free(hand->forced);
@@ -195,8 +238,8 @@ static void save(struct hand *hand)
     if (rc == 0) {
         rc = file_replace(path, text_string(&text), text.length, &err);
     }
-    if (rc < 0 && !hand->warned) {
-        hand->warned = true;
+    hand->kept = rc == 0;
+    if (rc < 0) {
         log_event(LOG_WARNING, "overrides are not kept", "path=%s error=%s hint=%s", path,
                   err.message, "make the directory writable or set node.state_directory");
     }
@@ -379,8 +422,11 @@ static void look(struct hand *hand)
 
 /* ---- what a target means ---- */
 
+/* An endpoint is never drained. */
 static bool means_something(const struct override *override, const struct model *model)
 {
+    bool may_be_endpoint = override->kind != OVERRIDE_DRAIN;
+
     for (size_t i = 0; i < model->region_count; i++) {
         if (override_means_region(override, model->regions[i].name)) {
             return true;
@@ -393,7 +439,7 @@ static bool means_something(const struct override *override, const struct model 
             if (override_means_pool(override, model->regions[pool->region].name, service->name)) {
                 return true;
             }
-            for (size_t e = 0; e < pool->endpoint_count; e++) {
+            for (size_t e = 0; may_be_endpoint && e < pool->endpoint_count; e++) {
                 if (override_means_endpoint(override, &pool->endpoints[e].address)) {
                     return true;
                 }
@@ -413,10 +459,14 @@ static int complain_unknown(const struct override *override, const struct model 
         names[i] = model->regions[i].name;
     }
     near = names == NULL ? NULL : text_nearest(override->target, names, model->region_count);
-    (void)error_set(err, -ENOENT, "no region, service or endpoint is meant by '%.100s'%s%s%s",
+    (void)error_set(err, -ENOENT, "no region%s is meant by '%.100s'%s%s%s",
+                    override->kind == OVERRIDE_DRAIN ? " or service" : ", service or endpoint",
                     override->target, near == NULL ? "" : "; did you mean '",
                     near == NULL ? "" : near, near == NULL ? "" : "'?");
-    error_hint(err, "a target is REGION, REGION/SERVICE or an endpoint's address");
+    error_hint(err, override->kind == OVERRIDE_DRAIN
+                        ? "REGION or REGION/SERVICE is drained; `leeward force down` takes an "
+                          "endpoint's address"
+                        : "a target is REGION, REGION/SERVICE or an endpoint's address");
     free(names);
     return err->code;
 }
@@ -499,7 +549,9 @@ static int check_services(const struct hand *hand, const struct override *overri
             continue;
         }
         if (lost++ < NAMES_SHOWN) {
-            text_printf(&names, "%s%s", lost == 1 ? "" : ", ", service->name);
+            char label[SNAPSHOT_LABEL_MAX];
+            text_printf(&names, "%s%s", lost == 1 ? "" : ", ",
+                        snapshot_service_label(service, label));
         }
     }
     if (lost == 0) {
@@ -617,6 +669,7 @@ struct hand *hand_new(uv_loop_t *loop, struct health *health, hand_listener *lis
         return NULL;
     }
     hand->health = health;
+    hand->kept = true;
     hand->listener = listener;
     hand->user = user;
     (void)uv_timer_init(loop, &hand->timer);

@@ -45,6 +45,9 @@ int hand_set(struct hand *hand, struct override *override, bool force, struct er
 int hand_release(struct hand *hand, const char *target, enum override_release which,
                  const char *author, struct error *err);
 
+/* Did the last change reach the disk, so that it outlives a restart? */
+bool hand_is_kept(const struct hand *hand);
+
 /* Those in force, the scheduled ones too. */
 const struct overrides *hand_overrides(const struct hand *hand);
 

@@ -22,7 +22,8 @@
 #define STARTS_MOST   ((size_t)4096)
 #define LOOP_STARTS   2 /* that ended abnormally */
 #define LOOP_MS       60000
-#define GOODS_MOST    100000 /* services whose last good answers are kept by name */
+#define GOODS_MOST    20000 /* services whose last good answers are kept by name: rendering
+                             * more would keep the loop from its probes */
 
 /* What one service answered before the start. */
 struct recalled {
@@ -305,6 +306,8 @@ static void on_timer(uv_timer_t *timer)
         keeper->working = true;
     } else {
         text_fini(&keeper->writing);
+        keeper->changed = true;
+        (void)uv_timer_start(&keeper->timer, on_timer, WRITE_WAIT_MS, 0);
     }
 }
 
@@ -353,7 +356,9 @@ static void finish(struct keeper *keeper)
         render(keeper);
         write_out(keeper);
         tell(keeper);
-        write_starts(keeper, NULL, 0);
+    }
+    if (keeper->directory != NULL) {
+        write_starts(keeper, NULL, 0); /* nor is a start that was refused, as for a port in use */
     }
     uv_close((uv_handle_t *)&keeper->timer, on_closed);
 }

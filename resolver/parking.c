@@ -83,7 +83,7 @@ void parking_adopt(const struct snapshot *old, const struct snapshot *fresh)
             continue;
         }
         const struct steer_service *before =
-            old == NULL ? NULL : snapshot_service(old, service->dname);
+            old == NULL ? NULL : snapshot_counterpart(old, service);
         uint32_t pool = remembered(service);
         if (before != NULL) {
             take_over(service, before);

@@ -113,7 +113,8 @@ static __attribute__((noinline)) void add_options(struct query_thread *t,
     }
     size_t used = r->at + EDNS_ERROR_BYTES;
     size_t end = r->limit + q->opt_bytes;
-    if (!q->wants_reason || snapshot == NULL || used >= end) {
+    /* for our own people: it tells of regions, and is long for an answer to strangers */
+    if (!t->recursion || !q->wants_reason || snapshot == NULL || used >= end) {
         return;
     }
     size_t length = reason_put(t, snapshot, text, end - used);

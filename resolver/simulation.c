@@ -41,6 +41,7 @@ static void set_bits(struct health_group *group, unsigned family, uint64_t bits,
 
     atomic_store(&group->up[family], up ? now | bits : now & ~bits);
     atomic_store(&group->held[family], atomic_load(&group->held[family]) & ~bits);
+    atomic_fetch_and(&group->flags, ~(uint32_t)HEALTH_GROUP_WHOLE); /* or not: to be counted */
     now = atomic_load(&group->proven[family]);
     atomic_store(&group->proven[family], up ? now | bits : now & ~bits);
 }

@@ -1,6 +1,7 @@
 #include "resolver/snapshot.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,4 +293,15 @@ bool snapshot_acl_allows(const struct model_acl *acl, const struct addr *source,
         }
     }
     return false;
+}
+
+const char *snapshot_service_label(const struct steer_service *service,
+                                   char out[SNAPSHOT_LABEL_MAX])
+{
+    if (service->policy == NULL || service->policy->view_name == NULL) {
+        return service->name;
+    }
+    (void)snprintf(out, SNAPSHOT_LABEL_MAX, "%s (view %s)", service->name,
+                   service->policy->view_name);
+    return out;
 }

@@ -94,6 +94,11 @@ bool snapshot_resolves(const struct snapshot *snapshot, const uint8_t *dname);
 /* How many services there are, each with its views counted once. */
 size_t snapshot_service_total(const struct snapshot *snapshot);
 
+/* "api.svc.example.com", of a view "api.svc.example.com (view internal)"; in `out` or as it is. */
+#define SNAPSHOT_LABEL_MAX 384
+const char *snapshot_service_label(const struct steer_service *service,
+                                   char out[SNAPSHOT_LABEL_MAX]);
+
 /* The service of exactly this dname, or NULL. */
 const struct steer_service *snapshot_service(const struct snapshot *snapshot,
                                              const uint8_t *dname);

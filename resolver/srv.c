@@ -41,14 +41,17 @@ static bool is_listed(const struct steer_service *service, const struct list *li
     return false;
 }
 
-static void add(const struct steer_service *service, struct list *list, unsigned family,
+/* Returns whether it is one more. */
+static bool add(const struct steer_service *service, struct list *list, unsigned family,
                 uint16_t pick)
 {
     struct chosen chosen = { .pick = pick, .family = (uint8_t)family };
 
-    if (list->count < CHOSEN_MAX && !is_listed(service, list, srv_of(service, &chosen)->target)) {
-        list->items[list->count++] = chosen;
+    if (list->count == CHOSEN_MAX || is_listed(service, list, srv_of(service, &chosen)->target)) {
+        return false;
     }
+    list->items[list->count++] = chosen;
+    return true;
 }
 
 /* The endpoints of one family's choice, at most as many as an answer holds. */
@@ -58,14 +61,14 @@ static void add_choice(const struct steer_service *service, unsigned family,
     unsigned left = service->max_addresses;
 
     for (unsigned i = 0; i < choice->pick_count; i++) {
-        add(service, list, family, choice->picks[i]);
+        (void)add(service, list, family, choice->picks[i]);
     }
     for (uint32_t p = 0; choice->pick_count == 0 && p < service->pool_count; p++) {
         uint64_t bits = choice->several        ? choice->bits_of[p]
                         : choice->pool == p ? choice->bits
                                                : 0;
-        for (; bits != 0 && left > 0; bits &= bits - 1, left--) {
-            add(service, list, family, steer_pick(p, (unsigned)__builtin_ctzll(bits)));
+        for (; bits != 0 && left > 0; bits &= bits - 1) {
+            left -= add(service, list, family, steer_pick(p, (unsigned)__builtin_ctzll(bits)));
         }
     }
 }

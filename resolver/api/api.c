@@ -197,7 +197,10 @@ static enum MHD_Result answer(struct request *request, const char *path, const c
     if (text_failed(&request->body)) {
         return MHD_NO;
     }
-    find_author(request, author, sizeof(author));
+    author[0] = '\0';
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+        find_author(request, author, sizeof(author)); /* of what changes something */
+    }
     if (api_route(request->api->control, &asked, &reply) == API_ROUTE_REPLY) {
         return send_reply(request, &reply);
     }

@@ -57,6 +57,7 @@ void api_override_list(struct control *control, struct api_reply *reply)
     reply->content_type = API_REPLY_JSON;
     json_writer_init(&json, &reply->body);
     json_writer_object_begin(&json, NULL);
+    json_writer_bool(&json, "kept", hand_is_kept(control_hand(control)));
     api_override_put(control, &json);
     json_writer_object_end(&json);
     text_put_char(&reply->body, '\n');
@@ -125,10 +126,33 @@ static bool take_duration(const json_t *root, struct override *out, struct api_r
     return true;
 }
 
+/* A key that is none may be one that was meant: an "until" that is not there is a drain for ever. */
+static bool has_known_keys(const json_t *root, struct api_reply *reply)
+{
+    static const char *const known[] = { "target", "state", "reason", "for", "force" };
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)root, key, value)
+    {
+        bool is_known = false;
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+            is_known = is_known || strcmp(known[i], key) == 0;
+        }
+        if (!is_known) {
+            api_reply_error(reply, 400, "bad_request",
+                            "no key \"%.40s\" here: target, state, reason, for, force", key);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool read_request(const json_t *root, struct override *out, struct api_reply *reply)
 {
     memset(out, 0, sizeof(*out));
-    return take_text(root, "target", true, out->target, sizeof(out->target), reply) &&
+    return has_known_keys(root, reply) &&
+           take_text(root, "target", true, out->target, sizeof(out->target), reply) &&
            take_state(root, out, reply) &&
            take_text(root, "reason", true, out->reason, sizeof(out->reason), reply) &&
            take_duration(root, out, reply);

@@ -165,8 +165,9 @@ static void put_service(struct scenario *s, const struct steer_service *service)
         return;
     }
     s->shown++;
+    char label[SNAPSHOT_LABEL_MAX];
     json_writer_object_begin(s->json, NULL);
-    json_writer_string(s->json, "name", service->name);
+    json_writer_string(s->json, "name", snapshot_service_label(service, label));
     put_choices(s, "before", service, &before);
     put_choices(s, "after", service, &after);
     json_writer_object_end(s->json);

@@ -43,6 +43,7 @@ static bool read_client(const char *client, const char *ecs, struct why_question
         api_reply_error(reply, 400, "bad_ecs", "%s", err.message);
         return false;
     }
+    api_why_cut_address(&out->subnet.base, out->subnet.bits); /* RFC 7871, section 6 */
     out->has_subnet = true;
     return true;
 }

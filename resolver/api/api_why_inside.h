@@ -57,6 +57,14 @@ struct why_choice {
 /* A step, as a line. */
 void api_why_step(struct why *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Clear what is behind the first `bits` of an address. */
+static inline void api_why_cut_address(struct addr *address, unsigned bits)
+{
+    for (unsigned i = bits; i < 8 * sizeof(address->bytes); i++) {
+        address->bytes[i / 8] &= (uint8_t) ~(0x80u >> i % 8);
+    }
+}
+
 /* A list of the lines of `text`, as a member. */
 void api_why_put_lines(struct json_writer *json, const char *key, const struct text *text);
 

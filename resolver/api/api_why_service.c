@@ -159,9 +159,7 @@ static void explain_scope(struct why *why)
     unsigned bits = outcome->scope_bits < why->question->subnet.bits ? outcome->scope_bits
                                                                      : why->question->subnet.bits;
 
-    for (unsigned i = bits; i < 8 * sizeof(base.bytes); i++) {
-        base.bytes[i / 8] &= (uint8_t) ~(0x80u >> i % 8);
-    }
+    api_why_cut_address(&base, bits);
     put_prefix(&prefix, &base, bits);
     if (bits == 0) {
         api_why_step(why, "the answer is the same for everybody (ECS scope /0)");

@@ -129,6 +129,11 @@ static int show(const struct cli *cli, bool json, const struct text *body)
         (void)fputs("leeward: the server's answer cannot be read\n", stderr);
         return CLI_NO;
     }
+    if (json_is_false(json_object_get(reply, "kept"))) {
+        (void)fputs("leeward: warning: it could not be written to disk and ends with the server; "
+                    "its log says why\n",
+                    stderr);
+    }
     if (!cli->quiet) {
         put_overrides(reply, cli_is_colored(cli, stdout), &out);
     }

@@ -183,6 +183,30 @@ static void a_line_cut_off_by_a_crash_is_passed_over(void **state)
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void half_a_line_does_not_take_the_next_one_along(void **state)
+{
+    uv_loop_t loop;
+    struct journal_query all = { .limit = 100 };
+    char path[128];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/journal.jsonl", directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("{\"time\":\"2018-11-22T08:19:00.000Z\",\"target\":\"se", file);
+    (void)fclose(file);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    struct journal *journal = journal_new(&loop);
+    journal_open(journal, directory, 1 << 20, 4);
+    note(journal, "seoul", "");
+    journal_close(journal);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    json_t *entries = read_back(&all);
+    assert_int_equal(json_array_size(entries), 1);
+    json_decref(entries);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void a_directory_that_cannot_be_written_ends_nothing(void **state)
 {
     uv_loop_t loop;
@@ -207,6 +231,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_what_is_asked_for_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_rotated_and_the_oldest_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_line_cut_off_by_a_crash_is_passed_over, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(half_a_line_does_not_take_the_next_one_along, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_written_ends_nothing, set_up,
                                         tear_down),

@@ -289,6 +289,23 @@ static void the_hand_demotes_excludes_and_raises(void **state)
     assert_choice(&w, ADDR_V4, 1, 0, 3);
 }
 
+static void an_endpoint_forced_down_stays_out_of_what_is_forced_up(void **state)
+{
+    struct world w;
+    (void)state;
+
+    begin(&w, 2, 2, 0, 1);
+    set_up(&w, 0, 3, 0);
+    steer_set_hand(&w.service, 1, STEER_HAND_FORCED_UP, true);
+    set_region(&w, 0, gate_1);
+    atomic_store(&w.groups[1].barred[ADDR_V4], 1);
+    assert_choice(&w, ADDR_V4, 1, 1, 2);
+    atomic_store(&w.groups[1].barred[ADDR_V4], 3);
+    assert_choice(&w, ADDR_V4, 4, 0, 3);
+    set_up(&w, 0, 0, 0);
+    assert_result(&w, ADDR_V4, STEER_SERVFAIL); /* nothing is up: on_all_down */
+}
+
 static void a_region_forced_up_is_in_whatever_its_checks_say(void **state)
 {
     struct world w;
@@ -490,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_shared_region_answers_with_the_next_one),
         cmocka_unit_test(a_trickle_keeps_the_next_region_proven),
         cmocka_unit_test(the_hand_demotes_excludes_and_raises),
+        cmocka_unit_test(an_endpoint_forced_down_stays_out_of_what_is_forced_up),
         cmocka_unit_test(a_region_forced_up_is_in_whatever_its_checks_say),
         cmocka_unit_test(degraded_endpoints_answer_when_none_is_well),
         cmocka_unit_test(endpoints_are_drawn_by_weight),
