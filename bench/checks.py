@@ -107,7 +107,7 @@ def measure(options, targets, kind):
                    for pool in service["pools"] for endpoint in pool["endpoints"])
         return {"kind": kind, "cpu": ran / 1000 / took, "waited": waited / 1000 / took,
                 "per_s": sent / took, "us": ran * 1000 / sent if sent else float("nan"),
-                "anonymous": anonymous, "checks": status.get("checks"), "not_up": down}
+                "anonymous": anonymous, "checks": status.get("probing"), "not_up": down}
     finally:
         lab.progress("")
         stage.close()
@@ -115,7 +115,7 @@ def measure(options, targets, kind):
 
 def started(server, kind):
     """How many checks it has sent so far."""
-    return server.status().get("checks", {}).get("started", 0) if kind is not None else 0
+    return server.status().get("probing", {}).get("started", 0) if kind is not None else 0
 
 
 def print_row(row):

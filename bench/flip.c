@@ -180,7 +180,7 @@ static void flip_once(struct world *w, bool down, struct flip *out)
                 (void)usleep(1000);
             }
             uint64_t last = atomic_load(&watch->last_ns);
-            out->last_ns = last == 0 ? 0 : last - began;
+            out->last_ns = last > began ? last - began : 0;
             out->dense = atomic_load(&watch->dense);
             atomic_store(&watch->began_ns, 0);
             return;

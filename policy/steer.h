@@ -245,8 +245,8 @@ int steer_put_direct(const struct steer_service *service, unsigned family, uint1
 
 /*
  * The same with filters, for the client: -1, and nothing written, when
- * something makes a closer look due, or the service has no endpoint of the
- * family. Not for a service with `cnames`.
+ * something makes a closer look due, the service has no endpoint of the
+ * family or no policy, or `client` is NULL. Not for a service with `cnames`.
  */
 int steer_put_quick(const struct steer_service *service, unsigned family,
                     struct steer_client *client, uint16_t owner, uint32_t turn, uint8_t *out,

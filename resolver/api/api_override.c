@@ -126,7 +126,7 @@ static bool take_duration(const json_t *root, struct override *out, struct api_r
     return true;
 }
 
-/* A key that is none may be one that was meant: an "until" that is not there is a drain for ever. */
+/* A key that is none may be one that was meant: without its "until" a drain is for ever. */
 static bool has_known_keys(const json_t *root, struct api_reply *reply)
 {
     static const char *const known[] = { "target", "state", "reason", "for", "force" };

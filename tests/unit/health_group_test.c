@@ -134,6 +134,34 @@ static void capacity_is_the_sum_of_what_is_up(void **state)
     end(&w);
 }
 
+/* ---- whole ---- */
+
+static bool is_whole(const struct world *w, unsigned service, unsigned pool)
+{
+    return (word(&group(w, service, pool)->flags) & HEALTH_GROUP_WHOLE) != 0;
+}
+
+static void a_group_is_whole_while_it_meets_its_minimum_and_all_are_well(void **state)
+{
+    struct world w;
+    (void)state;
+
+    set_up_model(&w);
+    add_usual_service(&w);
+    w.services[0].minimum_healthy.value = 2;
+    begin(&w);
+    pass_all(&w);
+    assert_true(is_whole(&w, 0, 0));
+    give_times(&w, FIRST, DETECT_WARNING, 1);
+    assert_false(is_whole(&w, 0, 0));
+    give_times(&w, FIRST, DETECT_STRONG, 3);
+    assert_true(degraded(&w, 0, 0) == 0);
+    assert_false(is_whole(&w, 0, 0)); /* one is up, of two that must be */
+    bring_back(&w, FIRST);
+    assert_true(is_whole(&w, 0, 0));
+    end(&w);
+}
+
 /* ---- ramp ---- */
 
 static bool is_ramping(const struct world *w, unsigned service, unsigned pool)
@@ -286,6 +314,7 @@ int main(void)
         cmocka_unit_test(latency_moves_in_steps_and_follows),
         cmocka_unit_test(latency_is_that_of_endpoints_that_are_up),
         cmocka_unit_test(capacity_is_the_sum_of_what_is_up),
+        cmocka_unit_test(a_group_is_whole_while_it_meets_its_minimum_and_all_are_well),
         cmocka_unit_test(a_pool_that_comes_back_takes_its_share_little_by_little),
         cmocka_unit_test(a_pool_that_falls_again_begins_again),
         cmocka_unit_test(the_pools_of_a_region_ramp_when_it_comes_back),

@@ -14,9 +14,26 @@
 
 /* ---- what holds for any table and client ---- */
 
+/* What the control thread says beside the bits, where it holds. */
+static void tell_whole(struct health_group *g)
+{
+    unsigned up = 0;
+    uint64_t degraded = 0;
+
+    for (unsigned family = 0; family < ADDR_FAMILIES; family++) {
+        up += (unsigned)__builtin_popcountll(atomic_load(&g->up[family]));
+        degraded |= atomic_load(&g->degraded[family]);
+    }
+    if (up >= g->minimum && degraded == 0) {
+        atomic_fetch_or(&g->flags, HEALTH_GROUP_WHOLE);
+    }
+}
+
 static void roll_filters(struct filter_world *f, struct dice *dice)
 {
     static const unsigned all[] = { 0, STEER_ALL, STEER_LATENCY, STEER_CAPACITY };
+    bool is_calm = roll(dice, 3) == 0;
+    unsigned ill = is_calm ? 0 : 20, hands = is_calm ? 0 : 1, least = is_calm ? 1 : 0;
     unsigned filters = all[roll(dice, 4)];
 
     filters |= roll(dice, 2) == 0 ? STEER_WEIGHT : 0u;
@@ -30,20 +47,25 @@ static void roll_filters(struct filter_world *f, struct dice *dice)
     for (unsigned p = 0; p < f->w.service.pool_count; p++) {
         struct health_group *g = &f->w.groups[p];
         for (unsigned e = 0; e < ENDS; e++) {
-            set_weight(f, p, e, roll(dice, 4));
+            set_weight(f, p, e, least + roll(dice, 4));
         }
         f->shares[p].load = f->policy.has_load ? roll(dice, 1000) : 0;
         f->policy.load_sum += f->shares[p].load;
         atomic_store(&g->capacity, roll(dice, 3) == 0 ? 0 : roll(dice, 1000));
         atomic_store(&g->latency_us, roll(dice, 3) * 10000);
         atomic_store(&g->ramp, roll(dice, WHOLE));
-        atomic_store(&g->degraded[ADDR_V4], roll_bits(dice, ENDS, 20));
-        atomic_store(&g->degraded[ADDR_V6], roll_bits(dice, ENDS, 20));
+        atomic_store(&g->degraded[ADDR_V4], roll_bits(dice, ENDS, ill));
+        atomic_store(&g->degraded[ADDR_V6], roll_bits(dice, ENDS, ill));
         uint32_t flags = roll(dice, 4) == 0 ? HEALTH_GROUP_RAMPING : 0u;
         flags |= roll(dice, 6) == 0 ? HEALTH_GROUP_SHARED : 0u;
         atomic_fetch_or(&g->flags, flags);
+        if (is_calm) {
+            set_region(&f->w, p, 0);
+            atomic_store(&g->flags, 0);
+        }
+        tell_whole(g);
         for (enum steer_hand hand = 0; hand < STEER_HANDS; hand++) {
-            steer_set_hand(&f->w.service, p, hand, roll(dice, 12) == 0);
+            steer_set_hand(&f->w.service, p, hand, roll(dice, 12) < hands);
         }
     }
     f->w.service.max_addresses = 1 + roll(dice, 8);
@@ -105,6 +127,49 @@ static void filters_choose_among_what_stands_on_the_rung(void **state)
             check_choice(&f, family, &choice);
         }
     }
+}
+
+/* The records put at once are those of the choice, also where there is little room. */
+static bool check_put(const struct filter_world *f, unsigned family,
+                      const struct steer_client *client, uint32_t turn, size_t cap)
+{
+    uint8_t quick[1024], slow[1024];
+    size_t quick_length, slow_length;
+    bool quick_cut, slow_cut;
+    struct steer_client one = *client;
+    struct steer_choice choice;
+
+    int count = steer_put_quick(&f->w.service, family, &one, 12, turn, quick, cap, &quick_length,
+                                &quick_cut);
+    if (count < 0) {
+        return false;
+    }
+    one = *client;
+    steer_choose(&f->w.service, family, &one, &choice);
+    assert_int_equal(choice.result, STEER_ADDRESSES);
+    unsigned again = steer_put(&f->w.service, family, &choice, 12, turn, slow, cap, &slow_length,
+                               &slow_cut);
+    assert_int_equal(count, again);
+    assert_int_equal(quick_length, slow_length);
+    assert_int_equal(quick_cut, slow_cut);
+    assert_memory_equal(quick, slow, slow_length);
+    return true;
+}
+
+static void what_is_put_at_once_is_what_is_chosen(void **state)
+{
+    static struct filter_world f;
+    struct dice dice = { .state = 815 };
+    unsigned put = 0;
+    (void)state;
+
+    for (unsigned n = 0; n < TABLES; n++) {
+        roll_filters(&f, &dice);
+        struct steer_client client = client_at(roll(&dice, UINT32_MAX), roll(&dice, UINT32_MAX));
+        size_t cap = roll(&dice, 3) == 0 ? roll(&dice, 200) : 1024;
+        put += check_put(&f, n & 1, &client, roll(&dice, UINT32_MAX), cap);
+    }
+    assert_in_range(put, TABLES / 20, TABLES); /* not all of them call for a closer look */
 }
 
 static void nobody_in_particular_is_answered_without_draws(void **state)
@@ -499,6 +564,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filters_choose_among_what_stands_on_the_rung),
+        cmocka_unit_test(what_is_put_at_once_is_what_is_chosen),
         cmocka_unit_test(nobody_in_particular_is_answered_without_draws),
         cmocka_unit_test(the_quickest_region_answers_but_near_equals_stay_in_order),
         cmocka_unit_test(all_regions_answer_together),
