@@ -28,7 +28,7 @@ from lib.world import Skip, World  # noqa: E402
 
 LIMIT_S = 60
 LONG_LIMIT_S = 150
-JOBS_PER_CPU = 2  # tests mostly wait
+JOBS_PER_CPU = 3  # tests mostly wait
 SKIPPED = 77
 TAIL_LINES = 40
 
@@ -56,6 +56,8 @@ def discover(args):
                 continue
             full = module.__name__[len("test_"):] + "." + name[len("test_"):]
             if args.subset and args.subset not in getattr(test, "subsets", ()):
+                continue
+            if args.without_long and is_long(test):
                 continue
             if not args.names or any(part in full for part in args.names):
                 found.append((full, test))
@@ -202,6 +204,8 @@ def main():
     parser.add_argument("-k", dest="patterns", action="append", default=[], metavar="PATTERN",
                         help="the same")
     parser.add_argument("--subset", choices=["tsan"], help="only tests marked for it")
+    parser.add_argument("--without-long", action="store_true",
+                        help="leave out tests that mostly wait for time to pass")
     parser.add_argument("-j", dest="jobs", type=int, metavar="N",
                         default=JOBS_PER_CPU * len(os.sched_getaffinity(0)),
                         help=f"tests at a time ({JOBS_PER_CPU} per processor)")

@@ -6,7 +6,7 @@ import time
 from lib import dns, patience
 from lib.dns import AAAA, PTR, TXT
 from lib.forwarding import DOMAIN, Stage, index_of, start
-from lib.world import config, tsan
+from lib.world import config, long, tsan
 
 STALE_ANSWER, CACHED_ERROR, STALE_NXDOMAIN = 3, 13, 19
 
@@ -164,6 +164,7 @@ def test_a_failure_is_remembered_for_a_second(w):
 # ---- renewal
 
 
+@long
 def test_what_is_asked_often_is_renewed_before_it_expires(w):
     """Nobody ever waits for it: the only miss is the first."""
     stage = alone(w)

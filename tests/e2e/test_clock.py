@@ -2,7 +2,7 @@
 
 from lib import dns, patience
 from lib.clock import CivilClock, OtherUptime
-from lib.world import answers_with, config, forwarding, watch
+from lib.world import answers_with, config, forwarding, long, watch
 
 NAME = "kept.elsewhere.example.com"
 ADDRESS = "192.0.2.77"
@@ -35,6 +35,7 @@ def restart_with(server, region, clock, offset_s, fault):
     server.restart()
 
 
+@long
 def test_answers_age_the_same_whatever_the_civil_clock_does(w):
     clock = CivilClock(w.folder)
     ttl_s = round(8 * patience.factor())

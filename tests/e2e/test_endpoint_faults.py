@@ -2,7 +2,8 @@
 
 from lib import dns, patience
 from lib.watch import Watch
-from lib.world import (SERVICE, answers_with, config, http_check, service, timing, tsan, watch)
+from lib.world import (SERVICE, answers_with, config, http_check, long, service, timing, tsan,
+                       watch)
 
 
 def moves_and_returns(w, fault, check=None, target="http", heal=None):
@@ -98,6 +99,7 @@ def test_all_checks_of_a_service_must_pass(w):
     assert server.endpoint(SERVICE, tokyo.address)["state"] == "down"
 
 
+@long
 def test_flapping_with_hold_down_does_not_flap_the_answers(w):
     regions = w.three_regions()
     seoul, tokyo, _ = regions
@@ -132,6 +134,7 @@ def test_an_endpoint_that_came_back_waits_for_hold_down(w):
     assert server.status_of_service(SERVICE)["answer"]["A"]["rung"] == 2
 
 
+@long
 def test_thirty_percent_loss_is_no_outage(w):
     regions = w.three_regions()
     seoul = regions[0]

@@ -2,8 +2,8 @@
 
 from lib import dns, patience
 from lib.server import free_port
-from lib.world import (SERVICE, answers_with, config, forwarding, has_ipv6, http_check, service,
-                       tsan)
+from lib.world import (SERVICE, answers_with, config, forwarding, has_ipv6, http_check, long,
+                       service, tsan)
 
 NAME = "api.elb.example"
 
@@ -62,6 +62,7 @@ def test_a_name_is_resolved_before_the_server_is_ready(w):
     assert endpoint["state"] == "up", endpoint
 
 
+@long
 def test_a_name_that_nobody_knows_stops_nothing(w):
     seoul, _, tokyo = two_regions(w)
     for region in (seoul, tokyo):
@@ -112,6 +113,7 @@ def test_both_families_are_each_their_own(w):
     assert hostname(server)["addresses"] == [seoul.address]
 
 
+@long
 def test_nxdomain_takes_nothing_away_while_the_check_passes(w):
     seoul, _, tokyo = two_regions(w)
     server = w.start(named(seoul, tokyo))
@@ -149,6 +151,7 @@ def test_far_fewer_addresses_are_doubted_too(w):
     answers_with(server, seoul, busan)
 
 
+@long
 def test_what_is_not_to_be_kept_goes_at_once(w):
     seoul, busan, tokyo = two_regions(w)
     server = w.start(named(seoul, tokyo, keep_addresses="off"))

@@ -7,7 +7,7 @@ import time
 
 from lib import dns, patience
 from lib.dns import TXT
-from lib.world import SERVICE, config, forwarding, tsan
+from lib.world import SERVICE, config, forwarding, long, tsan
 
 
 def start(w, **sections):
@@ -271,6 +271,7 @@ def test_malformed_queries_over_tcp_get_formerr(w):
     alive(server, regions)
 
 
+@long
 def test_an_idle_connection_is_closed(w):
     server, _ = start(w)
     with dns.Stream(server.at) as stream:

@@ -100,7 +100,7 @@ fixed_layout() {
 
 # Two targets at a time, one per core.
 stage_fuzz() {
-    local seconds=${LEEWARD_FUZZ_SECONDS:-6} target program
+    local seconds=${LEEWARD_FUZZ_SECONDS:-4} target program
     local -A running=()
     build_fuzz
     fuzz_targets >"$logs/fuzz.targets"
@@ -151,7 +151,7 @@ run_stage() {
     e2e) e2e build "$@" ;;
     asan-build) build_sanitized build-asan address,undefined ;;
     asan-unit) sanitized build-asan unit build-asan 4 ;;
-    asan-e2e) sanitized build-asan e2e build-asan ;;
+    asan-e2e) sanitized build-asan e2e build-asan --without-long ;;
     tsan-build) build_sanitized build-tsan thread ;;
     tsan-unit) sanitized build-tsan unit build-tsan 6 ;;
     tsan-e2e) sanitized build-tsan e2e build-tsan --subset tsan ;;
