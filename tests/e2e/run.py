@@ -28,7 +28,7 @@ from lib.world import Skip, World  # noqa: E402
 
 LIMIT_S = 60
 LONG_LIMIT_S = 150
-JOBS_PER_CPU = 3  # tests mostly wait
+JOBS_PER_CPU = 2  # tests mostly wait
 SKIPPED = 77
 TAIL_LINES = 40
 

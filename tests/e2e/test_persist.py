@@ -29,15 +29,22 @@ def entries(server):
     return server.status()["cache"]["entries"]
 
 
+def of_seoul(stage):
+    """A new name that Seoul has answered: on a busy machine Tokyo may have been quicker."""
+    for _ in range(20):
+        name = stage.name()
+        if index_of(stage.ask(name)) == 1:
+            return name
+    raise AssertionError("Seoul is never the quicker one")
+
+
 def fill(stage, count=20):
     """Names that are in the cache now, for an hour and for a second in turn."""
-    names = [stage.name() for _ in range(count)]
+    names = [None] * count
     stage.trick("ttl 3600")
-    for name in names[0::2]:
-        stage.ask(name)
+    names[0::2] = [of_seoul(stage) for _ in names[0::2]]
     stage.trick("ttl 1")
-    for name in names[1::2]:
-        stage.ask(name)
+    names[1::2] = [of_seoul(stage) for _ in names[1::2]]
     return names
 
 
