@@ -26,7 +26,7 @@ def parse_arguments():
     add("--requests", type=int, default=REQUESTS,
         help="for names that come again, in each trace (default 2,000,000)")
     add("--assert", dest="is_gate", action="store_true",
-        help=f"exit 1 where ours is not above {FLOOR}, or more than {WITHIN:.0%} below the best")
+        help=f"exit 1 where ours is not above {FLOOR}, or more than {WITHIN:.0%}% below the best")
     options = lab.parse(parser)
     if options.quick:
         options.requests = QUICK_REQUESTS

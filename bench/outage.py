@@ -53,7 +53,7 @@ def parse_arguments():
     add("--steady", type=int, default=STEADY_S,
         help=f"seconds without any fault, to count queries (default {STEADY_S})")
     add("--faults", default="", metavar="A,B",
-        help="only these: " + ", ".join(name for name, _ in FAULTS) + ", none")
+        help="only these: " + ", ".join(name.replace("%", "%%") for name, _ in FAULTS) + ", none")
     add("--only", default="", metavar="A,B", help="only these contestants (the floor always "
         "runs): " + ", ".join(kind.name for kind in scene.KINDS))
     add("--retries", type=int, default=1,
@@ -62,7 +62,7 @@ def parse_arguments():
     add("--inside", action="store_true", help=argparse.SUPPRESS)
     add("--assert", dest="is_gate", action="store_true",
         help=f"exit 1 also when a lookup through leeward took more than {LIMIT_MS} ms, it asked "
-        f"{EXTRA_LIMIT:.0%} more than it had to, came back after {BACK_LIMIT_S} s, or an expired "
+        f"{EXTRA_LIMIT:.0%}% more than it had to, came back after {BACK_LIMIT_S} s, or an expired "
         f"answer took {STALE_LIMIT_MS} ms; without it only when one failed")
     options = lab.parse(parser)
     if options.quick:

@@ -6,30 +6,19 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
 #include "resolver/cli/cli_http.h"
-
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    return value == NULL ? "" : value;
-}
-
-static unsigned long long number_of(const json_t *object, const char *key)
-{
-    return (unsigned long long)json_integer_value(json_object_get(object, key));
-}
+#include "resolver/cli/cli_json.h"
 
 /* "www.example.com A positive, 25s of 60s left (own)" and its records below. */
 static void put_entry(const json_t *entry, bool verbose, struct text *out)
 {
-    unsigned long long ttl_s = number_of(entry, "ttl_s");
-    unsigned long long age_s = number_of(entry, "age_s");
+    unsigned long long ttl_s = cli_json_number(entry, "ttl_s");
+    unsigned long long age_s = cli_json_number(entry, "age_s");
     const json_t *answer = json_object_get(entry, "answer");
 
-    text_printf(out, "%s %s %s, ", string_of(entry, "name"), string_of(entry, "type"),
-                string_of(entry, "kind"));
+    text_printf(out, "%s %s %s, ", cli_json_string(entry, "name"), cli_json_string(entry, "type"),
+                cli_json_string(entry, "kind"));
     if (json_is_true(json_object_get(entry, "fresh"))) {
-        text_put_duration(out, number_of(entry, "left_s") * 1000);
+        text_put_duration(out, cli_json_number(entry, "left_s") * 1000);
         text_put(out, " of ");
         text_put_duration(out, ttl_s * 1000);
         text_put(out, " left");
@@ -38,7 +27,7 @@ static void put_entry(const json_t *entry, bool verbose, struct text *out)
         text_put_duration(out, (age_s > ttl_s ? age_s - ttl_s : 0) * 1000);
         text_put(out, " ago");
     }
-    text_printf(out, " (%s%s%s)\n", string_of(entry, "origin"),
+    text_printf(out, " (%s%s%s)\n", cli_json_string(entry, "origin"),
                 json_is_true(json_object_get(entry, "dnssec_ok")) ? ", DO" : "",
                 json_is_true(json_object_get(entry, "checking_disabled")) ? ", CD" : "");
     for (size_t i = 0; verbose && i < json_array_size(answer); i++) {
@@ -49,8 +38,8 @@ static void put_entry(const json_t *entry, bool verbose, struct text *out)
 static void put_entries(const json_t *reply, bool verbose, struct text *out)
 {
     const json_t *entries = json_object_get(reply, "entries");
-    unsigned long long matching = number_of(reply, "matching");
-    unsigned long long shown = number_of(reply, "shown");
+    unsigned long long matching = cli_json_number(reply, "matching");
+    unsigned long long shown = cli_json_number(reply, "shown");
 
     for (size_t i = 0; i < json_array_size(entries); i++) {
         put_entry(json_array_get(entries, i), verbose, out);
@@ -71,7 +60,7 @@ static int show_reply(const struct cli *cli, bool flushed, bool records, const s
         (void)fputs("leeward: the server's answer cannot be read\n", stderr);
         return CLI_NO;
     }
-    unsigned long long count = number_of(reply, flushed ? "flushed" : "matching");
+    unsigned long long count = cli_json_number(reply, flushed ? "flushed" : "matching");
     if (!flushed) {
         put_entries(reply, records || cli->verbose, &out);
     } else if (!cli->quiet) {

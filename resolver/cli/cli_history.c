@@ -5,6 +5,7 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
 #include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_json.h"
 #include "resolver/cli/cli_table.h"
 
 #define HISTORY_TIMEOUT_MS 30000u
@@ -17,17 +18,10 @@ const char cli_history_help[] =
     "      --since WHEN     a duration back (1h, 2d) or a time (2026-11-22T08:19:00Z)\n"
     "  -j, --json           as the api gives it\n";
 
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    return value == NULL ? "" : value;
-}
-
 static void add_change(const json_t *entry, struct cli_table *table)
 {
-    const char *from = string_of(entry, "from");
-    const char *to = string_of(entry, "to");
+    const char *from = cli_json_string(entry, "from");
+    const char *to = cli_json_string(entry, "to");
 
     if (from[0] != '\0' && to[0] != '\0') {
         cli_table_add(table, CLI_PAINT_STRONG, "%s -> %s", from, to);
@@ -49,12 +43,12 @@ static void put_entries(const json_t *reply, bool colored, struct text *out)
     cli_table_init(&table, 5, heads);
     for (size_t i = 0; i < json_array_size(entries); i++) {
         const json_t *entry = json_array_get(entries, i);
-        const char *author = string_of(entry, "author");
-        cli_table_add(&table, CLI_PAINT_FAINT, "%s", string_of(entry, "time"));
-        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", string_of(entry, "kind"));
-        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", string_of(entry, "target"));
+        const char *author = cli_json_string(entry, "author");
+        cli_table_add(&table, CLI_PAINT_FAINT, "%s", cli_json_string(entry, "time"));
+        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", cli_json_string(entry, "kind"));
+        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", cli_json_string(entry, "target"));
         add_change(entry, &table);
-        cli_table_add(&table, CLI_PAINT_PLAIN, "%s%s%s%s", string_of(entry, "reason"),
+        cli_table_add(&table, CLI_PAINT_PLAIN, "%s%s%s%s", cli_json_string(entry, "reason"),
                       author[0] == '\0' ? "" : " (", author, author[0] == '\0' ? "" : ")");
     }
     cli_table_put(&table, colored, 0, out);

@@ -6,6 +6,7 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
 #include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_json.h"
 #include "resolver/cli/cli_table.h"
 
 const char cli_laggards_help[] =
@@ -15,32 +16,18 @@ const char cli_laggards_help[] =
     "\n"
     "  -j, --json           as the api gives it\n";
 
-static uint64_t number_of(const json_t *object, const char *key)
-{
-    json_int_t value = json_integer_value(json_object_get(object, key));
-
-    return value > 0 ? (uint64_t)value : 0;
-}
-
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    return value == NULL ? "" : value;
-}
-
 static void put_client(const json_t *client, struct cli_table *table)
 {
     json_int_t left_ms = json_integer_value(json_object_get(client, "ttl_left_ms"));
-    const char *region = string_of(client, "region");
+    const char *region = cli_json_string(client, "region");
     bool expired = left_ms <= 0;
     struct text ago = { 0 };
     struct text left = { 0 };
 
-    text_put_duration(&ago, number_of(client, "asked_ms_ago"));
+    text_put_duration(&ago, cli_json_number(client, "asked_ms_ago"));
     text_put_duration(&left, (unsigned long long)(expired ? -left_ms : left_ms));
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", string_of(client, "client"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", string_of(client, "type"));
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_json_string(client, "client"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_json_string(client, "type"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", region[0] == '\0' ? "-" : region);
     cli_table_add(table, CLI_PAINT_PLAIN, "%s ago", text_string(&ago));
     cli_table_add(table, expired ? CLI_PAINT_BAD : CLI_PAINT_PLAIN, "%s%s",
@@ -58,9 +45,8 @@ static void put_reply(const json_t *reply, bool colored, struct text *out)
     text_printf(out,
                 "%s: of %llu clients remembered %llu go by an older answer, %llu of them "
                 "beyond its TTL\n",
-                string_of(reply, "service"), (unsigned long long)number_of(reply, "remembered"),
-                (unsigned long long)number_of(reply, "lagging"),
-                (unsigned long long)number_of(reply, "expired"));
+                cli_json_string(reply, "service"), cli_json_number(reply, "remembered"),
+                cli_json_number(reply, "lagging"), cli_json_number(reply, "expired"));
     if (json_array_size(clients) == 0) {
         return;
     }

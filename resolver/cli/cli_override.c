@@ -7,6 +7,7 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
 #include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_json.h"
 #include "resolver/cli/cli_table.h"
 
 #define OVERRIDES_PATH "/api/v1/overrides"
@@ -85,13 +86,6 @@ static void put_when(const json_t *override, struct cli_table *table)
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", until == NULL ? "released" : until);
 }
 
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    return value == NULL ? "" : value;
-}
-
 static void put_overrides(const json_t *reply, bool colored, struct text *out)
 {
     static const char *const heads[] = { "TARGET", "STATE", "UNTIL", "REASON", "AUTHOR" };
@@ -105,13 +99,13 @@ static void put_overrides(const json_t *reply, bool colored, struct text *out)
     cli_table_init(&table, 5, heads);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *o = json_array_get(list, i);
-        cli_table_add(&table, CLI_PAINT_STRONG, "%s", string_of(o, "target"));
+        cli_table_add(&table, CLI_PAINT_STRONG, "%s", cli_json_string(o, "target"));
         bool ended = json_is_true(json_object_get(o, "ended_early"));
         cli_table_add(&table, ended ? CLI_PAINT_FAINT : CLI_PAINT_DOUBT, "%s%s",
-                      string_of(o, "state"), ended ? " (ended early)" : "");
+                      cli_json_string(o, "state"), ended ? " (ended early)" : "");
         put_when(o, &table);
-        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", string_of(o, "reason"));
-        cli_table_add(&table, CLI_PAINT_FAINT, "%s", string_of(o, "author"));
+        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", cli_json_string(o, "reason"));
+        cli_table_add(&table, CLI_PAINT_FAINT, "%s", cli_json_string(o, "author"));
     }
     cli_table_put(&table, colored, 0, out);
     cli_table_fini(&table);

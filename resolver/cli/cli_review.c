@@ -12,6 +12,7 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
 #include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_json.h"
 #include "resolver/cli/cli_table.h"
 
 #define REVIEW_TIMEOUT_MS 60000u
@@ -24,18 +25,6 @@ const char cli_review_help[] =
     "running server the last accepted configuration is compared with.\n"
     "\n"
     "  -j, --json           as the api gives it\n";
-
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    return value == NULL ? "" : value;
-}
-
-static long long number_of(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
-}
 
 static void put_changes(const json_t *review, bool colored, struct text *out)
 {
@@ -50,11 +39,11 @@ static void put_changes(const json_t *review, bool colored, struct text *out)
     cli_table_init(&table, 3, heads);
     for (size_t i = 0; i < json_array_size(changes); i++) {
         const json_t *change = json_array_get(changes, i);
-        bool loses = number_of(change, "healthy_endpoints_lost") > 0;
-        cli_table_add(&table, CLI_PAINT_STRONG, "%s", string_of(change, "name"));
-        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", string_of(change, "kind"));
+        bool loses = cli_json_number(change, "healthy_endpoints_lost") > 0;
+        cli_table_add(&table, CLI_PAINT_STRONG, "%s", cli_json_string(change, "name"));
+        cli_table_add(&table, CLI_PAINT_PLAIN, "%s", cli_json_string(change, "kind"));
         cli_table_add(&table, loses ? CLI_PAINT_BAD : CLI_PAINT_PLAIN, "%s",
-                      string_of(change, "text"));
+                      cli_json_string(change, "text"));
     }
     cli_table_put(&table, colored, 0, out);
     cli_table_fini(&table);
@@ -67,9 +56,9 @@ static void put_verdict(const json_t *review, bool colored, struct text *out)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *excess = json_array_get(list, i);
         struct text line = { 0 };
-        text_printf(&line, "%s would lose %lld of %lld endpoints that are up; %lld may leave",
-                    string_of(excess, "service"), number_of(excess, "lost"),
-                    number_of(excess, "healthy"), number_of(excess, "allowed"));
+        text_printf(&line, "%s would lose %llu of %llu endpoints that are up; %llu may leave",
+                    cli_json_string(excess, "service"), cli_json_number(excess, "lost"),
+                    cli_json_number(excess, "healthy"), cli_json_number(excess, "allowed"));
         cli_table_paint(out, colored, CLI_PAINT_BAD, text_string(&line));
         text_put_char(out, '\n');
         text_fini(&line);
@@ -77,7 +66,7 @@ static void put_verdict(const json_t *review, bool colored, struct text *out)
     if (json_is_true(json_object_get(review, "refused"))) {
         text_printf(out,
                     "a reload would be refused; guards: {accept: %s} consents to exactly this\n",
-                    string_of(review, "id"));
+                    cli_json_string(review, "id"));
     } else if (json_is_true(json_object_get(review, "accepted"))) {
         text_put(out, "the file consents to it: guards.accept is this difference's ID\n");
     }

@@ -6,6 +6,7 @@
 #include "base/json_writer.h"
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
+#include "resolver/cli/cli_json.h"
 #include "resolver/cli/cli_table.h"
 
 #define SIMULATE_TIMEOUT_MS 60000u
@@ -30,18 +31,6 @@ struct wish {
     bool json;
 };
 
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    return value == NULL ? "" : value;
-}
-
-static long long number_of(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
-}
-
 /* "seoul: 203.0.113.10 203.0.113.11", of both families. */
 static void put_answer(const json_t *answer, struct text *out)
 {
@@ -60,7 +49,7 @@ static void put_answer(const json_t *answer, struct text *out)
                         json_string_value(json_array_get(regions, r)));
         }
         if (json_array_size(addresses) == 0) {
-            text_put(out, string_of(choice, "result"));
+            text_put(out, cli_json_string(choice, "result"));
         }
         for (size_t a = 0; a < json_array_size(addresses); a++) {
             text_printf(out, " %s", json_string_value(json_array_get(addresses, a)));
@@ -87,7 +76,7 @@ static void put_services(const json_t *scenario, bool colored, struct text *out)
         put_answer(json_object_get(service, "before"), &before_text);
         put_answer(after, &after_text);
         cli_table_add(&table, well ? CLI_PAINT_PLAIN : CLI_PAINT_BAD, "%s",
-                      string_of(service, "name"));
+                      cli_json_string(service, "name"));
         cli_table_add(&table, CLI_PAINT_PLAIN, "%s", text_string(&before_text));
         cli_table_add(&table, well ? CLI_PAINT_GOOD : CLI_PAINT_BAD, "%s%s",
                       text_string(&after_text), well ? "" : "  (no healthy region)");
@@ -108,12 +97,12 @@ static void put_regions(const json_t *scenario, bool colored, struct text *out)
     cli_table_init(&table, 5, heads);
     for (size_t i = 0; i < json_array_size(regions); i++) {
         const json_t *region = json_array_get(regions, i);
-        bool loses = number_of(region, "up_after") < number_of(region, "up_before");
-        cli_table_add(&table, CLI_PAINT_STRONG, "%s", string_of(region, "name"));
-        cli_table_add(&table, CLI_PAINT_PLAIN, "%lld of %lld", number_of(region, "up_before"),
-                      number_of(region, "endpoints"));
-        cli_table_add(&table, loses ? CLI_PAINT_BAD : CLI_PAINT_PLAIN, "%lld of %lld",
-                      number_of(region, "up_after"), number_of(region, "endpoints"));
+        bool loses = cli_json_number(region, "up_after") < cli_json_number(region, "up_before");
+        cli_table_add(&table, CLI_PAINT_STRONG, "%s", cli_json_string(region, "name"));
+        cli_table_add(&table, CLI_PAINT_PLAIN, "%llu of %llu", cli_json_number(region, "up_before"),
+                      cli_json_number(region, "endpoints"));
+        cli_table_add(&table, loses ? CLI_PAINT_BAD : CLI_PAINT_PLAIN, "%llu of %llu",
+                      cli_json_number(region, "up_after"), cli_json_number(region, "endpoints"));
         cli_table_add(&table, CLI_PAINT_PLAIN, "%.1f%%",
                       json_number_value(json_object_get(region, "answers_percent_before")));
         cli_table_add(&table, CLI_PAINT_PLAIN, "%.1f%%",
@@ -136,19 +125,20 @@ static void put_title(const json_t *scenario, bool colored, struct text *out)
         }
     }
     cli_table_paint(out, colored, CLI_PAINT_STRONG, text_string(&title));
-    text_printf(out, ": %lld of %lld services would answer otherwise",
-                number_of(scenario, "services_changed"), number_of(scenario, "services_total"));
+    text_printf(out, ": %llu of %llu services would answer otherwise",
+                cli_json_number(scenario, "services_changed"),
+                cli_json_number(scenario, "services_total"));
     text_fini(&title);
 }
 
 static void put_scenario(const json_t *scenario, bool colored, bool quiet, struct text *out)
 {
-    long long lost = number_of(scenario, "services_without_healthy_region");
+    unsigned long long lost = cli_json_number(scenario, "services_without_healthy_region");
 
     put_title(scenario, colored, out);
     if (lost > 0) {
         struct text words = { 0 };
-        text_printf(&words, "%lld without a healthy region", lost);
+        text_printf(&words, "%llu without a healthy region", lost);
         text_put(out, ", ");
         cli_table_paint(out, colored, CLI_PAINT_BAD, text_string(&words));
         text_fini(&words);
@@ -167,7 +157,7 @@ static int show(const struct cli *cli, bool json, const struct text *body)
     json_t *reply = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
     const json_t *scenarios = json_object_get(reply, "scenarios");
     struct text out = { 0 };
-    long long lost = 0;
+    unsigned long long lost = 0;
 
     if (reply == NULL) {
         (void)fputs("leeward: the server's answer cannot be read\n", stderr);
@@ -175,7 +165,7 @@ static int show(const struct cli *cli, bool json, const struct text *body)
     }
     for (size_t i = 0; i < json_array_size(scenarios); i++) {
         const json_t *scenario = json_array_get(scenarios, i);
-        lost += number_of(scenario, "services_without_healthy_region");
+        lost += cli_json_number(scenario, "services_without_healthy_region");
         if (!json) {
             put_scenario(scenario, cli_is_colored(cli, stdout), cli->quiet, &out);
         }

@@ -2,29 +2,12 @@
 
 #include <string.h>
 
-const char *cli_status_string(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    return value != NULL ? value : "";
-}
-
-unsigned long long cli_status_number(const json_t *object, const char *key)
-{
-    json_int_t value = json_integer_value(json_object_get(object, key));
-    return value > 0 ? (unsigned long long)value : 0;
-}
-
-bool cli_status_truth(const json_t *object, const char *key)
-{
-    return json_is_true(json_object_get(object, key));
-}
-
 void cli_status_put_age(struct cli_table *table, const json_t *object, const char *key)
 {
     struct text age = { 0 };
 
     if (json_is_integer(json_object_get(object, key))) {
-        text_put_duration(&age, cli_status_number(object, key));
+        text_put_duration(&age, cli_json_number(object, key));
     } else {
         text_put(&age, "-");
     }
@@ -62,16 +45,16 @@ bool cli_status_is_fine(const char *state)
 /* "drained by alice: kernel update, until 2026-11-22T18:00:00Z" */
 void cli_status_put_override(const json_t *override, struct text *out)
 {
-    const char *state = cli_status_string(override, "state");
-    const char *until = cli_status_string(override, "until");
+    const char *state = cli_json_string(override, "state");
+    const char *until = cli_json_string(override, "until");
 
     text_printf(out, "%s by %s: %s",
                 strcmp(state, "drain") == 0 ? "drained"
                 : strcmp(state, "up") == 0  ? "forced up"
                                             : "forced down",
-                cli_status_truth(override, "scheduled") ? "maintenance"
-                                                        : cli_status_string(override, "author"),
-                cli_status_string(override, "reason"));
+                cli_json_truth(override, "scheduled") ? "maintenance"
+                                                        : cli_json_string(override, "author"),
+                cli_json_string(override, "reason"));
     if (until[0] != '\0') {
         text_printf(out, ", until %.19sZ", until); /* without the fraction */
     }

@@ -8,13 +8,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "resolver/cli/cli_json.h"
 #include "resolver/cli/cli_status_text.h"
 #include "resolver/cli/cli_table.h"
-
-/* Members; "", 0 and false when they are missing. */
-const char *cli_status_string(const json_t *object, const char *key);
-unsigned long long cli_status_number(const json_t *object, const char *key);
-bool cli_status_truth(const json_t *object, const char *key);
 
 /* A cell with a duration, "-" when it is missing. */
 void cli_status_put_age(struct cli_table *table, const json_t *object, const char *key);

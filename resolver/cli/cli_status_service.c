@@ -4,9 +4,9 @@
 
 static enum cli_paint rung_paint(const json_t *answer)
 {
-    unsigned long long rung = cli_status_number(answer, "rung");
+    unsigned long long rung = cli_json_number(answer, "rung");
 
-    if (strcmp(cli_status_string(answer, "result"), "addresses") != 0) {
+    if (strcmp(cli_json_string(answer, "result"), "addresses") != 0) {
         return CLI_PAINT_BAD;
     }
     return rung == 1 ? CLI_PAINT_GOOD : rung <= 3 ? CLI_PAINT_DOUBT : CLI_PAINT_BAD;
@@ -32,9 +32,9 @@ static void put_answer(struct cli_table *table, const char *name, const char *ty
     cli_table_add(table, CLI_PAINT_STRONG, "%s", name);
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", type);
     put_joined(table, paint, json_object_get(answer, "regions"),
-               cli_status_string(answer, "result"));
-    cli_table_add(table, paint, "rung %llu", cli_status_number(answer, "rung"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llus", cli_status_number(answer, "ttl_s"));
+               cli_json_string(answer, "result"));
+    cli_table_add(table, paint, "rung %llu", cli_json_number(answer, "rung"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llus", cli_json_number(answer, "ttl_s"));
     put_joined(table, CLI_PAINT_PLAIN, json_object_get(answer, "addresses"), "-");
 }
 
@@ -42,14 +42,14 @@ static void put_answer(struct cli_table *table, const char *name, const char *ty
 static void put_cause(struct cli_table *table, const json_t *endpoint)
 {
     const json_t *override = json_object_get(endpoint, "override");
-    const char *failing = cli_status_string(endpoint, "failing");
-    const char *evidence = cli_status_string(endpoint, "evidence");
+    const char *failing = cli_json_string(endpoint, "failing");
+    const char *evidence = cli_json_string(endpoint, "evidence");
     struct text cause = { 0 };
 
     if (json_is_object(override)) {
         cli_status_put_override(override, &cause);
-    } else if (!cli_status_is_fine(cli_status_string(endpoint, "state"))) {
-        text_put(&cause, cli_status_string(endpoint, "reason"));
+    } else if (!cli_status_is_fine(cli_json_string(endpoint, "state"))) {
+        text_put(&cause, cli_json_string(endpoint, "reason"));
         if (evidence[0] != '\0') {
             text_printf(&cause, " (%s)", evidence);
         }
@@ -63,12 +63,12 @@ static void put_cause(struct cli_table *table, const json_t *endpoint)
 
 static void put_endpoint(struct cli_table *table, const char *region, const json_t *endpoint)
 {
-    const char *state = cli_status_string(endpoint, "state");
+    const char *state = cli_json_string(endpoint, "state");
     struct text age = { 0 };
 
-    text_put_duration(&age, cli_status_number(endpoint, "since_ms_ago"));
+    text_put_duration(&age, cli_json_number(endpoint, "since_ms_ago"));
     cli_table_add(table, CLI_PAINT_PLAIN, "  %s %s", region,
-                  cli_status_string(endpoint, "address"));
+                  cli_json_string(endpoint, "address"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
     cli_table_add(table, cli_status_paint(state), "%s", state);
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&age));
@@ -84,34 +84,34 @@ static bool describe_pool(const json_t *pool, struct text *out)
 
     if (json_is_object(override)) {
         cli_status_put_override(override, out);
-    } else if (cli_status_truth(pool, "parked")) {
+    } else if (cli_json_truth(pool, "parked")) {
         text_put(out, "left, waits to be released (failback: manual)");
-    } else if (cli_status_truth(pool, "shared")) {
+    } else if (cli_json_truth(pool, "shared")) {
         text_put(out, "silent just after another region left: shares its answers");
     } else if (json_is_integer(json_object_get(pool, "ramp_percent"))) {
         text_printf(out, "just back, takes %llu%% of its answers",
-                    cli_status_number(pool, "ramp_percent"));
+                    cli_json_number(pool, "ramp_percent"));
     }
     return out->length > 0;
 }
 
 static const char *pool_state(const json_t *pool)
 {
-    const char *state = cli_status_string(json_object_get(pool, "override"), "state");
+    const char *state = cli_json_string(json_object_get(pool, "override"), "state");
 
     if (state[0] != '\0') {
         return strcmp(state, "drain") == 0 ? "drained"
                : strcmp(state, "up") == 0  ? "forced up"
                                            : "forced down";
     }
-    return cli_status_truth(pool, "parked")   ? "parked"
-           : cli_status_truth(pool, "shared") ? "shared"
+    return cli_json_truth(pool, "parked")   ? "parked"
+           : cli_json_truth(pool, "shared") ? "shared"
                                               : "ramping";
 }
 
 static void put_pool_row(struct cli_table *table, const json_t *pool, const struct text *what)
 {
-    cli_table_add(table, CLI_PAINT_PLAIN, "  %s", cli_status_string(pool, "region"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "  %s", cli_json_string(pool, "region"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
     cli_table_add(table, CLI_PAINT_DOUBT, "%s", pool_state(pool));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
@@ -149,12 +149,12 @@ static unsigned put_endpoints(struct cli_table *table, const json_t *service, bo
         const json_t *endpoints = json_object_get(pool, "endpoints");
         for (size_t j = 0; j < json_array_size(endpoints); j++) {
             const json_t *endpoint = json_array_get(endpoints, j);
-            if (!all && cli_status_is_fine(cli_status_string(endpoint, "state"))) {
+            if (!all && cli_status_is_fine(cli_json_string(endpoint, "state"))) {
                 continue;
             }
             count++;
             if (table != NULL) {
-                put_endpoint(table, cli_status_string(pool, "region"), endpoint);
+                put_endpoint(table, cli_json_string(pool, "region"), endpoint);
             }
         }
     }
@@ -170,16 +170,16 @@ static void put_hostname(struct cli_table *table, const json_t *name, bool lost)
 {
     bool kept = json_is_integer(json_object_get(name, "kept_ms_ago"));
     const char *state = kept ? "kept" : lost ? "unresolved" : "doubted";
-    const char *reason = cli_status_string(name, "reason");
+    const char *reason = cli_json_string(name, "reason");
 
-    cli_table_add(table, CLI_PAINT_PLAIN, "  %s %s", cli_status_string(name, "region"),
-                  cli_status_string(name, "name"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_status_string(name, "type"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "  %s %s", cli_json_string(name, "region"),
+                  cli_json_string(name, "name"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_json_string(name, "type"));
     cli_table_add(table, cli_status_paint(state), "%s", state);
     cli_status_put_age(table, name, kept ? "kept_ms_ago" : "last_answer_ms_ago");
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
     cli_table_add(table, CLI_PAINT_PLAIN, "%s",
-                  reason[0] != '\0' ? reason : cli_status_string(name, "last_answer"));
+                  reason[0] != '\0' ? reason : cli_json_string(name, "last_answer"));
 }
 
 /* Its host names of which resolvers say something odd, or nothing; counts as above. */
@@ -192,7 +192,7 @@ static unsigned put_hostnames(struct cli_table *table, const json_t *service)
         bool lost = is_bare(json_array_get(names, i)) && is_bare(json_array_get(names, i + 1));
         for (size_t k = 0; k < 2; k++) {
             const json_t *name = json_array_get(names, i + k);
-            if (!lost && cli_status_string(name, "reason")[0] == '\0') {
+            if (!lost && cli_json_string(name, "reason")[0] == '\0') {
                 continue;
             }
             count++;
@@ -210,7 +210,7 @@ static bool needs_look(const json_t *service)
     static const char *const types[] = { "A", "AAAA" };
     const json_t *answers = json_object_get(service, "answer");
     const json_t *first = json_array_get(json_object_get(service, "pools"), 0);
-    const char *steer = cli_status_string(service, "steer");
+    const char *steer = cli_json_string(service, "steer");
     bool is_ordered = steer[0] == '\0' || strcmp(steer, "region_order") == 0;
 
     for (unsigned i = 0; i < 2; i++) {
@@ -219,9 +219,9 @@ static bool needs_look(const json_t *service)
         if (!json_is_object(answer)) {
             continue;
         }
-        if (cli_status_number(answer, "rung") != 1 || region == NULL ||
+        if (cli_json_number(answer, "rung") != 1 || region == NULL ||
             (is_ordered &&
-             strcmp(json_string_value(region), cli_status_string(first, "region")) != 0)) {
+             strcmp(json_string_value(region), cli_json_string(first, "region")) != 0)) {
             return true;
         }
     }
@@ -245,8 +245,8 @@ static bool any_needs_look(const json_t *service)
 /* How its answers are chosen, where that is more than the order of regions. */
 static void put_steer(struct cli_table *table, const json_t *service)
 {
-    const char *steer = cli_status_string(service, "steer");
-    bool is_manual = strcmp(cli_status_string(service, "failback"), "manual") == 0;
+    const char *steer = cli_json_string(service, "steer");
+    bool is_manual = strcmp(cli_json_string(service, "failback"), "manual") == 0;
 
     if (!is_manual && (steer[0] == '\0' || strcmp(steer, "region_order") == 0)) {
         return;
@@ -283,12 +283,12 @@ static void put_service(struct cli_table *table, const json_t *service, bool all
 {
     const json_t *views = json_object_get(service, "views");
 
-    put_variant(table, service, cli_status_string(service, "name"), all);
+    put_variant(table, service, cli_json_string(service, "name"), all);
     for (size_t i = 0; i < json_array_size(views); i++) {
         const json_t *view = json_array_get(views, i);
         struct text name = { 0 };
         if (all || needs_look(view)) {
-            text_printf(&name, "  view %s", cli_status_string(view, "view"));
+            text_printf(&name, "  view %s", cli_json_string(view, "view"));
             put_variant(table, view, text_string(&name), all);
         }
         text_fini(&name);

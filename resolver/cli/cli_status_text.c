@@ -26,22 +26,22 @@ static void put_queries(const json_t *status, struct text *out)
 {
     const json_t *queries = json_object_get(status, "queries");
 
-    text_printf(out, "%llu quer%s", cli_status_number(queries, "total"),
-                cli_status_number(queries, "total") == 1 ? "y" : "ies");
-    if (cli_status_number(queries, "total") > 0) {
+    text_printf(out, "%llu quer%s", cli_json_number(queries, "total"),
+                cli_json_number(queries, "total") == 1 ? "y" : "ies");
+    if (cli_json_number(queries, "total") > 0) {
         text_put_char(out, ':');
         put_counts(json_object_get(queries, "by_source"), out);
         text_put(out, ";");
         put_counts(json_object_get(queries, "by_rcode"), out);
     }
-    if (cli_status_number(queries, "dropped") > 0) {
-        text_printf(out, "; not answerable %llu", cli_status_number(queries, "dropped"));
+    if (cli_json_number(queries, "dropped") > 0) {
+        text_printf(out, "; not answerable %llu", cli_json_number(queries, "dropped"));
     }
-    if (cli_status_number(queries, "unsent") > 0) {
-        text_printf(out, "; not sendable %llu", cli_status_number(queries, "unsent"));
+    if (cli_json_number(queries, "unsent") > 0) {
+        text_printf(out, "; not sendable %llu", cli_json_number(queries, "unsent"));
     }
-    if (cli_status_number(queries, "ring_full") > 0) {
-        text_printf(out, "; turned away %llu", cli_status_number(queries, "ring_full"));
+    if (cli_json_number(queries, "ring_full") > 0) {
+        text_printf(out, "; turned away %llu", cli_json_number(queries, "ring_full"));
     }
     text_put_char(out, '\n');
 }
@@ -71,8 +71,8 @@ static void put_isolation(const json_t *status, const struct cli_status_view *vi
         return;
     }
     text_put(&words, "THIS NODE IS CUT OFF for ");
-    text_put_duration(&words, cli_status_number(isolated, "since_ms_ago"));
-    text_printf(&words, ": %s; it answers as before that", cli_status_string(isolated, "reason"));
+    text_put_duration(&words, cli_json_number(isolated, "since_ms_ago"));
+    text_printf(&words, ": %s; it answers as before that", cli_json_string(isolated, "reason"));
     cli_table_paint(out, view->colored, CLI_PAINT_BAD, text_string(&words));
     text_put_char(out, '\n');
     text_fini(&words);
@@ -81,18 +81,18 @@ static void put_isolation(const json_t *status, const struct cli_status_view *vi
 static void put_node(const json_t *status, const struct cli_status_view *view, struct text *out)
 {
     const json_t *config = json_object_get(status, "config");
-    const char *path = cli_status_string(config, "path");
-    const char *warning = cli_status_string(config, "warning");
-    bool ready = cli_status_truth(status, "ready");
+    const char *path = cli_json_string(config, "path");
+    const char *warning = cli_json_string(config, "warning");
+    bool ready = cli_json_truth(status, "ready");
 
-    text_printf(out, "leeward %s on ", cli_status_string(status, "version"));
-    cli_table_paint(out, view->colored, CLI_PAINT_STRONG, cli_status_string(status, "node"));
+    text_printf(out, "leeward %s on ", cli_json_string(status, "version"));
+    cli_table_paint(out, view->colored, CLI_PAINT_STRONG, cli_json_string(status, "node"));
     text_put(out, ": ");
     cli_table_paint(out, view->colored, ready ? CLI_PAINT_GOOD : CLI_PAINT_DOUBT,
                     ready ? "ready" : "not ready");
     text_put(out, ", up ");
-    text_put_duration(out, cli_status_number(status, "uptime_ms"));
-    text_printf(out, ", generation %llu of ", cli_status_number(status, "generation"));
+    text_put_duration(out, cli_json_number(status, "uptime_ms"));
+    text_printf(out, ", generation %llu of ", cli_json_number(status, "generation"));
     cli_table_paint(out, view->colored, CLI_PAINT_PLAIN,
                     path[0] != '\0' ? path : "the embedded default");
     text_put_char(out, '\n');
@@ -119,18 +119,18 @@ static const char *short_label(const char *label, const char *region)
 /* What it asks for is gone everywhere, so that nothing follows from it. */
 static bool decides_nothing(const json_t *check)
 {
-    const char *state = cli_status_string(check, "state");
-    return cli_status_truth(check, "misconfigured") && strcmp(state, "down") != 0 &&
+    const char *state = cli_json_string(check, "state");
+    return cli_json_truth(check, "misconfigured") && strcmp(state, "down") != 0 &&
            strcmp(state, "held") != 0;
 }
 
 /* What a check says against its target, on which evidence. */
 static void put_cause(struct cli_table *table, const json_t *check)
 {
-    bool is_telling = !cli_status_is_fine(cli_status_string(check, "state")) ||
-                      cli_status_truth(check, "degraded");
-    const char *reason = is_telling ? cli_status_string(check, "reason") : "";
-    const char *evidence = cli_status_string(json_object_get(check, "evidence"), "text");
+    bool is_telling = !cli_status_is_fine(cli_json_string(check, "state")) ||
+                      cli_json_truth(check, "degraded");
+    const char *reason = is_telling ? cli_json_string(check, "reason") : "";
+    const char *evidence = cli_json_string(json_object_get(check, "evidence"), "text");
 
     if (evidence[0] == '\0') {
         cli_table_add(table, CLI_PAINT_PLAIN, "%s", reason);
@@ -143,15 +143,15 @@ static void put_cause(struct cli_table *table, const json_t *check)
 
 static void put_check(struct cli_table *table, const char *region, const json_t *check)
 {
-    const char *state = cli_status_string(check, "state");
+    const char *state = cli_json_string(check, "state");
 
     cli_table_add(table, CLI_PAINT_PLAIN, "  %s",
-                  short_label(cli_status_string(check, "label"), region));
+                  short_label(cli_json_string(check, "label"), region));
     cli_table_add(
-        table, cli_status_truth(check, "misconfigured") ? CLI_PAINT_DOUBT : cli_status_paint(state),
-        "%s", cli_status_truth(check, "misconfigured") ? "misconfigured" : state);
+        table, cli_json_truth(check, "misconfigured") ? CLI_PAINT_DOUBT : cli_status_paint(state),
+        "%s", cli_json_truth(check, "misconfigured") ? "misconfigured" : state);
     if (json_is_integer(json_object_get(check, "usual_ms"))) {
-        cli_table_add(table, CLI_PAINT_PLAIN, "~%llums", cli_status_number(check, "usual_ms"));
+        cli_table_add(table, CLI_PAINT_PLAIN, "~%llums", cli_json_number(check, "usual_ms"));
     } else {
         cli_table_add(table, CLI_PAINT_PLAIN, "-");
     }
@@ -160,7 +160,7 @@ static void put_check(struct cli_table *table, const char *region, const json_t 
         cli_table_add(
             table, CLI_PAINT_PLAIN,
             "%s: does the name still exist? nothing follows from this check until it does",
-            cli_status_string(check, "reason"));
+            cli_json_string(check, "reason"));
     } else {
         put_cause(table, check);
     }
@@ -183,7 +183,7 @@ static void put_region_counts(struct cli_table *table, const json_t *region)
     unsigned long long doubtful = count_misconfigured(json_object_get(region, "checks"));
     char note[48] = "";
 
-    if (cli_status_number(region, "total") == 0) {
+    if (cli_json_number(region, "total") == 0) {
         cli_table_add(table, CLI_PAINT_PLAIN, "-");
         return;
     }
@@ -191,22 +191,22 @@ static void put_region_counts(struct cli_table *table, const json_t *region)
         (void)snprintf(note, sizeof(note), " (%llu misconfigured)", doubtful);
     }
     cli_table_add(table, CLI_PAINT_PLAIN, "%llu/%llu up%s, needs %llu",
-                  cli_status_number(region, "up"), cli_status_number(region, "total"), note,
-                  cli_status_number(region, "minimum"));
+                  cli_json_number(region, "up"), cli_json_number(region, "total"), note,
+                  cli_json_number(region, "minimum"));
 }
 
 /* Who says so, or its checks; a region that is simply in needs no reason. */
 static void put_region_reason(struct cli_table *table, const json_t *region)
 {
     const json_t *override = json_object_get(region, "override");
-    bool plain = strcmp(cli_status_string(region, "state"), "in") == 0 &&
-                 !cli_status_truth(region, "lifted");
+    bool plain = strcmp(cli_json_string(region, "state"), "in") == 0 &&
+                 !cli_json_truth(region, "lifted");
     struct text reason = { 0 };
 
     if (json_is_object(override)) {
         cli_status_put_override(override, &reason);
     } else if (!plain) {
-        text_put(&reason, cli_status_string(region, "reason"));
+        text_put(&reason, cli_json_string(region, "reason"));
     }
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&reason));
     text_fini(&reason);
@@ -214,21 +214,21 @@ static void put_region_reason(struct cli_table *table, const json_t *region)
 
 static void put_region(struct cli_table *table, const json_t *region, bool all)
 {
-    const char *state = cli_status_string(region, "state");
+    const char *state = cli_json_string(region, "state");
     const json_t *checks = json_object_get(region, "checks");
 
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_status_string(region, "name"));
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_json_string(region, "name"));
     cli_table_add(table,
-                  cli_status_truth(region, "lifted") ? CLI_PAINT_DOUBT : cli_status_paint(state),
-                  "%s%s", state, cli_status_truth(region, "lifted") ? " (gate lifted)" : "");
+                  cli_json_truth(region, "lifted") ? CLI_PAINT_DOUBT : cli_status_paint(state),
+                  "%s%s", state, cli_json_truth(region, "lifted") ? " (gate lifted)" : "");
     put_region_counts(table, region);
     cli_status_put_age(table, region, "since_ms_ago");
     put_region_reason(table, region);
     for (size_t i = 0; i < json_array_size(checks); i++) {
         const json_t *check = json_array_get(checks, i);
-        if (all || !cli_status_is_fine(cli_status_string(check, "state")) ||
-            cli_status_truth(check, "misconfigured")) {
-            put_check(table, cli_status_string(region, "name"), check);
+        if (all || !cli_status_is_fine(cli_json_string(check, "state")) ||
+            cli_json_truth(check, "misconfigured")) {
+            put_check(table, cli_json_string(region, "name"), check);
         }
     }
 }
@@ -258,7 +258,7 @@ static void put_override(struct cli_table *table, const json_t *override)
     struct text words = { 0 };
 
     cli_status_put_override(override, &words);
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_status_string(override, "target"));
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_json_string(override, "target"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&words));
     text_fini(&words);
 }
@@ -275,7 +275,7 @@ static void put_overrides(const json_t *status, const struct cli_status_view *vi
     cli_table_init(&table, 2, heads);
     for (size_t i = 0; i < json_array_size(overrides); i++) {
         const json_t *override = json_array_get(overrides, i);
-        if (!cli_status_truth(override, "ended_early")) {
+        if (!cli_json_truth(override, "ended_early")) {
             put_override(&table, override);
             any = true;
         }
@@ -294,19 +294,19 @@ static void put_probing(const json_t *status, struct text *out)
 {
     const json_t *probing = json_object_get(status, "probing");
 
-    if (cli_status_number(probing, "checks") == 0) {
+    if (cli_json_number(probing, "checks") == 0) {
         return;
     }
     text_printf(out,
                 "\nchecks: %llu, %llu probes sent; late by %llums at p99, %llums at most; "
                 "%llu in flight",
-                cli_status_number(probing, "checks"), cli_status_number(probing, "started"),
-                cli_status_number(probing, "late_p99_ms"),
-                cli_status_number(probing, "late_most_ms"),
-                cli_status_number(probing, "in_flight"));
-    if (cli_status_number(probing, "put_off") > 0) {
+                cli_json_number(probing, "checks"), cli_json_number(probing, "started"),
+                cli_json_number(probing, "late_p99_ms"),
+                cli_json_number(probing, "late_most_ms"),
+                cli_json_number(probing, "in_flight"));
+    if (cli_json_number(probing, "put_off") > 0) {
         text_printf(out, "; %llu had to wait for others to end",
-                    cli_status_number(probing, "put_off"));
+                    cli_json_number(probing, "put_off"));
     }
     text_put_char(out, '\n');
 }
@@ -315,10 +315,10 @@ static void put_probing(const json_t *status, struct text *out)
 
 static void put_zone(struct cli_table *table, const json_t *zone)
 {
-    const char *file = cli_status_string(zone, "file");
+    const char *file = cli_json_string(zone, "file");
 
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_status_string(zone, "name"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_status_number(zone, "serial"));
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_json_string(zone, "name"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_json_number(zone, "serial"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", file[0] != '\0' ? file : "made for services");
 }
 
@@ -360,24 +360,24 @@ static void put_size(unsigned long long bytes, struct text *out)
 static void put_cache(const json_t *status, struct text *out)
 {
     const json_t *cache = json_object_get(status, "cache");
-    unsigned long long hits = cli_status_number(cache, "hits");
-    unsigned long long misses = cli_status_number(cache, "misses");
+    unsigned long long hits = cli_json_number(cache, "hits");
+    unsigned long long misses = cli_json_number(cache, "misses");
 
-    if (cli_status_number(cache, "size_bytes") == 0) {
+    if (cli_json_number(cache, "size_bytes") == 0) {
         return;
     }
-    text_printf(out, "\ncache: %llu entr%s, ", cli_status_number(cache, "entries"),
-                cli_status_number(cache, "entries") == 1 ? "y" : "ies");
-    put_size(cli_status_number(cache, "bytes"), out);
+    text_printf(out, "\ncache: %llu entr%s, ", cli_json_number(cache, "entries"),
+                cli_json_number(cache, "entries") == 1 ? "y" : "ies");
+    put_size(cli_json_number(cache, "bytes"), out);
     text_put(out, " of ");
-    put_size(cli_status_number(cache, "size_bytes"), out);
+    put_size(cli_json_number(cache, "size_bytes"), out);
     text_printf(out, "; %llu hits, %llu misses", hits, misses);
     if (hits + misses > 0) {
         text_printf(out, " (%llu%%)", hits * 100 / (hits + misses));
     }
-    text_printf(out, ", %llu stale", cli_status_number(cache, "stale"));
-    if (cli_status_number(cache, "shed") > 0) {
-        text_printf(out, ", %llu turned away", cli_status_number(cache, "shed"));
+    text_printf(out, ", %llu stale", cli_json_number(cache, "stale"));
+    if (cli_json_number(cache, "shed") > 0) {
+        text_printf(out, ", %llu turned away", cli_json_number(cache, "shed"));
     }
     text_put_char(out, '\n');
 }
@@ -386,41 +386,41 @@ static void put_cache(const json_t *status, struct text *out)
 static void put_forward(const json_t *status, struct text *out)
 {
     const json_t *forward = json_object_get(status, "forward");
-    unsigned long long asked = cli_status_number(forward, "asked");
+    unsigned long long asked = cli_json_number(forward, "asked");
     unsigned long long extra =
-        cli_status_number(forward, "hedges") + cli_status_number(forward, "resends");
+        cli_json_number(forward, "hedges") + cli_json_number(forward, "resends");
 
-    if (cli_status_number(forward, "sent") == 0) {
+    if (cli_json_number(forward, "sent") == 0) {
         return;
     }
     text_printf(out, "forward: %llu asked of upstreams; %llu hedges, %llu resends", asked,
-                cli_status_number(forward, "hedges"), cli_status_number(forward, "resends"));
+                cli_json_number(forward, "hedges"), cli_json_number(forward, "resends"));
     if (asked > 0) {
         text_printf(out, " (%.1f%%)", 100.0 * (double)extra / (double)asked);
     }
-    text_printf(out, ", %llu probes; %llu failed\n", cli_status_number(forward, "probes"),
-                cli_status_number(forward, "failed"));
+    text_printf(out, ", %llu probes; %llu failed\n", cli_json_number(forward, "probes"),
+                cli_json_number(forward, "failed"));
 }
 
 /* ---- upstreams ---- */
 
 static void put_upstream(struct cli_table *table, const json_t *upstream)
 {
-    const char *region = cli_status_string(upstream, "region");
-    const char *state = cli_status_string(upstream, "state");
+    const char *region = cli_json_string(upstream, "region");
+    const char *state = cli_json_string(upstream, "state");
 
-    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_status_string(upstream, "address"));
+    cli_table_add(table, CLI_PAINT_STRONG, "%s", cli_json_string(upstream, "address"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", region[0] != '\0' ? region : "-");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_status_string(upstream, "class"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_status_string(upstream, "transport"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_json_string(upstream, "class"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_json_string(upstream, "transport"));
     cli_table_add(table, cli_status_paint(state), "%s", state);
     cli_status_put_age(table, upstream, "since_ms_ago");
     cli_status_put_age(table, upstream, "rtt_ms");
     cli_status_put_age(table, upstream, "p95_ms");
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu%%", cli_status_number(upstream, "loss_percent"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_status_number(upstream, "sent"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_status_number(upstream, "failed"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_status_string(upstream, "reason"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu%%", cli_json_number(upstream, "loss_percent"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_json_number(upstream, "sent"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%llu", cli_json_number(upstream, "failed"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "%s", cli_json_string(upstream, "reason"));
 }
 
 static void put_upstreams(const json_t *status, const struct cli_status_view *view,
