@@ -54,7 +54,10 @@ void text_put(struct text *text, const char *string)
 
 void text_put_char(struct text *text, char c)
 {
-    text_put_bytes(text, &c, 1);
+    if (reserve(text, 1)) {
+        text->bytes[text->length++] = c;
+        text->bytes[text->length] = '\0';
+    }
 }
 
 void text_vprintf(struct text *text, const char *format, va_list args)

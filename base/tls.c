@@ -126,7 +126,9 @@ static int load_authorities(struct tls_context *context, struct error *err)
     if (loaded == 1) {
         return 0;
     }
-    const char *reason = library->err_reason_error_string(library->err_peek_error());
+    unsigned long code = library->err_peek_error();
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code))
+                                                : library->err_reason_error_string(code);
     const char *file = context->ca_file != NULL ? context->ca_file : "those of the system";
     library->err_clear_error();
     return error_set(err, -ENOENT, "cannot load the trusted authorities, %s: %s", file,

@@ -9,7 +9,6 @@ out of the ratio. See bench/README.md.
 import argparse
 import json
 import os
-import platform
 import shutil
 import signal
 import statistics
@@ -204,17 +203,6 @@ def verdict(options, workload, summary):
     return found
 
 
-def machine():
-    model = ""
-    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
-            "load": os.getloadavg()[0]}
-
-
 def print_head(options, about):
     print(f"machine: {about['cores']} x {about['cpu']}, Linux {about['kernel']}, "
           f"load {about['load']:.2f} at the start; servers on core {options.server_cpu}, "
@@ -232,7 +220,7 @@ def main():
     if not os.path.exists(options.load):
         print(f"bench: {options.load} is not built: ./dev build", file=sys.stderr)
         return 1
-    about = machine()
+    about = lab.machine()
     print_head(options, about)
     record = {"machine": about, "options": vars(options), "workloads": {}, "versions": {
         kind.name: kind(options).version() for kind in contestants.ALL}}

@@ -28,13 +28,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bench/die.h"
+#include "bench/number.h"
 
 enum {
     HEADER_BYTES = 12, /* RFC 1035, section 4.1.1 */
@@ -259,23 +259,12 @@ static void go_on(struct run *run)
     (void)give_up(run, true);
 }
 
-static unsigned long number(const char *text, unsigned long least, unsigned long most)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-
-    if (*text < '0' || *text > '9' || *end != '\0' || value < least || value > most) {
-        die("%s is not a number from %lu to %lu", text, least, most);
-    }
-    return value;
-}
-
 static int open_socket(const char *address, const char *port)
 {
     struct sockaddr_in to = { .sin_family = AF_INET };
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    to.sin_port = htons((uint16_t)number(port, 1, 65535));
+    to.sin_port = htons((uint16_t)number_read(port, 1, 65535));
     if (inet_pton(AF_INET, address, &to.sin_addr) != 1 || ntohl(to.sin_addr.s_addr) >> 24 != 127) {
         die("%s is not an address of 127.0.0.0/8", address);
     }
@@ -298,9 +287,9 @@ int main(int argc, char **argv)
         die("%s is too long", run.name);
     }
     run.fresh = argc == 7;
-    run.every_ns = number(argv[4], 100, 60000000) * 1000u;
+    run.every_ns = number_read(argv[4], 100, 60000000) * 1000u;
     run.fd = open_socket(argv[1], argv[2]);
-    run.end_ns = now_ns() + number(argv[5], 1, 86400) * SECOND_NS;
+    run.end_ns = now_ns() + number_read(argv[5], 1, 86400) * SECOND_NS;
     (void)signal(SIGTERM, on_stop);
     (void)signal(SIGINT, on_stop);
     go_on(&run);

@@ -22,13 +22,13 @@
 #include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bench/die.h"
+#include "bench/number.h"
 
 static const uint64_t SECOND_NS = 1000000000;
 
@@ -101,17 +101,6 @@ static void begin(uintptr_t number, const pthread_attr_t *attributes)
     }
 }
 
-static unsigned long number(const char *text, unsigned long least, unsigned long most)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-
-    if (*text < '0' || *text > '9' || *end != '\0' || value < least || value > most) {
-        die("%s is not a number from %lu to %lu", text, least, most);
-    }
-    return value;
-}
-
 int main(int argc, char **argv)
 {
     pthread_attr_t attributes;
@@ -121,8 +110,8 @@ int main(int argc, char **argv)
         return 2;
     }
     suffix = argv[1];
-    uint64_t every_ns = number(argv[2], 1000, 60000000) * 1000u;
-    uint64_t count = number(argv[3], 1, 3600) * SECOND_NS / every_ns;
+    uint64_t every_ns = number_read(argv[2], 1000, 60000000) * 1000u;
+    uint64_t count = number_read(argv[3], 1, 3600) * SECOND_NS / every_ns;
     (void)sem_init(&room, 0, LOOKUPS_MAX);
     (void)pthread_attr_init(&attributes);
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

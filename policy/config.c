@@ -9,6 +9,7 @@
 #include "policy/config_default.h"
 #include "policy/config_files.h"
 #include "policy/config_sections.h"
+#include "policy/expansion.h"
 
 /* The whole effective text, so that this very model can be had again. */
 static int keep_source(struct model *model)
@@ -33,14 +34,15 @@ static int out_of_memory(struct config_report *report)
     return -ENOMEM;
 }
 
-static int load(const char *text, size_t length, const char *path, struct model **out_model,
-                struct config_report *report)
+static int load(const char *text, size_t length, const char *path, bool is_kept,
+                struct model **out_model, struct config_report *report)
 {
     struct config_context context;
 
     if (config_context_init(&context) < 0) {
         return out_of_memory(report);
     }
+    context.is_kept = is_kept;
     const struct config_node *root = config_files_load(&context, text, length, path);
     if (root != NULL) {
         config_sections_read(&context, root);
@@ -55,6 +57,7 @@ static int load(const char *text, size_t length, const char *path, struct model 
     context.model = NULL; /* from here on it is ours */
     config_context_fini(&context);
     model->path = arena_strdup(model->arena, path);
+    model->is_nameless = !expansion_has_name(model);
     if (keep_source(model) < 0) {
         model_free(model);
         return out_of_memory(report);
@@ -67,7 +70,14 @@ int config_load_text(const char *text, const char *path, struct model **out_mode
                      struct config_report *report)
 {
     memset(report, 0, sizeof(*report));
-    return load(text, strlen(text), path, out_model, report);
+    return load(text, strlen(text), path, false, out_model, report);
+}
+
+int config_load_kept(const char *text, const char *path, struct model **out_model,
+                     struct config_report *report)
+{
+    memset(report, 0, sizeof(*report));
+    return load(text, strlen(text), path, true, out_model, report);
 }
 
 int config_load(const char *path, struct model **out_model, struct config_report *report)
@@ -82,7 +92,7 @@ int config_load(const char *path, struct model **out_model, struct config_report
         config_report_add(report, &err);
         return rc;
     }
-    rc = load(text, length, path, out_model, report);
+    rc = load(text, length, path, false, out_model, report);
     free(text);
     return rc;
 }
@@ -99,7 +109,7 @@ int config_load_default(struct model **out_model, struct config_report *report)
         config_report_add(report, &err);
         return rc;
     }
-    rc = load(text_string(&yaml), yaml.length, "(embedded default)", out_model, report);
+    rc = load(text_string(&yaml), yaml.length, "(embedded default)", false, out_model, report);
     text_fini(&yaml);
     if (rc == 0) {
         (*out_model)->path = NULL;

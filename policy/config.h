@@ -33,6 +33,14 @@ int config_load(const char *path, struct model **out_model, struct config_report
 int config_load_text(const char *text, const char *path, struct model **out_model,
                      struct config_report *report);
 
+/*
+ * The same for text that was accepted once, as model.source has it: programs,
+ * authorities and databases that are not there any more are no errors, for a
+ * server that must start does without them.
+ */
+int config_load_kept(const char *text, const char *path, struct model **out_model,
+                     struct config_report *report);
+
 /* The embedded default: loopback, forwarding to what /etc/resolv.conf names. */
 int config_load_default(struct model **out_model, struct config_report *report);
 

@@ -205,6 +205,20 @@ static void settle_timing(struct config_context *context, const struct config_it
     settle_fall(context, check, timing);
 }
 
+/* What takes longer than `timeout` never passes. */
+static void check_degraded(struct config_context *context, const struct config_item *check,
+                           const struct model_check *out)
+{
+    struct config_item item;
+
+    if (out->degraded_ms >= out->timing.timeout_ms &&
+        config_item_get(check, "degraded_above", &item)) {
+        struct error *err = config_error_value(
+            context, &item, "no pass takes longer: timeout is %ums", out->timing.timeout_ms);
+        error_hint(err, "lower it, or raise timeout");
+    }
+}
+
 /* ------------------------------------------------------------------ a check */
 
 static void report_kinds(struct config_context *context, const struct config_item *check,
@@ -241,10 +255,14 @@ bool config_check_read(struct config_context *context, const struct config_item 
         }
         count++;
         if (kind.value->kind == CONFIG_NODE_MAP || config_node_is_empty(kind.value)) {
+            context->beside = &config_check_table;
+            context->beside_key = kinds[i].word;
             kinds[i].read(context, &kind, out); /* else its form is reported */
+            context->beside = NULL;
         }
     }
     settle_timing(context, item, out->kind, &out->timing);
+    check_degraded(context, item, out);
     if (count > 1 || (count == 0 && good)) {
         report_kinds(context, item, count);
     }

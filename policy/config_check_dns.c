@@ -1,5 +1,6 @@
 #include "policy/config_check_kinds.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "policy/config_address.h"
@@ -96,6 +97,19 @@ const struct config_table config_check_dns_table = {
     sizeof(dns_rows) / sizeof(dns_rows[0]),
 };
 
+/* A word in braces that is not replaced would be asked for as it stands. */
+static int refuse_word(const char *name, struct error *err)
+{
+    const char *open = strchr(name, '{');
+
+    if (open == NULL) {
+        return 0;
+    }
+    (void)error_set(err, -EINVAL, "unknown word '%.*s'", (int)strcspn(open, "}.") + 1, open);
+    error_hint(err, "only " RANDOM_WORD " stands for something in a name");
+    return err->code;
+}
+
 /* Names with {random} are valid when they are with a word as long as the probe's in its place. */
 static bool is_valid_query_name(const char *name, struct error *err)
 {
@@ -109,7 +123,8 @@ static bool is_valid_query_name(const char *name, struct error *err)
         rest = found + strlen(RANDOM_WORD);
     }
     text_put(&text, rest);
-    bool valid = name_parse(text_string(&text), dname, err) >= 0;
+    bool valid = refuse_word(text_string(&text), err) == 0 &&
+                 name_parse(text_string(&text), dname, err) >= 0;
     text_fini(&text);
     return valid;
 }

@@ -94,12 +94,17 @@ static const char *read_program(struct config_context *context, const struct con
     const char *path = config_files_resolve(context, item->value->file, text);
     struct stat about;
 
+    if (context->is_kept) {
+        return path;
+    }
     if (stat(path, &about) < 0 || (S_ISREG(about.st_mode) && access(path, X_OK) < 0)) {
         struct error *err =
             config_error_value(context, item, "%.200s cannot be run: %s", path, strerror(errno));
-        error_hint(err, strchr(text, '/') == NULL
-                            ? "give its whole path; PATH is not searched"
-                            : "it must be there and executable on this machine");
+        error_hint(err, "%s",
+                   strchr(text, '/') == NULL ? "give its whole path; PATH is not searched"
+                   : strchr(text, ' ') != NULL
+                       ? "arguments are elements of a list: [/usr/bin/program, -H, \"{address}\"]"
+                       : "it must be there and executable on this machine");
     } else if (!S_ISREG(about.st_mode)) {
         config_error_value(context, item, "%.200s is not a program", path);
     }

@@ -189,7 +189,9 @@ void config_check_settle_tls(struct config_context *context, const struct config
         tls->pin_count = 0;
     }
     check->tls = tls;
-    check->days_left = written->days_left;
+    /* of a certificate that is not looked at its end does not matter, unless it is asked for */
+    bool looked_at = !tls->unverified || config_item_get(item, "days_left", &child);
+    check->days_left = looked_at ? written->days_left : 0;
 }
 
 void config_check_set_tls(struct config_context *context, const char *protocol,

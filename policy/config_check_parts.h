@@ -83,7 +83,8 @@ struct config_check_tls {
     {                                                                                              \
         "days_left", CONFIG_COUNT, CONFIG_CHECK_TLS_AT(type, days_left), 0, 3650, "14",            \
             .help =                                                                                \
-                "A certificate that expires in fewer days makes its target degraded; 0: never."    \
+                "A certificate that expires in fewer days makes its target degraded; 0: never.",   \
+            .usual = "14; with verify: off 0"                                                      \
     }
 
 /* What `tls:` of a dns or tcp check may hold. */

@@ -249,7 +249,7 @@ static void read_geo(struct config_context *context, const struct config_item *i
     geo->file = written->geo;
     check_alone(context, item, others, 2, "prefix");
     REQUIRE(config_item_get(item, "geo", &file));
-    if (access(written->geo, R_OK) != 0) {
+    if (!context->is_kept && access(written->geo, R_OK) != 0) {
         struct error *err = config_error_value(context, &file, "%.160s cannot be read: %s",
                                                written->geo, strerror(errno));
         error_hint(err, "a MaxMind database, e.g. GeoLite2-Country.mmdb; Debian: geoipupdate");

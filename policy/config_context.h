@@ -16,6 +16,8 @@
 
 #define CONFIG_MAX_ERRORS 100
 
+struct config_table;
+
 struct config_found {
     struct error err;
     const struct config_file *file;
@@ -35,6 +37,7 @@ struct config_context {
     struct config_found *found; /* CONFIG_MAX_ERRORS of them */
     size_t found_count;
     size_t error_count; /* those not kept too */
+    bool is_kept;       /* it was accepted once: what this machine lacks by now is no error */
     struct error spare; /* takes what is not kept */
 
     struct addr *own; /* of this machine, see config_own */
@@ -46,7 +49,17 @@ struct config_context {
     struct model_check *checks; /* named ones, by index of check_names */
     bool *check_broken;
     struct config_parts *parts; /* see config_part */
+
+    /* Beside which key what is being read stands, and what else may: for hints. NULL: nothing. */
+    const struct config_table *beside;
+    const char *beside_key;
 };
+
+/* How much text the load may have, includes and variables filled in. */
+static inline size_t config_context_most_bytes(const struct config_context *context)
+{
+    return context->is_kept ? CONFIG_MAX_KEPT : CONFIG_MAX_BYTES;
+}
 
 /* Returns -ENOMEM without anything to free, or 0. */
 int config_context_init(struct config_context *context);

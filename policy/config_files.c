@@ -139,7 +139,7 @@ static void include_file(struct loading *loading, const struct config_item *item
         return;
     }
     int rc = config_files_read(path, &text, &length, &err);
-    if (rc == 0 && length > CONFIG_MAX_BYTES - context->byte_count) {
+    if (rc == 0 && length > config_context_most_bytes(context) - context->byte_count) {
         rc = error_set(&err, -EFBIG, "larger than 16 MiB with the files read before");
         free(text);
     }
@@ -238,9 +238,10 @@ const struct config_node *config_files_load(struct config_context *context, cons
 {
     struct loading loading = { .context = context };
 
-    if (length > CONFIG_MAX_BYTES) {
+    if (length > config_context_most_bytes(context)) {
         struct config_file *file = add_file(context, path, "", 0);
-        config_error_place(context, file, 0, 0, "larger than 16 MiB");
+        config_error_place(context, file, 0, 0, "larger than %zu MiB",
+                           config_context_most_bytes(context) / 1024 / 1024);
         return NULL;
     }
     load_text(&loading, text, length, path, 0);

@@ -14,9 +14,11 @@
 #include "policy/model.h"
 
 #define CONFIG_MAX_BYTES ((size_t)16 * 1024 * 1024) /* of a file and all it includes */
-#define CONFIG_MAX_NODES 2000000u                   /* likewise, aliases followed */
-#define CONFIG_NODES_PER_BYTE 4u                    /* but as many as that for each byte */
-#define CONFIG_MAX_DEPTH 64u
+#define CONFIG_MAX_KEPT                                                                            \
+    ((size_t)256 * 1024 * 1024)        /* of one that was accepted: all is written out */
+#define CONFIG_MAX_NODES      2000000u /* likewise, aliases followed */
+#define CONFIG_NODES_PER_BYTE 4u       /* but as many as that for each byte */
+#define CONFIG_MAX_DEPTH      64u
 
 struct config_file {
     const char *path;   /* as shown in messages; lives as long as the model */

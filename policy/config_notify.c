@@ -107,6 +107,9 @@ static void check_program(struct config_context *context, const struct config_it
     struct stat st;
     const char *why = NULL;
 
+    if (context->is_kept) {
+        return;
+    }
     if (stat(path, &st) != 0) {
         why = strerror(errno);
     } else if (!S_ISREG(st.st_mode)) {

@@ -335,9 +335,12 @@ static void check_minimum(struct config_context *context, const struct config_it
         if (needed <= count || count == 0 || has_hostname(pool)) {
             continue;
         }
+        bool is_view = service->view != MODEL_NONE;
         struct error *err = config_error_value(
-            context, &minimum, "%u must be healthy, but %s has %u endpoint%s", needed,
-            context->model->regions[pool->region].name, count, count == 1 ? "" : "s");
+            context, &minimum, "%u must be healthy, but %s has %u endpoint%s%s%s", needed,
+            context->model->regions[pool->region].name, count, count == 1 ? "" : "s",
+            is_view ? " in the view " : "",
+            is_view ? context->model->views[service->view].name : "");
         error_hint(err, "the region would never be used; write at most %u, or a percentage", count);
     }
 }
@@ -375,7 +378,6 @@ static void read_views(struct config_context *context, const struct config_item 
     base->view_count = (uint32_t)views.value->count;
 }
 
-/* Into `out`, which has room for the views too. */
 /* Where answers go to several regions at a time there is none that they could be held to. */
 static bool check_failback(struct config_context *context, const struct config_item *item,
                            const struct model_service *service)
@@ -399,6 +401,7 @@ static bool check_failback(struct config_context *context, const struct config_i
     return true;
 }
 
+/* Into `out`, which has room for the views too. */
 static void read_one(struct config_context *context, const struct config_item *item,
                      struct model_service *out)
 {

@@ -149,6 +149,18 @@ static int check_range(const struct config_row *row, const char *written, uint64
     return err->code;
 }
 
+/* What else may stand there, behind the hint that says how a number is written. */
+static int add_word(const struct config_row *row, struct error *err)
+{
+    char hint[sizeof(err->hint)];
+
+    if (row->word != NULL && row->word[0] != '\0') {
+        memcpy(hint, err->hint, sizeof(hint));
+        error_hint(err, "%s%s%s", hint, hint[0] == '\0' ? "write " : ", or ", row->word);
+    }
+    return err->code;
+}
+
 static int read_number(const struct config_row *row, const char *text, void *base,
                        struct error *err)
 {
@@ -170,8 +182,11 @@ static int read_number(const struct config_row *row, const char *text, void *bas
     } else {
         rc = config_value_count(text, &value, err);
     }
+    if (rc < 0 && row->kind == CONFIG_SECONDS) {
+        error_hint(err, "write 30s, 5m, 2h or 3d");
+    }
     if (rc < 0) {
-        return rc;
+        return add_word(row, err);
     }
     if (row->kind == CONFIG_SECONDS && value % 1000 != 0) {
         return error_set(err, -EINVAL, "'%.80s' is not a whole number of seconds", text);
@@ -316,9 +331,27 @@ static void report_unknown(struct config_context *context, const struct config_t
     const char *nearest = text_nearest(child->name, keys, count);
     struct error *err =
         config_error_node(context, parent, child->key, "unknown key '%.80s'", child->name);
-    if (nearest != NULL) {
+    if (context->beside != NULL && find_row(context->beside, child->name) != NULL) {
+        error_hint(err, "write it beside %s, not in it", context->beside_key);
+    } else if (nearest != NULL) {
         error_hint(err, "did you mean '%s'?", nearest);
     }
+}
+
+/* What may stand in the map, where it is a map of keys. */
+static void hint_keys(struct error *err, const struct config_table *table)
+{
+    struct text list = { 0 };
+
+    for (size_t i = 0; i < table->row_count; i++) {
+        text_printf(&list, "%s%s",
+                    i == 0                      ? ""
+                    : i + 1 == table->row_count ? " and "
+                                                : ", ",
+                    table->rows[i].key);
+    }
+    error_hint(err, "its key%s: %s", table->row_count == 1 ? "" : "s", text_string(&list));
+    text_fini(&list);
 }
 
 /* Is it written in one of the forms that the row allows? The section looks closer. */
@@ -335,8 +368,12 @@ static void check_form(struct config_context *context, const struct config_row *
                 : kind == CONFIG_NODE_MAP             ? map
                 : kind == CONFIG_NODE_LIST            ? (row->forms & CONFIG_FORM_LIST) != 0
                                                       : (row->forms & CONFIG_FORM_TEXT) != 0;
-    if (!good) {
-        config_error_value(context, child, "must be %s", row->forms_help);
+    if (good) {
+        return;
+    }
+    struct error *err = config_error_value(context, child, "must be %s", row->forms_help);
+    if (row->part != NULL && (row->forms & CONFIG_FORM_MAP) != 0) {
+        hint_keys(err, row->part);
     }
 }
 
@@ -410,6 +447,18 @@ static void report_missing(struct config_context *context, const struct config_t
     }
 }
 
+/* Has its form been complained about, by the table that it is a part of? */
+static bool is_reported(const struct config_context *context, const struct config_node *node)
+{
+    const struct config_found *last;
+
+    if (context->found_count == 0) {
+        return false;
+    }
+    last = &context->found[context->found_count - 1];
+    return last->file == node->file && last->err.line == node->line && last->err.col == node->col;
+}
+
 bool config_table_read(struct config_context *context, const struct config_table *table,
                        const struct config_item *item, void *base)
 {
@@ -421,7 +470,9 @@ bool config_table_read(struct config_context *context, const struct config_table
         return false;
     }
     if (map->kind != CONFIG_NODE_MAP && !config_node_is_empty(map)) {
-        config_error_value(context, item, "must be a map of keys and values");
+        if (!is_reported(context, map)) {
+            config_error_value(context, item, "must be a map of keys and values");
+        }
         return false;
     }
     for (size_t i = 0; i < map->count; i++) {

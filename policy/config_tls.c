@@ -72,7 +72,7 @@ bool config_tls_read_trust(struct config_context *context, const struct config_i
     if (config_item_get(item, "pins", &child) && child.value->kind != CONFIG_NODE_MAP) {
         good = read_pins(context, &child, tls);
     }
-    if (tls->ca_file != NULL && config_item_get(item, "ca_file", &child) &&
+    if (!context->is_kept && tls->ca_file != NULL && config_item_get(item, "ca_file", &child) &&
         access(tls->ca_file, R_OK) < 0) {
         config_error_value(context, &child, "%.200s cannot be read: %s", tls->ca_file,
                            strerror(errno));

@@ -103,9 +103,9 @@ static bool count_nodes(struct reader *reader, uint32_t more, const yaml_event_t
         return true;
     }
     context->node_count = most;
-    struct error *err = config_error_place(
-        context, reader->file, (unsigned)event->start_mark.line + 1,
-        (unsigned)event->start_mark.column + 1, "more than %u values", most);
+    struct error *err =
+        config_error_place(context, reader->file, (unsigned)event->start_mark.line + 1,
+                           (unsigned)event->start_mark.column + 1, "more than %u values", most);
     if (event->type == YAML_ALIAS_EVENT) {
         error_hint(err, "an alias counts for all that stands behind it");
     }
@@ -194,7 +194,8 @@ static void expand(struct reader *reader, struct config_node *node, const char *
         struct error *mine = config_error_node(context, NULL, node, "%s", err.message);
         error_hint(mine, "%s", err.hint);
         node->broken = true;
-    } else if (text_failed(&out) || out.length > CONFIG_MAX_BYTES - context->byte_count) {
+    } else if (text_failed(&out) ||
+               out.length > config_context_most_bytes(context) - context->byte_count) {
         config_error_node(context, NULL, node, "the values of variables are too long");
         node->broken = true;
     } else {

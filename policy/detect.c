@@ -1,11 +1,9 @@
 #include "policy/detect.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "policy/detect_flight.h"
 
-#define AGE_FLOOR_MS       10u     /* below this a late answer says more about this node */
 #define STALL_MS           100u    /* a wake later than this: nobody looked, nothing is late */
 #define QUIET_MS           300000u /* hold_down halves after each 5 min without a flap */
 #define SHORT_TTL_MOST_MS  60000u
@@ -32,64 +30,6 @@ static uint32_t next_random(struct detect *d)
     return d->random;
 }
 
-/* How old an unanswered probe must be to count: twice the usual latency. */
-static uint64_t age_limit_ms(const struct detect *d)
-{
-    if (d->usual_us == 0) {
-        return d->timing.timeout_ms;
-    }
-    return earlier(later(2ull * d->usual_us / 1000, AGE_FLOOR_MS), d->timing.timeout_ms);
-}
-
-/* When the probe has been watched for so long. */
-static uint64_t watched_at(const struct detect_open *open, uint64_t for_ms)
-{
-    return open->sent_ms + open->lost_ms + for_ms;
-}
-
-/* ---- probes in flight ---- */
-
-const struct detect_open *detect_open_probes(const struct detect *detect)
-{
-    return detect->open_more != NULL ? detect->open_more : detect->open_few;
-}
-
-static struct detect_open *open_probes(struct detect *d)
-{
-    return d->open_more != NULL ? d->open_more : d->open_few;
-}
-
-static void add_open(struct detect *d, const struct detect_open *open)
-{
-    REQUIRE(d->open_count < DETECT_OPEN_MAX);
-    if (d->open_more == NULL && d->open_count == DETECT_OPEN_FEW) {
-        d->open_more = calloc(DETECT_OPEN_MAX, sizeof(*d->open_more));
-        REQUIRE(d->open_more != NULL);
-        memcpy(d->open_more, d->open_few, sizeof(d->open_few));
-    }
-    open_probes(d)[d->open_count++] = *open;
-}
-
-/* The probes go back to the few places only when none is left: no to and fro. */
-static void drop_open(struct detect *d, uint32_t i)
-{
-    struct detect_open *open = open_probes(d);
-
-    d->open_count--;
-    memmove(&open[i], &open[i + 1], (d->open_count - i) * sizeof(open[0]));
-    if (d->open_count == 0) {
-        free(d->open_more);
-        d->open_more = NULL;
-    }
-}
-
-void detect_fini(struct detect *detect)
-{
-    free(detect->open_more);
-    detect->open_more = NULL;
-    detect->open_count = 0;
-}
-
 void detect_init(struct detect *detect, const struct model_timing *timing, uint32_t seed,
                  uint64_t now_ms)
 {
@@ -103,26 +43,14 @@ void detect_init(struct detect *detect, const struct model_timing *timing, uint3
     detect->scatter = true;
 }
 
-/* The oldest probe in flight that still counts, or NULL. */
-static const struct detect_open *oldest_counting(const struct detect *d)
-{
-    const struct detect_open *open = detect_open_probes(d);
-
-    for (uint32_t i = 0; i < d->open_count; i++) {
-        if (!open[i].forgiven) {
-            return &open[i];
-        }
-    }
-    return NULL;
-}
-
 /* Does anything since the last success speak against the target? */
 static bool is_doubted(const struct detect *d, uint64_t now_ms)
 {
-    const struct detect_open *oldest = oldest_counting(d);
+    const struct detect_open *oldest = detect_flight_oldest(d);
 
     return d->strong_run > 0 || d->silent_run > 0 ||
-           (oldest != NULL && now_ms >= watched_at(oldest, age_limit_ms(d)));
+           (oldest != NULL &&
+            now_ms >= detect_flight_watched_at(oldest, detect_flight_age_limit_ms(d)));
 }
 
 /* Is the next probe wanted sooner than the interval brings it? */
@@ -220,9 +148,7 @@ static void note_time(struct detect *d, uint64_t now_ms)
 
     if (now_ms > expected + STALL_MS) {
         uint64_t lost = now_ms - expected;
-        for (uint32_t i = 0; i < d->open_count; i++) {
-            open_probes(d)[i].lost_ms += lost;
-        }
+        detect_flight_delay(d, lost);
         d->hold_until_ms += d->held ? lost : 0;
         d->scatter = d->scatter || lost >= d->timing.interval_ms;
     }
@@ -245,7 +171,7 @@ uint32_t detect_sent(struct detect *detect, uint64_t now_ms)
     uint32_t number = ++d->next_number;
 
     note_time(d, now_ms);
-    add_open(d, &(struct detect_open){ .number = number, .sent_ms = now_ms });
+    detect_flight_add(d, number, now_ms);
     evidence_sent(&d->evidence);
     d->last_sent_ms = now_ms;
     d->hastened = is_hurried(d, now_ms);
@@ -342,46 +268,17 @@ static void go_held(struct detect *d, uint64_t now_ms)
 
 uint32_t detect_silent_count(const struct detect *detect, uint64_t now_ms)
 {
-    uint32_t count = detect->silent_run;
-    uint64_t limit = age_limit_ms(detect);
-
-    for (uint32_t i = 0; i < detect->open_count; i++) {
-        const struct detect_open *open = &detect_open_probes(detect)[i];
-        count += !open->forgiven && now_ms >= watched_at(open, limit);
-    }
-    return count;
-}
-
-/* How many probes were sent after this one. */
-static uint32_t age_of(const struct detect *d, uint32_t number)
-{
-    return d->next_number - number;
-}
-
-/* The probes in flight that count as silent, as bits of the evidence. */
-static uint64_t unanswered_bits(const struct detect *d, uint64_t now_ms)
-{
-    uint64_t bits = 0;
-    uint64_t limit = age_limit_ms(d);
-
-    for (uint32_t i = 0; i < d->open_count; i++) {
-        const struct detect_open *open = &detect_open_probes(d)[i];
-        uint32_t age = age_of(d, open->number);
-        if (age < EVIDENCE_PROBES && now_ms >= watched_at(open, limit)) {
-            bits |= UINT64_C(1) << age;
-        }
-    }
-    return bits;
+    return detect->silent_run + detect_flight_silent(detect, now_ms);
 }
 
 /* Is the oldest unanswered probe of the run past its timeout? */
 static bool is_silence_ripe(const struct detect *d, uint64_t now_ms)
 {
-    const struct detect_open *oldest = oldest_counting(d);
+    const struct detect_open *oldest = detect_flight_oldest(d);
 
     /* silence may be told early, as when this machine's own firewall drops */
     return (d->silent_run > 0 && now_ms >= d->silent_from_ms + d->timing.timeout_ms) ||
-           (oldest != NULL && now_ms >= watched_at(oldest, d->timing.timeout_ms));
+           (oldest != NULL && now_ms >= detect_flight_watched_at(oldest, d->timing.timeout_ms));
 }
 
 static void note_failure(struct detect *d, uint64_t at_ms)
@@ -394,7 +291,7 @@ static void note_failure(struct detect *d, uint64_t at_ms)
 /* A probe was given up: part of a run of silence that began when it was sent, or before. */
 static void note_silence(struct detect *d, const struct detect_open *open)
 {
-    uint64_t from_ms = watched_at(open, 0);
+    uint64_t from_ms = detect_flight_watched_at(open, 0);
 
     d->silent_from_ms = d->silent_run == 0 ? from_ms : earlier(d->silent_from_ms, from_ms);
     d->silent_run++;
@@ -404,7 +301,7 @@ static void note_silence(struct detect *d, const struct detect_open *open)
 static bool is_silent(const struct detect *d, uint64_t now_ms)
 {
     if (d->timing.fall_auto) {
-        return evidence_silent(&d->evidence, &d->timing, unanswered_bits(d, now_ms)) >=
+        return evidence_silent(&d->evidence, &d->timing, detect_flight_silent_bits(d, now_ms)) >=
                evidence_threshold(&d->timing) - EVIDENCE_ROUNDING;
     }
     return detect_silent_count(d, now_ms) + d->strong_run >= d->timing.silent_fall;
@@ -415,10 +312,15 @@ static bool is_dead(const struct detect *d, bool ripe, uint64_t now_ms)
     return is_told(d) || (ripe && is_silent(d, now_ms));
 }
 
-/* DOWN for silence, and now it refuses: that is no longer silence alone. */
+/*
+ * DOWN for silence, and now it refuses: that is no longer silence alone. It
+ * takes as many refusals in a row as would have made the verdict, at the loss
+ * known of its life.
+ */
 static bool is_told_after_all(struct detect *d)
 {
-    bool told = d->silently && !d->held && d->strong_run >= d->timing.fall;
+    bool told =
+        d->silently && !d->held && d->strong_run > 0 && d->strong_run >= detect_strong_needed(d);
 
     d->silently = d->silently && !told;
     return told;
@@ -433,7 +335,7 @@ static bool judge(struct detect *d, uint64_t now_ms)
     if (d->strong_run == 0 && !ripe && !first) {
         return false;
     }
-    const struct detect_open *oldest = oldest_counting(d);
+    const struct detect_open *oldest = detect_flight_oldest(d);
     note_failure(d, d->strong_run == 0 && oldest != NULL ? oldest->sent_ms : now_ms);
     bool dead = is_dead(d, ripe, now_ms);
     switch (d->state) {
@@ -469,7 +371,7 @@ static bool judge(struct detect *d, uint64_t now_ms)
 /* Smoothed latency with gain 1/8, as RFC 6298 smooths round trips. */
 static void note_latency(struct detect *d, const struct detect_open *open, uint64_t now_ms)
 {
-    uint64_t took_ms = now_ms - earlier(now_ms, watched_at(open, 0));
+    uint64_t took_ms = now_ms - earlier(now_ms, detect_flight_watched_at(open, 0));
     uint64_t us = earlier(took_ms, d->timing.timeout_ms) * 1000 + 1; /* never 0: unknown */
 
     d->usual_us =
@@ -482,9 +384,7 @@ static void clear_run(struct detect *d)
     d->strong_run = 0;
     d->silent_run = 0;
     d->first_failure_ms = 0;
-    for (uint32_t i = 0; i < d->open_count; i++) {
-        open_probes(d)[i].forgiven = true;
-    }
+    detect_flight_forgive(d);
 }
 
 static bool take_pass(struct detect *d, const struct detect_open *open, uint64_t now_ms)
@@ -523,20 +423,6 @@ static bool take_neutral(struct detect *d, const struct detect_open *open, uint6
     return changed;
 }
 
-/* Take probe `number` off the open ones. False when it is not one of them. */
-static bool take_open(struct detect *d, uint32_t number, struct detect_open *out)
-{
-    for (uint32_t i = 0; i < d->open_count; i++) {
-        const struct detect_open *open = &detect_open_probes(d)[i];
-        if (open->number == number) {
-            *out = *open;
-            drop_open(d, i);
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What is known of a target that is DOWN is no part of its life. */
 static void note_evidence(struct detect *d, const struct detect_open *open,
                           enum detect_outcome outcome)
@@ -548,7 +434,7 @@ static void note_evidence(struct detect *d, const struct detect_open *open,
     };
 
     if (outcome != DETECT_VOID && (d->state != DETECT_DOWN || d->held)) {
-        evidence_note(&d->evidence, age_of(d, open->number), kinds[outcome]);
+        evidence_note(&d->evidence, detect_flight_age(d, open->number), kinds[outcome]);
     }
 }
 
@@ -612,7 +498,8 @@ bool detect_result(struct detect *detect, uint32_t number, enum detect_outcome o
     struct detect_open open;
 
     note_time(detect, now_ms);
-    bool changed = take_open(detect, number, &open) && take_result(detect, &open, outcome, now_ms);
+    bool changed =
+        detect_flight_take(detect, number, &open) && take_result(detect, &open, outcome, now_ms);
     return act(detect, now_ms) || changed;
 }
 
@@ -622,27 +509,13 @@ bool detect_tick(struct detect *detect, uint64_t now_ms)
     return act(detect, now_ms);
 }
 
-/* When a counting probe in flight next changes its meaning. */
+/* When silence next changes its meaning. */
 static uint64_t next_ripening_ms(const struct detect *d, uint64_t now_ms)
 {
-    uint64_t wake = UINT64_MAX;
-    uint64_t limit = age_limit_ms(d);
     uint64_t ripe = d->silent_from_ms + d->timing.timeout_ms;
+    uint64_t wake = detect_flight_ripens_ms(d, now_ms);
 
-    if (d->silent_run > 0 && ripe > now_ms) {
-        wake = ripe;
-    }
-    for (uint32_t i = 0; i < d->open_count; i++) {
-        const struct detect_open *open = &detect_open_probes(d)[i];
-        if (open->forgiven) {
-            continue;
-        }
-        uint64_t aged = watched_at(open, limit);
-        uint64_t timed_out = watched_at(open, d->timing.timeout_ms);
-        wake = aged > now_ms ? earlier(wake, aged) : wake;
-        wake = timed_out > now_ms ? earlier(wake, timed_out) : wake;
-    }
-    return wake;
+    return d->silent_run > 0 && ripe > now_ms ? earlier(wake, ripe) : wake;
 }
 
 uint64_t detect_wake_ms(const struct detect *detect, uint64_t now_ms)
@@ -662,55 +535,6 @@ uint64_t detect_wake_ms(const struct detect *detect, uint64_t now_ms)
     return later(wake == UINT64_MAX ? now_ms + 1000 : wake, now_ms);
 }
 
-/* ---- for people ---- */
-
-uint32_t detect_strong_needed(const struct detect *detect)
-{
-    return detect->timing.fall_auto ? evidence_told_needed(&detect->evidence, &detect->timing)
-                                    : detect->timing.fall;
-}
-
-uint32_t detect_silent_needed(const struct detect *detect)
-{
-    return detect->timing.fall_auto ? evidence_silent_needed(&detect->evidence, &detect->timing)
-                                    : detect->timing.silent_fall;
-}
-
-static uint32_t permille(float rate)
-{
-    return (uint32_t)(rate * 1000.0f + 0.5f);
-}
-
-static uint32_t tenths(double nats)
-{
-    return (uint32_t)(nats * 10 + 0.5);
-}
-
-struct detect_evidence detect_evidence(const struct detect *detect, uint64_t now_ms)
-{
-    const struct detect *d = detect;
-    struct detect_evidence out = {
-        .weighed = d->timing.fall_auto,
-        .lost_permille = permille(d->evidence.failed_rate),
-        .wrong_permille = permille(d->evidence.strong_rate),
-    };
-
-    if (out.weighed) {
-        double told = evidence_told(&d->evidence, &d->timing);
-        double silent = evidence_silent(&d->evidence, &d->timing, unanswered_bits(d, now_ms));
-        out.silent = silent > told;
-        out.sum = tenths(out.silent ? silent : told);
-        out.needed = tenths(evidence_threshold(&d->timing));
-        return out;
-    }
-    uint32_t silent = detect_silent_count(d, now_ms) + d->strong_run;
-    out.silent =
-        (uint64_t)silent * d->timing.fall > (uint64_t)d->strong_run * d->timing.silent_fall;
-    out.sum = out.silent ? silent : d->strong_run;
-    out.needed = out.silent ? d->timing.silent_fall : d->timing.fall;
-    return out;
-}
-
 bool detect_is_short_ttl(const struct detect *detect, uint64_t now_ms)
 {
     if (detect->state == DETECT_UNKNOWN) {
@@ -727,55 +551,4 @@ void detect_absolve(struct detect *detect, uint64_t now_ms)
         go_up(detect, now_ms);
         calm(detect, detect->last_sent_ms);
     }
-}
-
-const char *detect_state_name(const struct detect *detect)
-{
-    switch (detect->state) {
-    case DETECT_UNKNOWN:
-        return "unknown";
-    case DETECT_UP:
-        return "up";
-    case DETECT_SUSPECT:
-        return "suspect";
-    case DETECT_DOWN:
-        return detect->held ? "held" : "down";
-    }
-    return "unknown";
-}
-
-/* ---- how long it takes ---- */
-
-static uint32_t worst_ms(const struct model_timing *t, bool silent, uint32_t rtt_ms,
-                         uint32_t needed)
-{
-    uint64_t gap = ((uint64_t)t->interval_ms * (100u + t->jitter_percent) + 99) / 100;
-    uint64_t confirm = earlier(t->confirm_interval_ms, t->interval_ms);
-    uint64_t known = rtt_ms; /* how long after its sending the first failure is known */
-    uint64_t last = rtt_ms;
-
-    if (silent) {
-        known = last = earlier(later(2ull * rtt_ms, AGE_FLOOR_MS), t->timeout_ms);
-    }
-    if (needed >= 2) {
-        last += later(confirm, known) + (needed - 2) * confirm;
-    }
-    uint64_t worst = gap + (silent ? later(t->timeout_ms, last) : last);
-    return worst > UINT32_MAX ? UINT32_MAX : (uint32_t)worst;
-}
-
-uint32_t detect_worst_ms(const struct model_timing *timing, bool silent, uint32_t rtt_ms)
-{
-    uint32_t least = silent ? timing->silent_fall : timing->fall;
-
-    return worst_ms(timing, silent, rtt_ms,
-                    timing->fall_auto ? evidence_least_needed(timing, least) : least);
-}
-
-uint32_t detect_worst_lossy_ms(const struct model_timing *timing, bool silent, uint32_t rtt_ms)
-{
-    uint32_t least = silent ? timing->silent_fall : timing->fall;
-
-    return worst_ms(timing, silent, rtt_ms,
-                    timing->fall_auto ? evidence_most_needed(timing, least) : least);
 }

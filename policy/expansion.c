@@ -89,7 +89,7 @@ static void expand_pool(struct model *model, struct model_pool *pool, expansion_
 
 void expansion_apply(struct model *model, expansion_lookup *lookup, void *user)
 {
-    for (size_t i = 0; i < model->service_count; i++) {
+    for (size_t i = 0; !model->is_nameless && i < model->service_count; i++) {
         struct model_service *service = &model->services[i];
         for (size_t p = 0; p < service->pool_count; p++) {
             if (service->pools[p].written == NULL && has_name(&service->pools[p])) {
@@ -99,9 +99,28 @@ void expansion_apply(struct model *model, expansion_lookup *lookup, void *user)
     }
 }
 
+static void note_name(void *user, const struct model_endpoint *endpoint, size_t service,
+                      size_t pool)
+{
+    bool *any = user;
+
+    (void)endpoint;
+    (void)service;
+    (void)pool;
+    *any = true;
+}
+
+bool expansion_has_name(const struct model *model)
+{
+    bool any = false;
+
+    expansion_each_name(model, note_name, &any);
+    return any;
+}
+
 void expansion_each_name(const struct model *model, expansion_visit *visit, void *user)
 {
-    for (size_t i = 0; i < model->service_count; i++) {
+    for (size_t i = 0; !model->is_nameless && i < model->service_count; i++) {
         const struct model_service *service = &model->services[i];
         for (size_t p = 0; p < service->pool_count; p++) {
             const struct model_pool *pool = &service->pools[p];

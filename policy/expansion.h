@@ -27,6 +27,9 @@ typedef size_t expansion_lookup(void *user, const uint8_t *dname, bool keep_addr
  */
 void expansion_apply(struct model *model, expansion_lookup *lookup, void *user);
 
+/* Is any endpoint the name of a host? Every one is looked at. */
+bool expansion_has_name(const struct model *model);
+
 /*
  * Call `visit` for each endpoint of the model that was written as a host name,
  * in an expanded model or not. `service` and `pool` are indices.

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #define SAID_MAX    256
 #define FD_MIN      3 /* above those that the start of the reader rearranges */
 #define GRACE_MS    2000u /* the reader ends itself; this is for one that cannot */
+#define LOOK_MS     50u   /* between two looks whether it is still wanted */
 #define HINT        "take the database anew, e.g. with geoipupdate, or remove it from clients"
 
 /* Which file it was. */
@@ -63,6 +65,13 @@ struct reading {
     char text[SAID_MAX];
     size_t size;
 };
+
+static atomic_bool is_stopped;
+
+void geo_stop(void)
+{
+    atomic_store(&is_stopped, true);
+}
 
 /* ---- starting the reader ---- */
 
@@ -147,11 +156,12 @@ static bool listen_to(struct reading *r, uint64_t deadline_ms)
 
     for (;;) {
         uint64_t now_ms = clock_now_ms();
-        if (now_ms >= deadline_ms) {
+        if (now_ms >= deadline_ms || atomic_load(&is_stopped)) {
             return false;
         }
-        if (poll(&ready, 1, (int)(deadline_ms - now_ms)) <= 0) {
-            continue; /* interrupted, or late */
+        uint64_t rest_ms = deadline_ms - now_ms;
+        if (poll(&ready, 1, (int)(rest_ms < LOOK_MS ? rest_ms : LOOK_MS)) <= 0) {
+            continue; /* interrupted, or nothing yet */
         }
         size_t room = sizeof(r->text) - 1 - r->size;
         char *to = room > 0 ? r->text + r->size : dropped;
@@ -176,6 +186,9 @@ static const char *line_of(struct reading *r)
 
 static int judge(struct reading *r, bool in_time, int status, struct error *err)
 {
+    if (atomic_load(&is_stopped)) {
+        return error_set(err, -ECANCELED, "the server is stopping");
+    }
     if (!in_time || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)) {
         return error_set(err, -ETIMEDOUT, "reading it takes more than %d s", GEO_SECONDS);
     }

@@ -4,7 +4,7 @@
  *
  * The file is read in a process of its own (policy/geo_reader), and only what
  * the configuration distinguishes is kept: ranges of addresses with the same
- * list of regions. Built by the control thread into an arena, then immutable;
+ * list of regions. Built into an arena by one thread at a time, then immutable;
  * any thread may find. Nothing of the file stays open.
  */
 #include <stdint.h>
@@ -24,6 +24,12 @@ struct model_geo;
  */
 int geo_read(const struct model_geo *model, const struct geo *old, struct arena *arena,
              const struct geo **out, struct error *err);
+
+/*
+ * The program ends: what is being read is given up at once, and nothing is
+ * read any more. Any thread.
+ */
+void geo_stop(void);
 
 /*
  * What was made of it before, whatever has become of the file since: NULL when

@@ -1,6 +1,7 @@
 #include "policy/health.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/health_canary.h"
@@ -8,6 +9,7 @@
 #include "policy/health_condition.h"
 #include "policy/health_group.h"
 #include "policy/health_isolation.h"
+#include "policy/health_note.h"
 #include "policy/health_region.h"
 #include "policy/health_table.h"
 
@@ -17,6 +19,7 @@
  */
 
 #define LATENCY_STEP_US 500u /* smaller moves are not told on */
+#define STALE_INTERVALS 3u   /* without a result, and people are told */
 
 static void tell(struct health *health, const struct health_event *event)
 {
@@ -96,6 +99,17 @@ static void tell_probe(struct health *health, const struct health_probe *probe,
     tell(health, &event);
 }
 
+/* For those who answer, too; before a region that leans on it is told of. */
+static void note_verdict(struct probe_slot *slot, const struct detect *before, uint64_t now_ms)
+{
+    struct health_event evidence = { .kind = HEALTH_EVENT_PROBE };
+
+    if (is_out(&slot->probe.detect)) {
+        count_evidence(&slot->probe.detect, before, now_ms, &evidence);
+    }
+    health_note_probe(slot, &evidence);
+}
+
 /* How the probe stood before it went DOWN, for as long as it is. */
 static void note_fall(struct probe_slot *slot, const struct detect *before, uint64_t now_ms)
 {
@@ -119,6 +133,7 @@ static void publish_probe(struct health *health, struct health_probe *probe,
     }
     note_fall(slot, before, now_ms);
     spread(health, slot, now_ms);
+    note_verdict(slot, before, now_ms);
     if (strcmp(detect_state_name(before), detect_state_name(&probe->detect)) != 0) {
         tell_probe(health, probe, before, now_ms);
     }
@@ -133,7 +148,8 @@ uint32_t health_probe_sent(struct health *health, struct health_probe *probe, ui
     return detect_sent(&probe->detect, now_ms);
 }
 
-static void tell_alert(struct health *health, const struct health_probe *probe)
+static void tell_alert(struct health *health, const struct health_probe *probe, const char *from,
+                       const char *to, const char *reason)
 {
     char target[ADDR_TEXT_MAX];
     const struct health_event event = {
@@ -141,9 +157,9 @@ static void tell_alert(struct health *health, const struct health_probe *probe)
         .name = probe->label,
         .target = target,
         .probe = probe,
-        .from = probe->misconfigured ? "configured" : "misconfigured",
-        .to = probe->misconfigured ? "misconfigured" : "configured",
-        .reason = probe->reason,
+        .from = from,
+        .to = to,
+        .reason = reason,
     };
 
     addr_format_port(&probe->target, target, sizeof(target));
@@ -157,7 +173,7 @@ static enum detect_outcome weigh_misconfigured(struct health *health, struct hea
     if (!probe->misconfigured) {
         probe->misconfigured = true;
         probe->misconfigured_since_ms = now_ms;
-        tell_alert(health, probe);
+        tell_alert(health, probe, "configured", "misconfigured", probe->reason);
     }
     return health_canary_proves(health, probe) ? DETECT_STRONG : DETECT_NEUTRAL;
 }
@@ -178,6 +194,57 @@ static void absolve_canary(struct health *health, struct health_probe *probe, ui
     publish_probe(health, probe, &before, now_ms);
 }
 
+/* ---- probes of which nothing comes ---- */
+
+static bool is_overdue(const struct health_probe *probe, uint64_t now_ms)
+{
+    const struct detect *d = &probe->detect;
+    uint64_t since = probe->last_result_ms != 0   ? probe->last_result_ms
+                     : d->state == DETECT_UNKNOWN ? d->since_ms
+                                                  : 0; /* kept from an earlier run */
+
+    return now_ms - since > STALE_INTERVALS * d->timing.interval_ms + d->timing.timeout_ms;
+}
+
+static void set_trouble(struct health_probe *probe, const char *reason)
+{
+    if (probe->trouble == NULL || strcmp(probe->trouble, reason) != 0) {
+        free((void *)(uintptr_t)probe->trouble);
+        probe->trouble = health_table_copy(reason);
+    }
+}
+
+/*
+ * What was believed goes on, for a fault of this node says nothing of the
+ * target; but it grows old, and who reads it must know.
+ */
+void health_probe_trouble(struct health *health, struct health_probe *probe, const char *reason,
+                          uint64_t now_ms)
+{
+    bool overdue = is_overdue(probe, now_ms);
+
+    if (!overdue && probe->detect.state != DETECT_UNKNOWN) {
+        return; /* once is no news */
+    }
+    set_trouble(probe, reason);
+    if (overdue && !probe->stale) {
+        probe->stale = true;
+        tell_alert(health, probe, "probed", "stale", reason);
+    }
+}
+
+static void end_trouble(struct health *health, struct health_probe *probe, const char *reason)
+{
+    free((void *)(uintptr_t)probe->trouble);
+    probe->trouble = NULL;
+    if (probe->stale) {
+        probe->stale = false;
+        tell_alert(health, probe, "stale", "probed", reason);
+    }
+}
+
+/* ---- results ---- */
+
 static bool is_pass(enum detect_outcome outcome)
 {
     return outcome == DETECT_PASS || outcome == DETECT_WARNING;
@@ -193,6 +260,7 @@ static void note_result(struct health *health, struct health_probe *probe,
     bool is_failure = outcome == DETECT_STRONG || outcome == DETECT_SILENT || misconfigured;
 
     if (outcome == DETECT_VOID) {
+        health_probe_trouble(health, probe, reason, now_ms);
         return; /* nothing came of it */
     }
     probe->last_result_ms = now_ms;
@@ -200,9 +268,10 @@ static void note_result(struct health *health, struct health_probe *probe,
     if (is_failure || !is_down) {
         health_probe_set_reason(probe, reason);
     }
+    end_trouble(health, probe, reason);
     if (is_pass(outcome) && probe->misconfigured) {
         probe->misconfigured = false;
-        tell_alert(health, probe);
+        tell_alert(health, probe, "misconfigured", "configured", probe->reason);
     }
 }
 
@@ -227,7 +296,8 @@ static void note_pass(struct health *health, struct probe_slot *slot, uint64_t n
         return;
     }
     for (size_t i = 0; i < slot->group_count; i++) {
-        if ((health_region_word(slot->groups[i]->region) & HEALTH_REGION_GATED) != 0) {
+        /* while the gate is lifted, too: it may fall at any time, and then this counts */
+        if (slot->groups[i]->region->gating) {
             health_group_queue(health, slot->groups[i]);
         }
     }

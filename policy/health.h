@@ -41,7 +41,8 @@ enum {
     HEALTH_GROUP_SUSPECT = 1, /* answers carry ttl.suspect */
     HEALTH_GROUP_SHARED = 2,  /* as HEALTH_REGION_SHARED, of this group alone */
     HEALTH_GROUP_RAMPING = 4, /* takes but `ramp` of its answers, for it has just come back */
-    HEALTH_GROUP_WHOLE = 8,   /* its minimum is met, and none of it is degraded */
+    HEALTH_GROUP_WHOLE = 256, /* its minimum is met, and none of it is degraded; not a bit of a
+                               * region's word: see steer_is_calm */
 };
 
 struct health_region {
@@ -71,13 +72,15 @@ struct health_probe {
     uint32_t slot;
     bool used;
     const struct model_check *check; /* the table's copy, shared by probes of the same words */
-    struct addr target;       /* with port */
-    const char *label;        /* for people: "seoul http 203.0.113.10:8080/healthz" */
+    struct addr target;              /* with port */
+    const char *label;               /* for people: "seoul http 203.0.113.10:8080/healthz" */
     struct detect detect;
     bool misconfigured; /* a canary that is not there: alerts, decides nothing */
     uint64_t misconfigured_since_ms;
     uint64_t last_result_ms; /* 0: none yet */
     const char *reason;      /* what the newest decisive result was; the table's */
+    const char *trouble;     /* why nothing comes of its probes here; NULL: something does */
+    bool stale;              /* and for so long that it was told of */
     uint64_t sent_count;
     uint64_t failed_count;
     void *runner; /* the prober's */
@@ -130,8 +133,8 @@ struct health_region_view {
 /* What an endpoint of a group looks like to people. */
 struct health_endpoint_view {
     struct addr address;
-    /* "up", "degraded", "suspect", "unknown", "shared", "held", "down", "unchecked", "forced up",
-     * "forced down" */
+    /* "up", "degraded", "stale" (up, but nothing comes of its probes any more), "suspect",
+     * "unknown", "shared", "held", "down", "unchecked", "forced up", "forced down" */
     const char *state;
     uint64_t since_ms;
     char failing[200]; /* of a service with a condition: the parts that do not hold; else "" */
@@ -150,16 +153,40 @@ void health_free(struct health *health);
 struct health_binding *health_bind(struct health *health, const struct model *model,
                                    uint64_t now_ms);
 
+/*
+ * The same in pieces, for a model of very many services: begin, then bind some
+ * of its services until none is left (false). The model stays as it is
+ * meanwhile, and until then the binding is only there to be given back. One
+ * model at a time.
+ */
+struct health_binding *health_bind_begin(struct health *health, const struct model *model,
+                                         uint64_t now_ms);
+bool health_bind_some(struct health_binding *binding, const struct model *model, uint64_t now_ms);
+
 /* From now on this binding's regions, gates and minimum_regions decide. */
 void health_commit(struct health *health, struct health_binding *binding, uint64_t now_ms);
+
+/*
+ * The same in pieces: regions decide at once, and what groups owe to the new
+ * guards follows service by service; call until it says false. What a check
+ * says meanwhile acts at once, as always. Another commit takes its place.
+ */
+void health_commit_begin(struct health *health, struct health_binding *binding, uint64_t now_ms);
+bool health_commit_some(struct health *health, uint64_t now_ms);
 
 /* Give a binding back (never committed, or no snapshot reads it any more). */
 void health_unbind(struct health *health, struct health_binding *binding);
 
+/* The same in pieces: call until it says false, and then the binding is gone. */
+bool health_unbind_some(struct health *health, struct health_binding *binding);
+
 /* Probes of this binding that have no result yet. */
 size_t health_pending(const struct health_binding *binding);
 
-/* Are there any? Asked again and again it does not count those that have one again. */
+/*
+ * Are there any? Asked again and again it does not count those that have one
+ * again; of very many services it may take several times to come to the end.
+ */
 bool health_is_pending(struct health_binding *binding);
 
 /* The words of region `region`, and of pool `pool` of service `service`, of the bound model. */
@@ -191,6 +218,10 @@ size_t health_group_size(const struct health_binding *binding, size_t service, s
 void health_view_endpoint(const struct health_binding *binding, size_t service, size_t pool,
                           size_t endpoint, struct health_endpoint_view *out);
 
+/* Is its state anything but "down" and "forced down"? Without the words for people. */
+bool health_endpoint_is_left(const struct health_binding *binding, size_t service, size_t pool,
+                             size_t endpoint);
+
 /* ---- for the prober ---- */
 
 /* Slots 0 to count-1; a slot may be unused. Pointers stay valid for the life of `health`. */
@@ -209,6 +240,14 @@ uint32_t health_probe_sent(struct health *health, struct health_probe *probe, ui
 void health_probe_result(struct health *health, struct health_probe *probe, uint32_t number,
                          enum detect_outcome outcome, bool misconfigured, const char *reason,
                          uint64_t now_ms);
+
+/*
+ * A probe could not be sent, for `reason`, which is this node's: no evidence.
+ * Like results of the outcome DETECT_VOID it is told of as `trouble` when
+ * nothing has come of the probe yet, or not for some intervals; its state stays.
+ */
+void health_probe_trouble(struct health *health, struct health_probe *probe, const char *reason,
+                          uint64_t now_ms);
 
 /* Let time act on a probe (see detect_tick). */
 void health_probe_tick(struct health *health, struct health_probe *probe, uint64_t now_ms);

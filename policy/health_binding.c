@@ -8,8 +8,14 @@
 #include "policy/health_cascade.h"
 #include "policy/health_condition.h"
 #include "policy/health_file.h"
+#include "policy/health_group.h"
 #include "policy/health_hand.h"
+#include "policy/health_note.h"
+#include "policy/health_region.h"
 #include "zones/wire.h"
+
+#define SERVICES_AT_ONCE 16     /* bound or given back in one piece */
+#define SERVICES_A_LOOK  16384u /* asked whether they have had their results, a few ms */
 
 /*
  * Which groups and regions there are: those that some binding asks for. Equal
@@ -176,11 +182,13 @@ static void unlink_group(struct group_slot *group)
 static struct group_slot *make_group(struct health *health, const struct group_wish *wish,
                                      uint64_t now_ms)
 {
-    struct group_slot *group = get_aligned(sizeof(*group));
+    struct group_slot *group =
+        health->spare_group != NULL ? health->spare_group : get_aligned(sizeof(*group));
     const struct model_service *service = wish->service;
     uint32_t minimum =
         model_minimum_count(service->minimum_healthy, (uint32_t)wish->pool->endpoint_count);
 
+    health->spare_group = NULL;
     group->region = wish->region;
     group->words.minimum = minimum == 0 ? 1 : minimum;
     group->ramp_ms = service->ramp_ms;
@@ -191,13 +199,26 @@ static struct group_slot *make_group(struct health *health, const struct group_w
     return group;
 }
 
-static void free_group(struct health *health, struct group_slot *group)
+static void free_parts(struct health *health, struct group_slot *group)
 {
     health_condition_free(health, group->condition);
     free_endpoints(health, group);
     free(group->dependents);
     free(group->memberships);
     free(group->key);
+}
+
+/* The next one is looked for in its place: most are there already, all of them at a reload. */
+static void spare_group(struct health *health, struct group_slot *group)
+{
+    free_parts(health, group);
+    memset(group, 0, sizeof(*group));
+    health->spare_group = group;
+}
+
+static void free_group(struct health *health, struct group_slot *group)
+{
+    free_parts(health, group);
     free(group);
 }
 
@@ -211,7 +232,7 @@ static struct group_slot *use_group(struct health *health, const struct group_wi
     group_key(health, group);
     HASH_FIND(hh, health->groups, health->group_key.bytes, health->group_key.length, known);
     if (known != NULL) {
-        free_group(health, group);
+        spare_group(health, group);
         known->refs++;
         return known;
     }
@@ -226,6 +247,7 @@ static struct group_slot *use_group(struct health *health, const struct group_wi
     group->key = copy_array(health->group_key.bytes, group->key_size, 1);
     HASH_ADD_KEYPTR(hh, health->groups, group->key, group->key_size, group);
     link_group(group);
+    health_group_queue(health, group);
     return group;
 }
 
@@ -328,6 +350,7 @@ static void drop_region(struct health *health, struct region_slot *region)
     free(region->probes);
     free(region->ramped);
     free(region->dependents);
+    health_note_free(atomic_load_explicit(&region->noted, memory_order_relaxed));
     free(region->name);
     free(region);
 }
@@ -420,16 +443,17 @@ static void bind_with_needed(struct health_binding *binding, const struct model 
     free(stack);
 }
 
-static void bind_services(struct health_binding *binding, const struct model *model,
-                          uint64_t now_ms)
+/* False when that was the last of them. */
+static bool bind_some_services(struct health_binding *binding, const struct model *model,
+                               uint64_t now_ms)
 {
-    binding->service_count = model->service_count;
-    binding->services = health_table_get(model->service_count, sizeof(*binding->services));
-    for (size_t i = 0; i < model->service_count; i++) {
+    for (unsigned n = 0; n < SERVICES_AT_ONCE && binding->bound < model->service_count; n++) {
+        size_t i = binding->bound++;
         if (binding->services[i].groups == NULL) {
             bind_with_needed(binding, model, i, now_ms);
         }
     }
+    return binding->bound < model->service_count;
 }
 
 /* Who is asked for the name servers of the root; any answer will do. */
@@ -465,8 +489,22 @@ static void bind_witnesses(struct health_binding *binding, const struct model_gu
     }
 }
 
-struct health_binding *health_bind(struct health *health, const struct model *model,
-                                   uint64_t now_ms)
+/* The words of groups that are new: nothing left and nothing came back. */
+static void settle_quietly(struct health *health, uint64_t now_ms)
+{
+    health->quiet = true;
+    health_group_settle(health, now_ms);
+    health->quiet = false;
+}
+
+static void tell_all(struct health *health, uint64_t now_ms)
+{
+    health_region_tell_all(health, now_ms);
+    health_cascade_tell_all(health);
+}
+
+struct health_binding *health_bind_begin(struct health *health, const struct model *model,
+                                         uint64_t now_ms)
 {
     struct health_binding *binding = calloc(1, sizeof(*binding));
 
@@ -477,14 +515,38 @@ struct health_binding *health_bind(struct health *health, const struct model *mo
     binding->minimum_regions = model->guards.minimum_regions;
     binding->cascade_window_ms = model->guards.cascade_window_ms;
     bind_regions(binding, model, now_ms);
-    bind_services(binding, model, now_ms);
-    bind_witnesses(binding, &model->guards, now_ms);
-    health_table_forget_keys(health);
-    health_refresh(health, now_ms);
+    health_region_store_all(health, now_ms);
+    binding->service_count = model->service_count;
+    binding->services = health_table_get(model->service_count, sizeof(*binding->services));
     return binding;
 }
 
-void health_commit(struct health *health, struct health_binding *binding, uint64_t now_ms)
+bool health_bind_some(struct health_binding *binding, const struct model *model, uint64_t now_ms)
+{
+    struct health *health = binding->health;
+
+    bool is_more = bind_some_services(binding, model, now_ms);
+    settle_quietly(health, now_ms);
+    if (is_more) {
+        return true;
+    }
+    bind_witnesses(binding, &model->guards, now_ms);
+    health_table_forget_keys(health);
+    tell_all(health, now_ms);
+    return false;
+}
+
+struct health_binding *health_bind(struct health *health, const struct model *model,
+                                   uint64_t now_ms)
+{
+    struct health_binding *binding = health_bind_begin(health, model, now_ms);
+
+    while (binding != NULL && health_bind_some(binding, model, now_ms)) {
+    }
+    return binding;
+}
+
+void health_commit_begin(struct health *health, struct health_binding *binding, uint64_t now_ms)
 {
     for (struct region_slot *r = health->regions; r != NULL; r = r->hh.next) {
         r->active = false;
@@ -501,34 +563,82 @@ void health_commit(struct health *health, struct health_binding *binding, uint64
     health->minimum_regions = binding->minimum_regions;
     health->committed = binding;
     health_file_forget(health);
-    health_refresh(health, now_ms);
+    health->quiet = true;
+    health_region_store_all(health, now_ms);
+    health->quiet = false;
+    tell_all(health, now_ms);
+    health->renewed = 0;
 }
 
-void health_unbind(struct health *health, struct health_binding *binding)
+bool health_commit_some(struct health *health, uint64_t now_ms)
 {
+    const struct health_binding *binding = health->committed;
+
     if (binding == NULL) {
-        return;
+        return false;
     }
+    for (unsigned n = 0; n < SERVICES_AT_ONCE && health->renewed < binding->service_count; n++) {
+        const struct service_binding *bound = &binding->services[health->renewed++];
+        for (size_t p = 0; p < bound->group_count; p++) {
+            health_group_queue(health, bound->groups[p]);
+        }
+    }
+    settle_quietly(health, now_ms);
+    if (health->renewed < binding->service_count) {
+        return true;
+    }
+    tell_all(health, now_ms);
+    return false;
+}
+
+void health_commit(struct health *health, struct health_binding *binding, uint64_t now_ms)
+{
+    health_commit_begin(health, binding, now_ms);
+    while (health_commit_some(health, now_ms)) {
+    }
+}
+
+static void unbind_service(struct health *health, struct service_binding *bound)
+{
+    health_cascade_drop(health, bound->siblings);
+    for (size_t p = 0; p < bound->group_count; p++) {
+        health_binding_drop(health, bound->groups[p]);
+    }
+    free(bound->groups);
+}
+
+bool health_unbind_some(struct health *health, struct health_binding *binding)
+{
     if (health->committed == binding) {
         health->committed = NULL;
     }
     drop_probes(health, binding->witnesses, binding->witness_count);
-    for (size_t i = binding->service_count; i-- > 0;) { /* see health_table_unlink */
-        health_cascade_drop(health, binding->services[i].siblings);
-        for (size_t p = 0; p < binding->services[i].group_count; p++) {
-            health_binding_drop(health, binding->services[i].groups[p]);
-        }
-        free(binding->services[i].groups);
+    binding->witnesses = NULL;
+    binding->witness_count = 0;
+    for (unsigned n = 0; n < SERVICES_AT_ONCE && binding->service_count > 0; n++) {
+        /* from the last on: see health_table_unlink */
+        unbind_service(health, &binding->services[--binding->service_count]);
+    }
+    if (binding->service_count > 0) {
+        return true;
     }
     for (size_t i = 0; i < binding->region_count; i++) {
         free(binding->plans[i].siblings);
         drop_probes(health, binding->plans[i].probes, binding->plans[i].probe_count);
         drop_region(health, binding->regions[i]);
     }
+    health_table_forget_keys(health); /* of a model that was bound in part */
     free(binding->services);
     free(binding->regions);
     free(binding->plans);
     free(binding);
+    return false;
+}
+
+void health_unbind(struct health *health, struct health_binding *binding)
+{
+    while (binding != NULL && health_unbind_some(health, binding)) {
+    }
 }
 
 static size_t count_pending(struct health_probe *const *probes, size_t count)
@@ -576,7 +686,9 @@ size_t health_pending(const struct health_binding *binding)
 
 bool health_is_pending(struct health_binding *binding)
 {
-    while (binding->settled < binding->service_count &&
+    size_t most = binding->settled + SERVICES_A_LOOK;
+
+    while (binding->settled < binding->service_count && binding->settled < most &&
            count_service_pending(&binding->services[binding->settled]) == 0) {
         binding->settled++; /* for good: what has had a result has had one */
     }

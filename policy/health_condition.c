@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "policy/health_isolation.h"
+#include "policy/health_suppose.h"
 
 #define PROPERTIES 7
 
@@ -111,14 +112,13 @@ static unsigned region_standing(const struct region_slot *region)
     return away == HEALTH_REGION_HELD ? STANDING_RISEN | STANDING_PROVEN : 0;
 }
 
-/* Does the pool stand on rung 1 or 2? */
-static bool is_standing(const struct group_slot *group)
+bool health_condition_stands(uint32_t region_word, const struct health_group *words)
 {
-    const struct health_group *words = &group->words;
-    uint32_t away = region_away(group->region) & ~(uint32_t)HEALTH_REGION_HELD;
+    uint32_t away = region_word & HEALTH_REGION_AWAY & ~(uint32_t)HEALTH_REGION_HELD;
+    bool proves = (region_word & HEALTH_REGION_PROVE) != 0;
     unsigned count = 0;
 
-    if (away != 0 && (away != HEALTH_REGION_GATED || !group->region->prove)) {
+    if (away != 0 && (away != HEALTH_REGION_GATED || !proves)) {
         return false;
     }
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
@@ -134,7 +134,9 @@ static bool is_standing(const struct group_slot *group)
 static unsigned service_standing(const struct health_condition *condition)
 {
     for (size_t i = 0; i < condition->group_count; i++) {
-        if (is_standing(condition->groups[i])) {
+        const struct group_slot *group = condition->groups[i];
+        uint32_t word = atomic_load_explicit(&group->region->words.word, memory_order_relaxed);
+        if (health_condition_stands(word, &group->words)) {
             return STANDING_ALL;
         }
     }
@@ -161,6 +163,7 @@ struct subject {
     const struct group_slot *group;
     const struct group_endpoint *endpoint;
     uint64_t now_ms;
+    const struct health_supposition *supposed; /* NULL: things are as they are */
 };
 
 static unsigned judge(const struct subject *s, const struct health_condition *condition);
@@ -182,6 +185,26 @@ static unsigned at_least(const struct subject *s, const struct health_condition 
     return out;
 }
 
+static unsigned judge_region(const struct subject *s, const struct health_condition *condition)
+{
+    enum health_supposed how = s->supposed == NULL
+                                   ? HEALTH_SUPPOSED_AS_IT_IS
+                                   : s->supposed->region(s->supposed->user, condition->index);
+
+    if (how == HEALTH_SUPPOSED_AS_IT_IS) {
+        return region_standing(condition->region);
+    }
+    return how == HEALTH_SUPPOSED_IN ? STANDING_ALL : 0;
+}
+
+static unsigned judge_service(const struct subject *s, const struct health_condition *condition)
+{
+    if (s->supposed == NULL) {
+        return service_standing(condition);
+    }
+    return s->supposed->service(s->supposed->user, condition->index) ? STANDING_ALL : 0;
+}
+
 static unsigned judge(const struct subject *s, const struct health_condition *condition)
 {
     switch (condition->kind) {
@@ -190,9 +213,9 @@ static unsigned judge(const struct subject *s, const struct health_condition *co
             s->health, (const struct probe_slot *)s->endpoint->probes[condition->index],
             s->group->region, s->now_ms);
     case MODEL_CONDITION_REGION:
-        return region_standing(condition->region);
+        return judge_region(s, condition);
     case MODEL_CONDITION_SERVICE:
-        return service_standing(condition);
+        return judge_service(s, condition);
     case MODEL_CONDITION_NOT:
         return opposite(judge(s, &condition->parts[0]));
     case MODEL_CONDITION_AT_LEAST:
@@ -213,15 +236,60 @@ static unsigned all_checks(const struct subject *s)
     return out;
 }
 
-unsigned health_condition_endpoint(const struct health *health, const struct group_slot *group,
-                                   const struct group_endpoint *endpoint, uint64_t now_ms)
+unsigned health_condition_suppose(const struct health *health, const struct group_slot *group,
+                                  const struct group_endpoint *endpoint,
+                                  const struct health_supposition *supposed, uint64_t now_ms)
 {
-    const struct subject s = { health, group, endpoint, now_ms };
+    const struct subject s = { health, group, endpoint, now_ms, supposed };
 
     if (endpoint->force != HEALTH_FORCE_NONE) {
         return endpoint->force == HEALTH_FORCE_UP ? STANDING_ALL : 0;
     }
     return group->condition == NULL ? all_checks(&s) : judge(&s, group->condition);
+}
+
+unsigned health_condition_endpoint(const struct health *health, const struct group_slot *group,
+                                   const struct group_endpoint *endpoint, uint64_t now_ms)
+{
+    return health_condition_suppose(health, group, endpoint, NULL, now_ms);
+}
+
+static uint64_t newer(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+uint64_t health_condition_since(const struct health_condition *condition,
+                                const struct group_endpoint *endpoint)
+{
+    uint64_t since_ms = 0;
+
+    if (condition->kind == MODEL_CONDITION_CHECK) {
+        since_ms = endpoint->probes[condition->index]->detect.since_ms;
+    } else if (condition->region != NULL) {
+        since_ms = condition->region->since_ms;
+    }
+    for (size_t i = 0; i < condition->group_count; i++) {
+        const struct group_slot *group = condition->groups[i];
+        since_ms = newer(since_ms, newer(group->left_ms, group->region->since_ms));
+    }
+    for (size_t i = 0; i < condition->part_count; i++) {
+        since_ms = newer(since_ms, health_condition_since(&condition->parts[i], endpoint));
+    }
+    return since_ms;
+}
+
+bool health_condition_asks_others(const struct health_condition *condition)
+{
+    if (condition->kind == MODEL_CONDITION_REGION || condition->kind == MODEL_CONDITION_SERVICE) {
+        return true;
+    }
+    for (size_t i = 0; i < condition->part_count; i++) {
+        if (health_condition_asks_others(&condition->parts[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- making ---- */
@@ -396,7 +464,7 @@ void health_condition_explain(const struct health *health, const struct group_sl
                               const struct group_endpoint *endpoint, uint64_t now_ms, char *out,
                               size_t cap)
 {
-    const struct subject s = { health, group, endpoint, now_ms };
+    const struct subject s = { health, group, endpoint, now_ms, NULL };
     struct text text = { 0 };
 
     if (group->condition != NULL) {

@@ -6,12 +6,14 @@
  * least two of three" a property holds when it holds for two of the parts, so
  * the best parts decide. Inside of policy/health; control thread only.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "policy/health_table.h"
 
 struct text;
+struct health_supposition;
 
 enum {
     STANDING_UP = 1,      /* nothing says that it is down */
@@ -35,6 +37,21 @@ unsigned health_condition_check(const struct health *health, const struct probe_
 /* The standing of an endpoint of `group`, the operator's word included. */
 unsigned health_condition_endpoint(const struct health *health, const struct group_slot *group,
                                    const struct group_endpoint *endpoint, uint64_t now_ms);
+
+/* The same if regions and services stood as supposed (see health_suppose.h). */
+unsigned health_condition_suppose(const struct health *health, const struct group_slot *group,
+                                  const struct group_endpoint *endpoint,
+                                  const struct health_supposition *supposed, uint64_t now_ms);
+
+/* When something that it asks about last changed. */
+uint64_t health_condition_since(const struct health_condition *condition,
+                                const struct group_endpoint *endpoint);
+
+/* Is there a region or a service in it? */
+bool health_condition_asks_others(const struct health_condition *condition);
+
+/* Does a pool with these words, in a region with this word, stand on rung 1 or 2? */
+bool health_condition_stands(uint32_t region_word, const struct health_group *words);
 
 /*
  * A condition with its regions and the groups of its services looked up in

@@ -9,7 +9,7 @@
  *     leeward-health 1
  *     probe KEY STATE SINCE SEEN HOLD FLAPS RECOVERED USUAL STRONG FAILED REASON
  *     region NAME STATE SINCE SEEN
- *     good SERVICE FAMILY REGION ADDRESS,ADDRESS
+ *     good SERVICE FAMILY REGION ADDRESS,ADDRESS     (a line for each region)
  *     end LINES CHECKSUM
  *
  * Rendering and taking are for the control thread and touch no disk; reading
@@ -29,7 +29,7 @@ struct probe_slot;
 struct region_slot;
 struct text;
 
-/* What a service last answered with when it stood well, by name; see steer_memory. */
+/* What a service last answered with in one region when it stood well, by name; see steer_memory. */
 struct health_good {
     const char *service;
     enum addr_family family;

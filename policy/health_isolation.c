@@ -5,6 +5,7 @@
 
 #include "policy/health_cascade.h"
 #include "policy/health_condition.h"
+#include "policy/health_note.h"
 #include "policy/health_region.h"
 
 #define INTERVALS 2 /* without any success */
@@ -164,6 +165,7 @@ static void absolve(struct health *health, struct probe_slot *slot, uint64_t now
     detect_absolve(&slot->probe.detect, now_ms);
     slot->down_by_canary = false;
     health_probe_set_reason(&slot->probe, event.reason);
+    health_note_probe(slot, &event);
     if (health->listener != NULL) {
         health->listener(health->user, &event);
     }

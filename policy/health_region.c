@@ -7,6 +7,7 @@
 #include "policy/health_condition.h"
 #include "policy/health_group.h"
 #include "policy/health_hand.h"
+#include "policy/health_note.h"
 
 #define TAKEN_OUT (HEALTH_REGION_DRAINED | HEALTH_REGION_FORCED_DOWN)
 
@@ -160,6 +161,7 @@ static void tell_region(struct health *health, struct region_slot *region, uint6
     region->told = event.to;
     region->since_ms = now_ms;
     health_region_describe(health, region, region->reason, sizeof(region->reason));
+    health_note_write_region(region, worst_probe(region));
     if (health->listener != NULL) {
         health->listener(health->user, &event);
     }

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "policy/health_file.h"
 #include "policy/health_hand.h"
+#include "policy/health_note.h"
 #include "policy/probe_identity.h"
 
 /* Without it there is nothing sensible left to do. */
@@ -104,6 +105,8 @@ void health_table_forget_keys(struct health *health)
     health->keyed = NULL;
     text_fini(&health->key);
     text_fini(&health->group_key);
+    free(health->spare_group);
+    health->spare_group = NULL;
 }
 
 /* The check of the key looked for last: one that others run already, or a copy. */
@@ -201,12 +204,15 @@ void health_table_drop_probe(struct health *health, struct probe_slot *slot)
     HASH_DEL(health->probes_by_key, slot);
     drop_check(health, slot->check);
     detect_fini(&slot->probe.detect);
+    health_note_free(atomic_exchange_explicit(&slot->noted, NULL, memory_order_relaxed));
     free((void *)(uintptr_t)slot->probe.label);
     free((void *)(uintptr_t)slot->probe.reason);
+    free((void *)(uintptr_t)slot->probe.trouble);
     free(slot->groups);
     free(slot->regions);
     slot->probe.label = NULL;
     slot->probe.reason = NULL;
+    slot->probe.trouble = NULL;
     slot->check = NULL;
     slot->probe.check = NULL;
     slot->groups = NULL;

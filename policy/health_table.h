@@ -4,9 +4,10 @@
  *
  * The inside of policy/health, shared by its files: health.c (what evidence
  * does), health_condition, health_group and health_region (what the words say),
- * health_cascade and health_isolation (guards), health_file (across restarts),
- * health_table.c (which probes there are) and health_binding.c (which groups and
- * regions a model has). Control thread only.
+ * health_cascade and health_isolation (guards), health_note (why, for those who
+ * answer), health_file (across restarts), health_table.c (which probes there
+ * are) and health_binding.c (which groups and regions a model has). Control
+ * thread only, but for what health.h and health_note.h say.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,7 @@ struct group_slot;
 struct region_slot;
 struct sibling_set;
 struct health_condition;
+struct noted;
 
 /* How a probe counts, whatever its detection is about. */
 enum probe_standing {
@@ -49,6 +51,7 @@ struct probe_slot {
     size_t group_count;
     struct region_slot **regions;
     size_t region_count;
+    _Atomic(struct noted *) noted; /* see health_note; NULL: nothing was ever */
     bool short_ttl;
     bool down_by_canary;          /* DOWN, and what decided was a canary that is not there */
     bool is_witness;              /* of the network itself: whatever comes back is a pass */
@@ -87,6 +90,7 @@ struct region_slot {
     struct group_slot **dependents; /* groups whose conditions ask about this region */
     size_t dependent_count;
     char reason[240];
+    _Atomic(struct noted *) noted; /* see health_note; NULL: nothing was ever */
     UT_hash_handle hh;
 };
 
@@ -157,6 +161,7 @@ struct health_binding {
     size_t region_count;
     struct service_binding *services;
     size_t service_count;
+    size_t bound;   /* so many services from the first on have been bound */
     size_t settled; /* so many services from the first on wait for no result */
     uint32_t minimum_regions;
     uint32_t cascade_window_ms;
@@ -207,6 +212,8 @@ struct health {
     struct group_slot *doomed; /* that nobody keeps */
     bool is_burying;
     const struct health_binding *committed; /* NULL: none is */
+    struct group_slot *spare_group; /* zeroed, for the next one to be looked for */
+    size_t renewed; /* so many of its services have had their words since */
     bool quiet; /* what changes now is neither a departure nor a return */
     struct group_list dirty;
     struct group_list sharing;

@@ -37,6 +37,17 @@ static bool is_suspected(const struct group_endpoint *endpoint)
     return false;
 }
 
+/* Believed, but nothing comes of the probes that could say otherwise. */
+static bool is_stale(const struct group_endpoint *endpoint)
+{
+    for (size_t i = 0; i < endpoint->probe_count; i++) {
+        if (endpoint->probes[i]->trouble != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Kept by the cascade window. */
 static bool is_shared(const struct group_slot *group, const struct group_endpoint *endpoint)
 {
@@ -65,7 +76,22 @@ static const char *state_of(const struct group_slot *group, const struct group_e
     }
     return (standing & STANDING_SURE) == 0   ? "unknown"
            : (standing & STANDING_WELL) == 0 ? "degraded"
+           : is_stale(endpoint)              ? "stale"
                                              : "up";
+}
+
+bool health_endpoint_is_left(const struct health_binding *binding, size_t service, size_t pool,
+                             size_t endpoint)
+{
+    const struct group_slot *group = binding->services[service].groups[pool];
+    const struct group_endpoint *e = &group->endpoints[endpoint];
+    unsigned standing = health_condition_endpoint(binding->health, group, e, 0);
+
+    if (e->force != HEALTH_FORCE_NONE) {
+        return e->force == HEALTH_FORCE_UP;
+    }
+    return (e->probe_count == 0 && group->condition == NULL) ||
+           (standing & (STANDING_UP | STANDING_RISEN)) != 0 || is_shared(group, e);
 }
 
 void health_view_endpoint(const struct health_binding *binding, size_t service, size_t pool,
@@ -83,6 +109,9 @@ void health_view_endpoint(const struct health_binding *binding, size_t service, 
     for (size_t i = 0; i < e->probe_count; i++) {
         const struct detect *d = &e->probes[i]->detect;
         out->since_ms = d->since_ms > out->since_ms ? d->since_ms : out->since_ms;
+    }
+    if (group->condition != NULL) { /* what others do may be newer than what its checks say */
+        out->since_ms = health_condition_since(group->condition, e);
     }
     health_condition_explain(binding->health, group, e, 0, out->failing, sizeof(out->failing));
 }

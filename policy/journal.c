@@ -26,7 +26,8 @@ struct journal {
     uv_work_t work;
     bool working;
     bool closing;
-    bool told; /* that it cannot be written */
+    bool told;   /* that it cannot be written */
+    int trouble; /* of the last write */
     char *directory;
     uint64_t bytes;
     uint32_t files;
@@ -99,8 +100,8 @@ static int end_line(int fd)
     struct stat file;
     char last;
 
-    if (fstat(fd, &file) < 0 || file.st_size == 0 ||
-        pread(fd, &last, 1, file.st_size - 1) != 1 || last == '\n') {
+    if (fstat(fd, &file) < 0 || file.st_size == 0 || pread(fd, &last, 1, file.st_size - 1) != 1 ||
+        last == '\n') {
         return 0;
     }
     return write_all(fd, "\n", 1);
@@ -163,6 +164,7 @@ static void finish(struct journal *journal);
 
 static void tell_failure(struct journal *journal)
 {
+    journal->trouble = journal->result;
     if (journal->result < 0 && !journal->told) {
         journal->told = true;
         log_event(LOG_WARNING, "the journal is not kept", "directory=%s error=%s hint=%s",
@@ -213,11 +215,26 @@ void journal_open(struct journal *journal, const char *directory, uint64_t bytes
     start_writing(journal);
 }
 
+int journal_trouble(const struct journal *journal)
+{
+    return journal->trouble;
+}
+
 static void put(struct json_writer *json, const char *key, const char *value)
 {
     if (value != NULL) {
         json_writer_string(json, key, value);
     }
+}
+
+void journal_put_entry(struct json_writer *json, const struct journal_entry *entry)
+{
+    put(json, "kind", entry->kind);
+    put(json, "target", entry->target);
+    put(json, "from", entry->from);
+    put(json, "to", entry->to);
+    put(json, "reason", entry->reason);
+    put(json, "author", entry->author);
 }
 
 static void put_line(struct journal *journal, const struct journal_entry *entry, struct text *out)
@@ -230,12 +247,7 @@ static void put_line(struct journal *journal, const struct journal_entry *entry,
     json_writer_object_begin(&json, NULL);
     json_writer_string(&json, "time", time);
     json_writer_uint(&json, "number", ++journal->number);
-    put(&json, "kind", entry->kind);
-    put(&json, "target", entry->target);
-    put(&json, "from", entry->from);
-    put(&json, "to", entry->to);
-    put(&json, "reason", entry->reason);
-    put(&json, "author", entry->author);
+    journal_put_entry(&json, entry);
     json_writer_object_end(&json);
     text_put_char(out, '\n');
 }
@@ -293,9 +305,9 @@ void journal_close(struct journal *journal)
 
 /*
  * The last `room` bytes of a file, from the beginning of a line on, into `out`.
- * False: there is no such file.
+ * False: there is no such file. `*out_cut` is set when it holds more.
  */
-static bool read_tail(const char *path, size_t room, struct text *out)
+static bool read_tail(const char *path, size_t room, struct text *out, bool *out_cut)
 {
     struct stat file;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -308,6 +320,7 @@ static bool read_tail(const char *path, size_t room, struct text *out)
     }
     size_t size = (size_t)file.st_size;
     size_t from = size > room ? size - room : 0;
+    *out_cut = *out_cut || from > 0;
     char *bytes = malloc(size - from + 1);
     ssize_t got = bytes == NULL ? -1 : pread(fd, bytes, size - from, (off_t)from);
     (void)close(fd);
@@ -321,16 +334,19 @@ static bool read_tail(const char *path, size_t room, struct text *out)
     return got >= 0;
 }
 
-/* The lines at the end of the journal, at most JOURNAL_READ_MAX bytes, oldest first. */
-static void read_end(const char *directory, struct text *out)
+/*
+ * The lines at the end of the journal, at most JOURNAL_READ_MAX bytes, oldest
+ * first. `*out_cut`: there are older ones.
+ */
+static void read_end(const char *directory, struct text *out, bool *out_cut)
 {
     struct text newer = { 0 };
 
-    for (uint32_t age = 0; age < FILES_MOST && newer.length < JOURNAL_READ_MAX; age++) {
+    for (uint32_t age = 0; age < FILES_MOST && !*out_cut; age++) {
         char path[PATH_MAX];
         struct text older = { 0 };
         path_of(directory, age, path, sizeof(path));
-        bool is_there = read_tail(path, JOURNAL_READ_MAX - newer.length, &older);
+        bool is_there = read_tail(path, JOURNAL_READ_MAX - newer.length, &older, out_cut);
         text_put_bytes(&older, text_string(&newer), newer.length);
         text_fini(&newer);
         newer = older;
@@ -358,6 +374,19 @@ struct line {
     size_t length;
 };
 
+/* Is even the oldest of these lines not older than what is wanted? */
+static bool begins_within(const struct text *all, const struct journal_query *query)
+{
+    json_t *line = json_loadb(text_string(all), strcspn(text_string(all), "\n"), 0, NULL);
+    struct journal_query any = { .since_ms = query->since_ms };
+    char since[TIME_BYTES];
+
+    clock_format_wall(query->since_ms, since, sizeof(since));
+    bool within = !json_is_object(line) || is_wanted(line, &any, since);
+    json_decref(line);
+    return within;
+}
+
 /* Lines that cannot be read (a crash in the middle of one) are passed over. */
 static size_t pick(const struct text *all, const struct journal_query *query, struct line *lines)
 {
@@ -378,18 +407,22 @@ static size_t pick(const struct text *all, const struct journal_query *query, st
     return count;
 }
 
-size_t journal_read(const char *directory, const struct journal_query *query, struct text *out)
+size_t journal_read(const char *directory, const struct journal_query *query, struct text *out,
+                    bool *out_cut)
 {
     struct text all = { 0 };
+    bool has_older = false;
     struct line *lines = calloc(query->limit == 0 ? 1 : query->limit, sizeof(*lines));
 
+    *out_cut = false;
     if (lines == NULL || query->limit == 0) {
         free(lines);
         return 0;
     }
-    read_end(directory, &all);
+    read_end(directory, &all, &has_older);
     size_t count = pick(&all, query, lines);
     size_t kept = count < query->limit ? count : query->limit;
+    *out_cut = count > kept || (has_older && begins_within(&all, query));
     for (size_t i = 0; i < kept; i++) {
         const struct line *line = &lines[(count - kept + i) % query->limit];
         text_put(out, i == 0 ? "" : ",\n");

@@ -15,6 +15,7 @@
 #include "base/text.h"
 
 struct journal;
+struct json_writer;
 
 #define JOURNAL_PENDING_MAX ((size_t)1024 * 1024) /* bytes gathered while the disk is slow */
 
@@ -37,6 +38,12 @@ void journal_open(struct journal *journal, const char *directory, uint64_t bytes
 /* Take down what happened, now. */
 void journal_note(struct journal *journal, const struct journal_entry *entry);
 
+/* What is not NULL of it, as members of an open object. */
+void journal_put_entry(struct json_writer *json, const struct journal_entry *entry);
+
+/* How the last write ended: 0, or negative errno and what was to be kept is lost. */
+int journal_trouble(const struct journal *journal);
+
 /* Write what is pending and go; `journal` is gone when the loop has run once more. */
 void journal_close(struct journal *journal);
 
@@ -52,7 +59,9 @@ struct journal_query {
 /*
  * Append the lines that fit as elements of a JSON list, oldest first; what is
  * pending is not among them yet. At most JOURNAL_READ_MAX bytes at the end of
- * the journal are looked at. Returns their number.
+ * the journal are looked at. Returns their number, and in `*out_cut` whether
+ * there may be older ones that fit, too.
  */
 #define JOURNAL_READ_MAX ((size_t)4 * 1024 * 1024)
-size_t journal_read(const char *directory, const struct journal_query *query, struct text *out);
+size_t journal_read(const char *directory, const struct journal_query *query, struct text *out,
+                    bool *out_cut);

@@ -27,3 +27,24 @@ const char *model_check_word(const struct model_check *check)
 
     return check->kind == MODEL_CHECK_HTTP && check->tls != NULL ? "https" : words[check->kind];
 }
+
+static uint32_t longest_of(const struct model_check *checks, size_t count, uint32_t longest)
+{
+    for (size_t i = 0; i < count; i++) {
+        longest = checks[i].timing.timeout_ms > longest ? checks[i].timing.timeout_ms : longest;
+    }
+    return longest;
+}
+
+uint32_t model_longest_timeout(const struct model *model)
+{
+    uint32_t longest = 0;
+
+    for (size_t i = 0; i < model->region_count; i++) {
+        longest = longest_of(model->regions[i].checks, model->regions[i].check_count, longest);
+    }
+    for (size_t i = 0; i < model->service_count; i++) {
+        longest = longest_of(model->services[i].checks, model->services[i].check_count, longest);
+    }
+    return longest;
+}

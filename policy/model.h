@@ -434,6 +434,7 @@ struct model {
     struct model_guards guards;
     struct model_view *views; /* the first that fits */
     size_t view_count;
+    bool is_nameless; /* no endpoint is the name of a host: nobody need look for one */
     struct model_clients *clients; /* the longest prefix that fits */
     size_t clients_count;
     struct model_geo *geos; /* for who is in no prefix; the first that knows */
@@ -456,6 +457,9 @@ void model_free(struct model *model);
 
 /* How many of `total` a minimum means; percentages round up, at least 1 of a non-zero share. */
 uint32_t model_minimum_count(struct model_minimum minimum, uint32_t total);
+
+/* The longest timeout of any check, in ms; 0: there is none. Every service is looked at. */
+uint32_t model_longest_timeout(const struct model *model);
 
 /* What a check is called in the file: "dns", "tcp", "http", "https", "tls", ... */
 const char *model_check_word(const struct model_check *check);

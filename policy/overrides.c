@@ -206,7 +206,14 @@ bool override_means_pool(const struct override *override, const char *region, co
     size_t length = (size_t)(slash - override->target);
     memcpy(pattern, override->target, length);
     pattern[length] = '\0';
-    return fnmatch(pattern, region, 0) == 0 && means_service(slash + 1, service);
+    if (fnmatch(pattern, region, 0) != 0) {
+        return false;
+    }
+    length = strlen(slash + 1);
+    length -= length > 0 && slash[length] == '.'; /* absolute with or without the last dot */
+    memcpy(pattern, slash + 1, length);
+    pattern[length] = '\0';
+    return means_service(pattern, service);
 }
 
 bool override_means_endpoint(const struct override *override, const struct addr *address)

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "policy/review_words.h"
 
 #define WHOLE_PERCENT 100u
 #define NAMES_SHOWN   3
@@ -53,6 +54,15 @@ static struct review_change *add_change(struct compare *c, enum review_kind kind
     REQUIRE(change->name != NULL && change->text != NULL && !text_failed(text));
     text_fini(text);
     return change;
+}
+
+/* The change, if there is any to tell. */
+static void add_words(struct compare *c, enum review_kind kind, const char *name, struct text *text)
+{
+    if (text->length > 0) {
+        (void)add_change(c, kind, name, text);
+    }
+    text_fini(text);
 }
 
 /* ---- services by name ---- */
@@ -131,7 +141,8 @@ static bool is_same_name(const uint8_t *a, const uint8_t *b)
     return a == b || (a != NULL && b != NULL && strcmp((const char *)a, (const char *)b) == 0);
 }
 
-static bool has_endpoint(const struct model_pool *pool, const struct model_endpoint *wanted)
+static const struct model_endpoint *find_endpoint(const struct model_pool *pool,
+                                                  const struct model_endpoint *wanted)
 {
     size_t count;
     const struct model_endpoint *list = pool == NULL ? NULL : written_of(pool, &count);
@@ -141,10 +152,10 @@ static bool has_endpoint(const struct model_pool *pool, const struct model_endpo
                         ? is_same_name(wanted->hostname, list[i].hostname)
                         : addr_same_host(&wanted->address, &list[i].address);
         if (same) {
-            return true;
+            return &list[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 static void put_endpoint(struct text *out, const struct model_endpoint *endpoint)
@@ -178,39 +189,74 @@ static uint32_t count_lost(const struct compare *c, size_t service, size_t pool,
         if (!is_up(c, service, pool, e)) {
             continue; /* what is down already is free to go */
         }
+        const struct model_endpoint *stays = find_endpoint(to, &from->endpoints[e]);
         (*healthy)++;
-        lost += !has_endpoint(to, &from->endpoints[e]);
+        /* with weight 0 it is there, but not used while anything else is */
+        lost += stays == NULL || (stays->weight == 0 && from->endpoints[e].weight > 0);
     }
     return lost;
 }
 
-/* "+203.0.113.12, -203.0.113.10" */
+static const char *between(const struct text *out)
+{
+    return out->length == 0 ? "" : ", ";
+}
+
+/* "-203.0.113.10, 203.0.113.11 weight 1 -> 0, +203.0.113.12" */
 static void put_difference(struct text *out, const struct model_pool *from,
                            const struct model_pool *to)
 {
-    size_t count;
-    const char *before = "";
+    size_t count = 0;
+    const struct model_endpoint *list = from == NULL ? NULL : written_of(from, &count);
 
-    if (from != NULL) {
-        const struct model_endpoint *list = written_of(from, &count);
-        for (size_t i = 0; i < count; i++) {
-            if (!has_endpoint(to, &list[i])) {
-                text_printf(out, "%s-", before);
-                put_endpoint(out, &list[i]);
-                before = ", ";
-            }
+    for (size_t i = 0; i < count; i++) {
+        const struct model_endpoint *stays = find_endpoint(to, &list[i]);
+        struct text words = { 0 };
+        if (stays != NULL) {
+            review_words_endpoint(&list[i], stays, &words);
+        }
+        if (stays == NULL || words.length > 0) {
+            text_printf(out, "%s%s", between(out), stays == NULL ? "-" : "");
+            put_endpoint(out, &list[i]);
+            text_put(out, text_string(&words));
+        }
+        text_fini(&words);
+    }
+    count = 0;
+    list = to == NULL ? NULL : written_of(to, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (find_endpoint(from, &list[i]) == NULL) {
+            text_printf(out, "%s+", between(out));
+            put_endpoint(out, &list[i]);
         }
     }
-    if (to != NULL) {
-        const struct model_endpoint *list = written_of(to, &count);
-        for (size_t i = 0; i < count; i++) {
-            if (!has_endpoint(from, &list[i])) {
-                text_printf(out, "%s+", before);
-                put_endpoint(out, &list[i]);
-                before = ", ";
-            }
-        }
+}
+
+/*
+ * A minimum that is met now and would not be any more takes the region out of
+ * the service as if its endpoints were gone. New ones count as up.
+ */
+static uint32_t count_unmet(const struct compare *c, size_t service, size_t pool,
+                            const struct model_service *to_service, const struct model_pool *to,
+                            uint32_t healthy)
+{
+    const struct model_service *from_service = &c->old->model->services[service];
+    const struct model_pool *from = &from_service->pools[pool];
+    uint32_t after = 0;
+
+    if (to == NULL || model_minimum_count(from_service->minimum_healthy,
+                                          (uint32_t)from->endpoint_count) > healthy) {
+        return 0;
     }
+    for (size_t e = 0; e < to->endpoint_count; e++) {
+        after += find_endpoint(from, &to->endpoints[e]) == NULL;
+    }
+    for (size_t e = 0; e < from->endpoint_count; e++) {
+        after += is_up(c, service, pool, e) && find_endpoint(to, &from->endpoints[e]) != NULL;
+    }
+    return model_minimum_count(to_service->minimum_healthy, (uint32_t)to->endpoint_count) > after
+               ? healthy
+               : 0;
 }
 
 static uint32_t compare_pool(struct compare *c, size_t service, size_t pool,
@@ -221,10 +267,16 @@ static uint32_t compare_pool(struct compare *c, size_t service, size_t pool,
     const char *region = region_of(c->old->model, from);
     const struct model_pool *to =
         to_service == NULL ? NULL : find_pool(c->fresh, to_service, region);
+    uint32_t before = *healthy;
     uint32_t lost = count_lost(c, service, pool, to, healthy);
+    uint32_t unmet = count_unmet(c, service, pool, to_service, to, *healthy - before);
     struct text list = { 0 };
 
     put_difference(&list, from, to);
+    if (unmet > lost) {
+        lost = unmet;
+        text_printf(&list, "%sminimum_healthy would not be met", between(&list));
+    }
     if (to_service == NULL || list.length == 0) {
         text_fini(&list);
         return lost;
@@ -279,92 +331,13 @@ static void compare_order(struct compare *c, const struct model_service *from,
     text_fini(&after);
 }
 
-static void put_minimum(struct text *out, struct model_minimum minimum)
-{
-    text_printf(out, "%u%s", minimum.value, minimum.percent ? "%" : "");
-}
-
-static void put_filters(struct text *out, const struct model_service *service)
-{
-    static const char *const names[] = {
-        [MODEL_FILTER_REGION_ORDER] = "region_order",
-        [MODEL_FILTER_NEAREST] = "nearest",
-        [MODEL_FILTER_LATENCY] = "latency",
-        [MODEL_FILTER_ALL] = "all",
-        [MODEL_FILTER_WEIGHT] = "weight",
-        [MODEL_FILTER_CAPACITY] = "capacity",
-        [MODEL_FILTER_STICKY] = "sticky",
-        [MODEL_FILTER_SHUFFLE] = "shuffle",
-        [MODEL_FILTER_LIMIT] = "limit",
-        [MODEL_FILTER_TRICKLE] = "trickle",
-    };
-
-    for (size_t i = 0; i < service->filter_count; i++) {
-        text_printf(out, "%s%s", i == 0 ? "" : " ", names[service->filters[i].kind]);
-    }
-}
-
-static void put_all_down(struct text *out, enum model_all_down mode)
-{
-    static const char *const names[] = {
-        [MODEL_ALL_DOWN_LAST_GOOD] = "last_good",
-        [MODEL_ALL_DOWN_ALL] = "all",
-        [MODEL_ALL_DOWN_SERVFAIL] = "servfail",
-        [MODEL_ALL_DOWN_FALLBACK] = "fallback",
-    };
-
-    text_put(out, names[mode]);
-}
-
-/* What a service's answers follow from, beside its endpoints, in words. */
-static void put_rules(struct text *out, const struct model_service *service)
-{
-    text_put(out, "minimum_healthy ");
-    put_minimum(out, service->minimum_healthy);
-    text_printf(out,
-                "\nttl %us/%us\nmax_addresses %u\nchecks %zu\nfailback %s\nramp %ums\n"
-                "srv %u\non_all_down ",
-                service->ttl_normal_s, service->ttl_suspect_s, service->max_addresses,
-                service->check_count,
-                service->failback == MODEL_FAILBACK_MANUAL ? "manual" : "auto", service->ramp_ms,
-                service->srv_port);
-    put_all_down(out, service->on_all_down);
-    text_put(out, "\nsteer ");
-    put_filters(out, service);
-    text_put_char(out, '\n');
-}
-
-/* The lines that differ, side by side; both have the same number of lines. */
-static void put_changed_lines(struct text *out, const char *before, const char *after)
-{
-    while (*before != '\0' && *after != '\0') {
-        size_t a = strcspn(before, "\n");
-        size_t b = strcspn(after, "\n");
-        if (a != b || memcmp(before, after, a) != 0) {
-            text_printf(out, "%s%.*s -> %.*s", out->length == 0 ? "" : "; ", (int)a, before, (int)b,
-                        after);
-        }
-        before += a + (before[a] == '\n');
-        after += b + (after[b] == '\n');
-    }
-}
-
 static void compare_rules(struct compare *c, const struct model_service *from,
                           const struct model_service *to, const char *key)
 {
-    struct text before = { 0 };
-    struct text after = { 0 };
     struct text text = { 0 };
 
-    put_rules(&before, from);
-    put_rules(&after, to);
-    put_changed_lines(&text, text_string(&before), text_string(&after));
-    if (text.length > 0) {
-        (void)add_change(c, REVIEW_RULES, key, &text);
-    }
-    text_fini(&text);
-    text_fini(&before);
-    text_fini(&after);
+    review_words_service(c->old->model, from, c->fresh, to, &text);
+    add_words(c, REVIEW_RULES, key, &text);
 }
 
 /* ---- what is too much ---- */
@@ -451,30 +424,44 @@ static void find_added(struct compare *c)
     free(entries);
 }
 
-static bool has_region(const struct model *model, const char *name)
+static const struct model_region *find_region(const struct model *model, const char *name)
 {
     for (size_t i = 0; i < model->region_count; i++) {
         if (strcmp(model->regions[i].name, name) == 0) {
-            return true;
+            return &model->regions[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+static void put_region(struct compare *c, enum review_kind kind, const struct model_region *region)
+{
+    struct text text = { 0 };
+
+    text_printf(&text, "%zu check%s, minimum_healthy ", region->check_count,
+                region->check_count == 1 ? "" : "s");
+    review_words_minimum(region->minimum_healthy, &text);
+    (void)add_change(c, kind, region->name, &text);
 }
 
 static void compare_regions(struct compare *c)
 {
-    const struct model *models[] = { c->old->model, c->fresh };
+    const struct model *old = c->old->model;
 
-    for (unsigned side = 0; side < 2; side++) {
-        for (size_t i = 0; i < models[side]->region_count; i++) {
-            const struct model_region *region = &models[side]->regions[i];
-            struct text text = { 0 };
-            if (!has_region(models[1 - side], region->name)) {
-                text_printf(&text, "%zu checks, minimum_healthy ", region->check_count);
-                put_minimum(&text, region->minimum_healthy);
-                (void)add_change(c, side == 0 ? REVIEW_REGION_REMOVED : REVIEW_REGION_ADDED,
-                                 region->name, &text);
-            }
+    for (size_t i = 0; i < old->region_count; i++) {
+        const struct model_region *from = &old->regions[i];
+        const struct model_region *to = find_region(c->fresh, from->name);
+        struct text text = { 0 };
+        if (to == NULL) {
+            put_region(c, REVIEW_REGION_REMOVED, from);
+            continue;
+        }
+        review_words_region(from, to, &text);
+        add_words(c, REVIEW_REGION, from->name, &text);
+    }
+    for (size_t i = 0; i < c->fresh->region_count; i++) {
+        if (find_region(old, c->fresh->regions[i].name) == NULL) {
+            put_region(c, REVIEW_REGION_ADDED, &c->fresh->regions[i]);
         }
     }
 }
@@ -511,21 +498,41 @@ static void compare_zones(struct compare *c)
 
 static void compare_guards(struct compare *c)
 {
-    const struct model_guards *a = &c->old->model->guards;
-    const struct model_guards *b = &c->fresh->guards;
     struct text text = { 0 };
 
-    if (a->minimum_regions == b->minimum_regions && a->removal_percent == b->removal_percent &&
-        a->cascade_window_ms == b->cascade_window_ms && a->witness_count == b->witness_count) {
-        return;
+    review_words_guards(&c->old->model->guards, &c->fresh->guards, &text);
+    add_words(c, REVIEW_GUARDS, "guards", &text);
+}
+
+/* ---- sections of the same words on every node ---- */
+
+struct told_section {
+    struct compare *compare;
+    enum review_kind kind;
+};
+
+static void on_entry(void *user, const char *name, struct text *text)
+{
+    const struct told_section *told = user;
+
+    (void)add_change(told->compare, told->kind, name, text);
+}
+
+static void compare_sections(struct compare *c)
+{
+    static const char *const lists[] = { "clients", "maintenance", "access" };
+    struct told_section told = { .compare = c, .kind = REVIEW_CHECK };
+
+    review_words_entries(c->old->model, c->fresh, "checks", on_entry, &told);
+    told.kind = REVIEW_VIEW;
+    review_words_entries(c->old->model, c->fresh, "views", on_entry, &told);
+    told.kind = REVIEW_FORWARD;
+    review_words_entries(c->old->model, c->fresh, "forward", on_entry, &told);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        struct text text = { 0 };
+        review_words_section(c->old->model, c->fresh, lists[i], &text);
+        add_words(c, REVIEW_SECTION, lists[i], &text);
     }
-    text_printf(&text,
-                "minimum_regions %u -> %u, removal_limit %u%% -> %u%%, cascade_window "
-                "%us -> %us, witnesses %zu -> %zu",
-                a->minimum_regions, b->minimum_regions, a->removal_percent, b->removal_percent,
-                a->cascade_window_ms / 1000, b->cascade_window_ms / 1000, a->witness_count,
-                b->witness_count);
-    (void)add_change(c, REVIEW_GUARDS, "guards", &text);
 }
 
 /* ---- the ID ---- */
@@ -575,6 +582,9 @@ struct review *review_new(const struct review_old *old, const struct model *fres
     find_added(&c);
     compare_zones(&c);
     compare_guards(&c);
+    compare_sections(&c);
+    c.review->generation = fresh->file_generation;
+    c.review->running = old->model->file_generation;
     free_index(&c);
     make_id(c.review);
     c.review->accepted = c.review->excess_count > 0 && fresh->guards.accept != NULL &&
@@ -611,6 +621,11 @@ uint32_t review_lost(const struct review *review, const char *service)
 
 void review_put_refusal(const struct review *review, struct text *out)
 {
+    if (review_is_older(review)) {
+        text_printf(out, "generation %llu of the file is older than %llu, which runs",
+                    (unsigned long long)review->generation, (unsigned long long)review->running);
+        return;
+    }
     text_printf(out, "too much healthy capacity would leave at once: ");
     for (size_t i = 0; i < review->excess_count && i < NAMES_SHOWN; i++) {
         const struct review_excess *e = &review->excesses[i];
@@ -634,6 +649,11 @@ const char *review_kind_name(enum review_kind kind)
         [REVIEW_RULES] = "rules",
         [REVIEW_ZONE] = "zone",
         [REVIEW_GUARDS] = "guards",
+        [REVIEW_REGION] = "region",
+        [REVIEW_CHECK] = "check",
+        [REVIEW_VIEW] = "view",
+        [REVIEW_FORWARD] = "forward",
+        [REVIEW_SECTION] = "section",
     };
 
     return names[kind];

@@ -27,21 +27,27 @@ enum review_kind {
     REVIEW_RULES,     /* policy, minimum_healthy, ttl, check, ... */
     REVIEW_ZONE,      /* a zone added, removed or from another file */
     REVIEW_GUARDS,
+    REVIEW_REGION,  /* what is asked of it: minimum_healthy, on_dns_failure, checks */
+    REVIEW_CHECK,   /* one with a name */
+    REVIEW_VIEW,    /* who is in it */
+    REVIEW_FORWARD, /* a rule */
+    REVIEW_SECTION, /* clients, maintenance, access */
 };
 
 /* One difference, with a sentence for people. */
 struct review_change {
     enum review_kind kind;
-    char *name;     /* of the service, region or zone */
-    char *text;     /* "endpoints in seoul: -203.0.113.10 (up), +203.0.113.12" */
-    uint32_t lost;  /* healthy endpoints that would leave */
+    char *name;    /* of the service, region or zone */
+    char *text;    /* "endpoints in seoul: -203.0.113.10 (up), +203.0.113.12" */
+    uint32_t lost; /* healthy endpoints that would leave */
 };
 
 /* Of a service that would lose more than is allowed. */
 struct review_excess {
     char *service;
     uint32_t healthy; /* endpoints up before */
-    uint32_t lost;    /* of them, those of the window so far too */
+    uint32_t
+        lost; /* of them, those of the window so far too; weight 0 and an unmet minimum count */
     uint32_t allowed;
 };
 
@@ -50,8 +56,9 @@ struct review {
     size_t change_count;
     struct review_excess *excesses;
     size_t excess_count;
-    bool accepted;              /* there is an excess, and the new file consents to it */
-    char id[REVIEW_ID_BYTES];   /* of exactly this difference; the same on every node */
+    uint64_t generation, running; /* `generation:` of the new file and of the old one */
+    bool accepted;                /* there is an excess, and the new file consents to it */
+    char id[REVIEW_ID_BYTES];     /* of exactly this difference; the same on every node */
 };
 
 /* Does endpoint `endpoint` of pool `pool` of service `service` of the old model count as up? */
@@ -62,8 +69,8 @@ typedef uint32_t review_lost_before(const void *user, const char *service);
 
 struct review_old {
     const struct model *model;
-    review_is_up *is_up;               /* NULL: all are */
-    review_lost_before *lost_before;   /* NULL: none */
+    review_is_up *is_up;             /* NULL: all are */
+    review_lost_before *lost_before; /* NULL: none */
     const void *user;
 };
 
@@ -74,16 +81,22 @@ struct review_old {
 struct review *review_new(const struct review_old *old, const struct model *fresh);
 void review_free(struct review *review);
 
+/* An older plan never overwrites a newer one, whatever it consents to. */
+static inline bool review_is_older(const struct review *review)
+{
+    return review->generation < review->running;
+}
+
 /* Would it be refused? */
 static inline bool review_is_refused(const struct review *review)
 {
-    return review->excess_count > 0 && !review->accepted;
+    return review_is_older(review) || (review->excess_count > 0 && !review->accepted);
 }
 
 /* Healthy endpoints of `service` that leave with this change. */
 uint32_t review_lost(const struct review *review, const char *service);
 
-/* In words: what is too much, and how to consent. One line. */
+/* In words: that it is older, or what is too much. One line. */
 void review_put_refusal(const struct review *review, struct text *out);
 
 /* "endpoints", "service removed", ... */

@@ -35,19 +35,27 @@ static bool choose_last_good(const struct steer_service *s, unsigned family,
                              const struct steer_view *views, struct steer_choice *choice)
 {
     unsigned other = family == ADDR_V4 ? ADDR_V6 : ADDR_V4;
-    uint32_t pool;
-    uint64_t bits = steer_recall(s, family, views, &pool);
+    unsigned found = 0, others = 0;
 
-    if (bits != 0) {
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        uint64_t bits = steer_recall(s, family, views, i);
+        choice->bits_of[i] = bits;
+        found += bits != 0;
+        others += steer_recall(s, other, views, i) != 0;
+        if (bits != 0) {
+            choice->pool = i;
+            choice->bits = bits;
+        }
+    }
+    if (found > 0) {
         choice->result = STEER_ADDRESSES;
-        choice->pool = pool;
-        choice->bits = bits;
+        choice->several = found > 1;
         return true;
     }
     /* only the other family answered then: so it is now */
     bool never = atomic_load_explicit(&s->memory->pool[family], memory_order_relaxed) == 0;
     choice->result = STEER_NODATA;
-    return never && steer_recall(s, other, views, &pool) != 0;
+    return never && others > 0;
 }
 
 static void choose_all_down(const struct steer_service *s, unsigned family,
@@ -128,11 +136,9 @@ void steer_choose(const struct steer_service *service, unsigned family,
 
     if (client != NULL) {
         client->scope_bits = 0;
-    }
-    if (steer_quick(service, family, client, choice)) {
-        return;
-    }
-    if (client != NULL) {
+        if (steer_quick_may(service) && steer_quick(service, family, client, choice)) {
+            return;
+        }
         client->scope_bits = 0; /* what it was looked up for did not decide */
     }
     if (steer_ladder_glance(service, family, &ladder)) {

@@ -28,6 +28,7 @@
 #define STEER_NO_POOL       0xff
 
 struct places;
+struct steer_wheel;
 struct text;
 
 /* One region's endpoints of a service, with the words that say how they are. */
@@ -35,7 +36,8 @@ struct steer_pool {
     /* what every answer reads, in half a cache line (see steer_service) */
     const struct health_region *region;
     const struct health_group *group;
-    /* compiled records behind a question, one after the other: see steer_record_bytes */
+    /* compiled records behind a question, one after the other, and those of the next pool behind
+     * them: see steer_record_bytes */
     const uint8_t *records[ADDR_FAMILIES];
     const char *region_name;
     uint32_t region_index;
@@ -46,7 +48,8 @@ struct steer_pool {
 /* What each family answered when the service last stood on rung 1 or 2. Written by the
  * control thread only. */
 struct steer_memory {
-    _Atomic uint32_t pool[ADDR_FAMILIES]; /* index + 1; 0: none; too high: no longer configured */
+    /* index + 1; 0: none; too high: several, or no longer configured (see steer_memory) */
+    _Atomic uint32_t pool[ADDR_FAMILIES];
     _Atomic uint64_t bits[ADDR_FAMILIES];
 };
 
@@ -80,12 +83,12 @@ struct steer_orders {
 
 /* How the endpoints of one pool share its answers. */
 struct steer_share {
-    const uint32_t *weights[ADDR_FAMILIES]; /* by endpoint */
-    const uint64_t *keys[ADDR_FAMILIES];    /* by endpoint: a hash, the same on every node */
-    uint64_t idle[ADDR_FAMILIES];           /* of weight 0: used when nothing else is there */
-    uint32_t sums[ADDR_FAMILIES];           /* of the weights */
-    uint32_t load;                          /* what clients of its region bring */
-    uint64_t key;                           /* of the region, as those of endpoints */
+    const uint64_t *lots[ADDR_FAMILIES]; /* by endpoint: see steer_share_lot */
+    const uint64_t *keys[ADDR_FAMILIES]; /* by endpoint: a hash, the same on every node */
+    uint64_t idle[ADDR_FAMILIES];        /* of weight 0: used when nothing else is there */
+    uint64_t key;                        /* of the region, as those of endpoints */
+    uint32_t sums[ADDR_FAMILIES];        /* of the lots' weights: what it weighs among pools */
+    uint32_t load;                       /* what clients of its region bring */
 };
 
 /* What SRV says of one endpoint. RFC 2782. */
@@ -93,6 +96,23 @@ struct steer_srv {
     const uint8_t *target; /* dname */
     uint16_t weight;
     uint16_t port;
+};
+
+/* Who may be asked first for the answer to a question for addresses. */
+enum steer_way {
+    STEER_WAY_CHOOSE, /* steer_choose */
+    STEER_WAY_DIRECT, /* steer_put_direct: no CNAME, no filters, views or hand */
+    STEER_WAY_QUICK,  /* steer_put_quick: no CNAME, views or hand */
+};
+
+/* How steer_put_quick may answer. */
+enum steer_quick {
+    STEER_QUICK_NOT,
+    STEER_QUICK_FIRST,    /* from the first pool, drawn or not */
+    STEER_QUICK_DRAWN,    /* drawn from all pools by the wheel */
+    STEER_QUICK_STICKY,   /* from the pool of all that the client sticks to */
+    STEER_QUICK_CAPACITY, /* from the pool drawn by what each can carry */
+    STEER_QUICK_GENERAL,
 };
 
 /* What only some services have, beside the first region in order. */
@@ -103,11 +123,17 @@ struct steer_policy {
     uint8_t sticky_bits[ADDR_FAMILIES];
     bool has_load;           /* CAPACITY: shares' `load` is given */
     bool has_idle;           /* some endpoint has weight 0 */
+    bool is_personal;        /* it matters who asks, not only that somebody does */
+    bool is_even[ADDR_FAMILIES]; /* all pools weigh the same */
+    enum steer_quick quick;
     uint64_t load_sum;       /* of all pools */
     uint32_t endpoints[ADDR_FAMILIES]; /* configured, of all pools; 0: not counted */
     const struct places *places;       /* NEAREST and CAPACITY, else NULL */
     const struct steer_orders *orders; /* the same */
     const struct steer_share *shares;  /* by pool */
+    const uint64_t *lots[ADDR_FAMILIES]; /* of all pools; without the filter WEIGHT all weigh 1 */
+    /* of all endpoints of the family, where draws from many are to be expected; else NULL */
+    const struct steer_wheel *wheels[ADDR_FAMILIES];
     const struct steer_srv *const *srv[ADDR_FAMILIES]; /* by pool, endpoint; NULL: no SRV */
     /* by index of the model's views, NULL where one has no endpoints of its own; NULL: none has */
     const struct steer_service *const *views;
@@ -124,8 +150,7 @@ struct steer_service {
     uint32_t ttl_suspect_s;
     uint32_t max_addresses;
     bool has_family[ADDR_FAMILIES]; /* any endpoint of it configured, or one that has a name */
-    /* the same, and steer_put_direct may answer: no CNAME, no filters, views or hand */
-    _Atomic bool direct[ADDR_FAMILIES];
+    _Atomic uint8_t way[ADDR_FAMILIES]; /* enum steer_way */
     _Atomic bool has_hand; /* some pool has a word of the hand */
     uint8_t fallback_counts[ADDR_FAMILIES];
     enum model_all_down on_all_down;
@@ -183,14 +208,19 @@ static inline unsigned steer_pick_endpoint(uint16_t pick)
     return pick & 0xff;
 }
 
-/* May `direct` be set for the family: nothing but the order of regions decides? */
-static inline bool steer_may_be_direct(const struct steer_service *service, unsigned family)
+/* The way for the family, where the operator's hand has no word. */
+static inline enum steer_way steer_way_of(const struct steer_service *service, unsigned family)
 {
     const struct steer_policy *policy = service->policy;
 
-    return service->has_family[family] && service->cnames == NULL &&
-           (policy == NULL ||
-            (policy->filters == 0 && !policy->has_idle && policy->views == NULL));
+    if (!service->has_family[family] || service->cnames != NULL ||
+        (policy != NULL && policy->views != NULL)) {
+        return STEER_WAY_CHOOSE;
+    }
+    if (policy == NULL || (policy->filters == 0 && !policy->has_idle)) {
+        return STEER_WAY_DIRECT;
+    }
+    return policy->quick != STEER_QUICK_NOT ? STEER_WAY_QUICK : STEER_WAY_CHOOSE;
 }
 
 /* Size of one compiled record: owner pointer, type, class, TTL, length, address. */
@@ -237,16 +267,17 @@ unsigned steer_put(const struct steer_service *service, unsigned family,
 
 /*
  * Choose and put in one, where nothing but the order of regions decides; only
- * for a service that is `direct` for the family. -1, and nothing written, when
+ * for a service whose way for the family it is. -1, and nothing written, when
  * something makes a closer look due: steer_choose.
  */
 int steer_put_direct(const struct steer_service *service, unsigned family, uint16_t owner,
                      uint32_t turn, uint8_t *out, size_t cap, size_t *out_length, bool *out_cut);
 
 /*
- * The same with filters, for the client: -1, and nothing written, when
- * something makes a closer look due, the service has no endpoint of the
- * family or no policy, or `client` is NULL. Not for a service with `cnames`.
+ * The same with filters, also only where it is the way: for the client, which
+ * is not NULL and brings its `scope_bits` cleared; of its address no more is
+ * read than the policy says (`is_personal`). -1, and nothing written, when
+ * something makes a closer look due: steer_choose, with the same draw.
  */
 int steer_put_quick(const struct steer_service *service, unsigned family,
                     struct steer_client *client, uint16_t owner, uint32_t turn, uint8_t *out,

@@ -7,7 +7,7 @@
 /* The state of the water. */
 struct level {
     uint64_t capacity_sum;
-    uint64_t demand;     /* of all regions, those that are away too */
+    uint64_t demand; /* of all regions, those that are away too */
     uint64_t spare_sum;
     uint64_t capacity[STEER_POOLS_MAX]; /* more than is given, when all are full */
     uint64_t load[STEER_POOLS_MAX];     /* of the pool's own clients */
@@ -98,19 +98,16 @@ static inline uint64_t scale(uint32_t turn, uint64_t n)
     return turn * n >> 32;
 }
 
-/* The same where no load is given: by what each can carry, and nothing else. */
+/* Where no load is given: by what each can carry, and nothing else. */
 static uint32_t draw_alone(const struct steer_burden *b, uint32_t turn)
 {
-    uint64_t capacity[STEER_POOLS_MAX], sum = 0;
+    uint64_t upto[STEER_POOLS_MAX], sum = 0;
 
-    for (uint64_t rest = b->pools; rest != 0; rest &= rest - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(rest);
-        capacity[i] = capacity_of(&b->service->pools[i]);
-        sum += capacity[i];
+    for (uint32_t i = 0; i < b->service->pool_count; i++) {
+        sum += (b->pools >> i & 1) != 0 ? capacity_of(&b->service->pools[i]) : 0;
+        upto[i] = sum;
     }
-    unsigned shift = sum >> 32 == 0 ? 0 : 32u - (unsigned)__builtin_clzll(sum);
-    uint32_t number = (uint32_t)scale(turn, sum >> shift);
-    return sum == 0 ? STEER_NO_POOL : member_at(b->pools, capacity, (uint64_t)number << shift);
+    return steer_capacity_at(upto, sum, turn);
 }
 
 uint32_t steer_capacity_draw(const struct steer_burden *burden, uint32_t turn)

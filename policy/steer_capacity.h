@@ -20,5 +20,25 @@ struct steer_burden {
 /* The pool that takes this client, by 32 random bits; STEER_NO_POOL: no capacity is given. */
 uint32_t steer_capacity_draw(const struct steer_burden *burden, uint32_t turn);
 
+/*
+ * The same where no load is given: of `upto`, which is of each pool what all up
+ * to it can carry, `sum` at the last, those that may not carry adding nothing.
+ */
+static inline uint32_t steer_capacity_at(const uint64_t *upto, uint64_t sum, uint32_t turn)
+{
+    const uint64_t *at = upto;
+
+    if (sum == 0) {
+        return STEER_NO_POOL;
+    }
+    unsigned shift =
+        __builtin_expect(sum >> 32 == 0, true) ? 0 : 32u - (unsigned)__builtin_clzll(sum);
+    uint64_t number = turn * (sum >> shift) >> 32 << shift;
+    while (*at <= number) {
+        at++;
+    }
+    return (uint32_t)(at - upto);
+}
+
 /* What each of them carries, as lines for people. */
 void steer_capacity_trace(const struct steer_burden *burden, struct text *trace);

@@ -84,22 +84,18 @@ static inline const struct steer_pool *steer_direct(const struct steer_service *
     return NULL;
 }
 
-/* Words that make more of a pool than its endpoints that are up and well. */
-#define STEER_UNCALM (HEALTH_REGION_AWAY | STEER_UNUSUAL | HEALTH_REGION_SUSPECT)
-#define STEER_GROUP_WORDS \
-    (HEALTH_GROUP_SUSPECT | HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING | HEALTH_GROUP_WHOLE)
+/* All bits of a region's word and of a group's that make more of a pool than what is up of it. */
+#define STEER_WORD_BITS 0x1ffu
 
 /* Does it stand on the first rung with all that is up, and is nothing about to change? */
-static inline bool steer_is_calm(const struct steer_pool *pool, unsigned family,
-                                 uint64_t *out_bits)
+static inline bool steer_is_calm(const struct steer_pool *pool, unsigned family, uint64_t *out_bits)
 {
     const struct health_group *group = pool->group;
-    uint32_t word = atomic_load_explicit(&pool->region->word, memory_order_relaxed);
-    uint32_t flags = atomic_load_explicit(&group->flags, memory_order_relaxed);
+    uint32_t words = atomic_load_explicit(&pool->region->word, memory_order_relaxed) |
+                     atomic_load_explicit(&group->flags, memory_order_relaxed);
 
     *out_bits = steer_load(&group->up[family]);
-    return (word & STEER_UNCALM) == 0 && (flags & STEER_GROUP_WORDS) == HEALTH_GROUP_WHOLE &&
-           *out_bits != 0;
+    return (words & STEER_WORD_BITS) == HEALTH_GROUP_WHOLE && *out_bits != 0;
 }
 
 /* As steer_glance, and mostly with less: closer also where the answer would be of the short TTL. */
@@ -124,15 +120,49 @@ static inline enum steer_look steer_calm_look(const struct steer_pool *pool, uns
 static inline uint64_t steer_calm(const struct steer_service *service, unsigned family,
                                   uint64_t bits[STEER_POOLS_MAX])
 {
-    const struct steer_pool *pool = service->pools, *end = pool + service->pool_count;
-    uint64_t pools = 0;
+    const struct steer_pool *pool = service->pools;
+    uint64_t bit = 1, pools = 0;
 
-    for (uint64_t bit = 1; pool < end; pool++, bits++, bit <<= 1) {
-        enum steer_look look = steer_calm_look(pool, family, bits);
-        if (look == STEER_LOOK_CLOSER) {
-            return 0;
-        }
-        pools |= look == STEER_STANDS ? bit : 0;
+    if (service->pool_count == 0) {
+        return 0;
     }
+    uint64_t end = UINT64_C(2) << (service->pool_count - 1); /* 0 behind the last of 64 */
+    do {
+        if (__builtin_expect(steer_is_calm(pool, family, bits), true)) {
+            pools |= bit;
+        } else {
+            enum steer_look look = steer_calm_look(pool, family, bits);
+            if (look == STEER_LOOK_CLOSER) {
+                return 0;
+            }
+            pools |= look == STEER_STANDS ? bit : 0;
+        }
+        bit <<= 1;
+        bits++;
+        pool++;
+    } while (bit != end);
     return pools;
+}
+
+/*
+ * The same in one word, pool after pool; false where a closer look is due, or
+ * none stands. Only where there are no more than 64 endpoints of the family.
+ */
+static inline bool steer_calm_word(const struct steer_service *service, unsigned family,
+                                   uint64_t *out)
+{
+    const struct steer_pool *pool = service->pools, *end = pool + service->pool_count;
+    uint64_t word = 0, bits;
+    unsigned at = 0;
+
+    for (; pool < end; pool++) {
+        if (__builtin_expect(!steer_is_calm(pool, family, &bits), false) &&
+            steer_calm_look(pool, family, &bits) == STEER_LOOK_CLOSER) {
+            return false;
+        }
+        word |= bits << (at & 63);
+        at += pool->counts[family];
+    }
+    *out = word;
+    return word != 0;
 }

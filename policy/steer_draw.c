@@ -25,34 +25,31 @@ static inline uint64_t keep(uint64_t word, unsigned bits)
     return bits == 0 ? 0 : bits >= 64 ? word : word & ~(UINT64_MAX >> bits);
 }
 
-uint64_t steer_draw_prefix(const struct steer_client *client, const uint8_t bits[ADDR_FAMILIES],
-                           uint8_t *out_bits)
+uint64_t steer_draw_wide_prefix(const struct addr *address, unsigned count)
 {
-    unsigned family = client->address.family;
-    uint8_t count = bits[family] < client->known_bits ? bits[family] : client->known_bits;
-    uint64_t first = read64(client->address.bytes);
-    uint64_t seed;
+    uint64_t seed = keep(read64(address->bytes), count);
 
-    *out_bits = count;
-    if (family == ADDR_V4) {
-        seed = keep(first, count < 32 ? count : 32) >> 32;
-    } else {
-        seed = keep(first, count);
-        seed ^= count <= 64 ? 0 : hash_fold(keep(read64(client->address.bytes + 8), count - 64u),
-                                            STEER_DRAW_MULTIPLIER);
-    }
-    return hash_fold(seed + family + 1, STEER_DRAW_MULTIPLIER);
+    seed ^= count <= 64
+                ? 0
+                : hash_fold(keep(read64(address->bytes + 8), count - 64u), STEER_DRAW_MULTIPLIER);
+    return hash_fold(seed + ADDR_V6 + 1, STEER_DRAW_MULTIPLIER);
 }
 
 /* ---- rendezvous ---- */
 
-/* -log2 of 1/2 + i/64, in units of 2^-24 */
-static const uint32_t logarithms[] = {
-    16777216, 16032406, 15309833, 14608207, 13926348, 13263172, 12617683, 11988961,
-    11376159, 10778489, 10195222, 9625680, 9069232, 8525290, 7993304, 7472759,
-    6963174, 6464096, 5975102, 5495791, 5025788, 4564737, 4112305, 3668175,
-    3232048, 2803640, 2382684, 1968923, 1562117, 1162035, 768458, 381180,
-    0,
+/* -log2 of 1/2 + i/64, in units of 2^-24, and by how much the next one is less */
+static const struct {
+    uint32_t at;
+    uint32_t fall;
+} logarithms[] = {
+    { 16777216, 744810 }, { 16032406, 722573 }, { 15309833, 701626 }, { 14608207, 681859 },
+    { 13926348, 663176 }, { 13263172, 645489 }, { 12617683, 628722 }, { 11988961, 612802 },
+    { 11376159, 597670 }, { 10778489, 583267 }, { 10195222, 569542 }, { 9625680, 556448 },
+    { 9069232, 543942 },  { 8525290, 531986 },  { 7993304, 520545 },  { 7472759, 509585 },
+    { 6963174, 499078 },  { 6464096, 488994 },  { 5975102, 479311 },  { 5495791, 470003 },
+    { 5025788, 461051 },  { 4564737, 452432 },  { 4112305, 444130 },  { 3668175, 436127 },
+    { 3232048, 428408 },  { 2803640, 420956 },  { 2382684, 413761 },  { 1968923, 406806 },
+    { 1562117, 400082 },  { 1162035, 393577 },  { 768458, 387278 },   { 381180, 381180 },
 };
 
 /* -log2(u / 2^32) in units of 2^-24, straight lines between the points of the table. */
@@ -61,265 +58,261 @@ static inline uint32_t minus_log2(uint32_t u)
     unsigned zeros = (unsigned)__builtin_clz(u | 1);
     uint32_t mantissa = (u | 1) << zeros; /* the top bit is set */
     unsigned index = mantissa >> 26 & 31;
-    uint32_t from = logarithms[index], to = logarithms[index + 1];
-    uint32_t part = mantissa & ((1u << 26) - 1);
+    uint64_t part = mantissa & ((1u << 26) - 1);
 
-    return (zeros << 24) + from - (uint32_t)((uint64_t)(from - to) * part >> 26);
+    return (zeros << 24) + logarithms[index].at - (uint32_t)(logarithms[index].fall * part >> 26);
 }
 
 /*
  * Highest random weight: the one with the greatest score wins, and wins with a
  * probability in proportion to its weight; the others do not matter to it.
  */
-static inline uint64_t score(uint64_t hash, uint32_t weight)
+static inline uint64_t score(uint64_t hash, uint64_t weight)
 {
-    return ((uint64_t)weight << 32) / ((uint64_t)minus_log2((uint32_t)(hash >> 32)) + 1);
+    return (weight << 32) / ((uint64_t)minus_log2((uint32_t)(hash >> 32)) + 1);
 }
 
-uint32_t steer_draw_sticky_pool(const struct steer_urn *urn, uint64_t seed)
+/* Where all weigh the same the hash decides: by as many bits of it as the score does. */
+static uint32_t sticky_pool_of_equals(const struct steer_share *share, uint64_t pools,
+                                      uint64_t seed)
 {
-    const struct steer_share *shares = urn->service->policy->shares;
-    uint32_t best = 0;
-    uint64_t best_score = 0;
-    bool none = true;
+    uint32_t best = (uint32_t)__builtin_ctzll(pools);
+    uint64_t best_hash = 0;
 
-    for (uint64_t rest = urn->pools; rest != 0; rest &= rest - 1) {
-        uint32_t i = (uint32_t)__builtin_ctzll(rest);
-        /* by what is configured, not by what is up: or every change would move clients */
-        uint32_t weight = urn->weighted ? shares[i].sums[urn->family]
-                                        : urn->service->pools[i].counts[urn->family];
-        uint64_t its = score(steer_draw_mix(seed, shares[i].key), weight);
-        if (none || its > best_score) {
-            none = false;
+    for (uint32_t i = 0; pools != 0; pools >>= 1, i++, share++) {
+        uint64_t hash = steer_draw_mix(seed, share->key) >> 32;
+        if ((pools & 1) != 0 && hash > best_hash) {
             best = i;
-            best_score = its;
+            best_hash = hash;
         }
     }
     return best;
 }
 
-static inline uint64_t weigh(const uint32_t *weights, unsigned endpoint)
+uint32_t steer_draw_sticky_pool(const struct steer_urn *urn, uint64_t seed)
 {
-    uint32_t weight = weights == NULL ? 1 : weights[endpoint];
+    const struct steer_policy *policy = urn->service->policy;
+    const struct steer_share *shares = policy->shares;
+    uint64_t pools = urn->pools;
+    uint64_t best_score = 0;
+    uint32_t best = (uint32_t)__builtin_ctzll(pools);
 
-    return weight == 0 ? 1 : weight; /* 0 is here only when nothing else is */
-}
-
-/* Where all weigh the same the hash decides, whose last bits make room for the pick. */
-static inline uint64_t even_rank(uint64_t hash, uint64_t pick)
-{
-    return (hash & ~UINT64_C(0xffff)) | pick;
-}
-
-/* NULL: all weigh the same. */
-static inline const uint32_t *weights_of(const struct steer_urn *urn, uint32_t pool)
-{
-    return urn->weighted ? urn->service->policy->shares[pool].weights[urn->family] : NULL;
-}
-
-/* What has been scored, in falling order of scores; never more than `most`. */
-struct ranking {
-    uint64_t scores[STEER_ENDPOINTS_MAX];
-    unsigned count;
-};
-
-/* Another pick and its score; the last one falls out. */
-static inline void insert(struct ranking *ranking, uint16_t *picks, unsigned most, uint64_t its,
-                          uint16_t pick)
-{
-    unsigned at = ranking->count;
-
-    if (at == most) {
-        if (its <= ranking->scores[--at]) {
-            return;
-        }
-    } else {
-        ranking->count++;
+    if (policy->is_even[urn->family]) {
+        return sticky_pool_of_equals(shares, pools, seed);
     }
-    for (; at > 0 && ranking->scores[at - 1] < its; at--) {
-        ranking->scores[at] = ranking->scores[at - 1];
-        picks[at] = picks[at - 1];
-    }
-    ranking->scores[at] = its;
-    picks[at] = pick;
-}
-
-void steer_draw_sticky(const struct steer_urn *urn, uint64_t seed, unsigned most,
-                       struct steer_choice *choice)
-{
-    struct ranking ranking;
-
-
-    ranking.count = 0;
-    for (uint64_t pools = urn->pools; pools != 0; pools &= pools - 1) {
+    for (; pools != 0; pools &= pools - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(pools);
-        const uint64_t *keys = urn->service->policy->shares[i].keys[urn->family];
-        const uint32_t *weights = weights_of(urn, i);
-        for (uint64_t rest = urn->bits[i]; rest != 0; rest &= rest - 1) {
-            unsigned e = (unsigned)__builtin_ctzll(rest);
-            uint16_t pick = steer_pick(i, e);
-            uint64_t hash = steer_draw_mix(seed, keys[e]);
-            uint64_t its = weights == NULL ? even_rank(hash, pick)
-                                           : score(hash, (uint32_t)weigh(weights, e));
-            insert(&ranking, choice->picks, most, its, pick);
-        }
+        /* by what is configured, not by what is up: or every change would move clients */
+        uint64_t its = score(steer_draw_mix(seed, shares[i].key), shares[i].sums[urn->family]);
+        best = its > best_score ? i : best;
+        best_score = its > best_score ? its : best_score;
     }
-    choice->pick_count = (uint8_t)ranking.count;
+    return best;
 }
 
-unsigned steer_draw_ranked(const uint64_t *keys, uint32_t pool, uint64_t bits, uint64_t seed,
-                           unsigned most, uint16_t *picks)
+uint64_t steer_draw_sticky_before(const struct steer_urn *urn, uint64_t seed, uint32_t pool)
 {
-    uint64_t ranks[1 + STEER_ENDPOINTS_MAX]; /* falling; the first is above all of them */
-    uint64_t *last = ranks, *end = ranks + most;
-    uint64_t first = steer_pick(pool, 0);
+    uint64_t before = 0;
 
-    ranks[0] = UINT64_MAX;
+    for (uint32_t i = 0; i < urn->service->pool_count; i++) {
+        struct steer_urn both = *urn;
+        both.pools = UINT64_C(1) << i | UINT64_C(1) << pool;
+        before |= steer_draw_sticky_pool(&both, seed) != pool ? UINT64_C(1) << i : 0;
+    }
+    return before;
+}
+
+/*
+ * Rankings: scores in falling order, whose last bits are the picks; the first
+ * is above all of them. Insert another one; when there are enough the last
+ * falls out. Returns where the last is.
+ */
+static inline uint64_t *insert(uint64_t *last, const uint64_t *end, uint64_t its)
+{
+    uint64_t *at = last;
+
+    if (__builtin_expect(at < end, true)) {
+        last++;
+    } else if (*at-- > its) {
+        return last;
+    }
+    for (; *at < its; at--) {
+        at[1] = *at;
+    }
+    at[1] = its;
+    return last;
+}
+
+static inline uint64_t *rank_even(uint64_t *last, const uint64_t *end,
+                                  const struct steer_share *share, unsigned family, uint64_t bits,
+                                  uint64_t seed)
+{
+    const uint64_t *keys = share->keys[family], *lots = share->lots[family];
+
     for (; bits != 0; bits &= bits - 1) {
         uint64_t e = (uint64_t)__builtin_ctzll(bits);
-        uint64_t its = even_rank(steer_draw_mix(seed, keys[e]), first | e);
-        uint64_t *at = last;
-        if (__builtin_expect(at < end, true)) {
-            last++;
-        } else if (*at-- > its) {
-            continue;
-        }
-        for (; *at < its; at--) {
-            at[1] = *at;
-        }
-        at[1] = its;
+        uint64_t its = steer_draw_mix(seed, keys[e]);
+        last = insert(last, end, (its & ~STEER_LOT_PICK) | (lots[e] & STEER_LOT_PICK));
     }
+    return last;
+}
+
+static inline uint64_t *rank_weighted(uint64_t *last, const uint64_t *end,
+                                      const struct steer_share *share, unsigned family,
+                                      uint64_t bits, uint64_t seed)
+{
+    const uint64_t *keys = share->keys[family], *lots = share->lots[family];
+
+    for (; bits != 0; bits &= bits - 1) {
+        uint64_t e = (uint64_t)__builtin_ctzll(bits);
+        uint64_t its = score(steer_draw_mix(seed, keys[e]), lots[e] >> STEER_LOT_SHIFT);
+        last = insert(last, end, (its & ~STEER_LOT_PICK) | (lots[e] & STEER_LOT_PICK));
+    }
+    return last;
+}
+
+const uint64_t *steer_draw_rank(const struct steer_share *share, unsigned family, bool weighted,
+                                uint64_t bits, uint64_t seed, unsigned most, uint64_t *ranks)
+{
+    ranks[0] = UINT64_MAX;
+    return weighted ? rank_weighted(ranks, ranks + most, share, family, bits, seed)
+                    : rank_even(ranks, ranks + most, share, family, bits, seed);
+}
+
+static inline unsigned put_ranked(const uint64_t *ranks, const uint64_t *last, uint16_t *picks)
+{
     for (const uint64_t *at = ranks; at < last; picks++) {
-        *picks = (uint16_t)*++at;
+        *picks = (uint16_t) * ++at;
     }
     return (unsigned)(last - ranks);
 }
 
-/* ---- draws ---- */
-
-/* What is left in the urn. */
-struct rest {
-    uint64_t pools;
-    uint64_t sum; /* of all */
-    uint64_t bits[STEER_POOLS_MAX];
-    uint64_t sums[STEER_POOLS_MAX];
-    const uint32_t *weights[STEER_POOLS_MAX]; /* NULL: all weigh the same */
-};
-
-/* The weights of what is left of a pool; known beforehand when nothing is missing. */
-static inline uint64_t sum_of(const struct steer_urn *urn, uint32_t pool, uint64_t bits)
+unsigned steer_draw_sticky(const struct steer_share *share, unsigned family, bool weighted,
+                           uint64_t bits, uint64_t seed, unsigned most, uint16_t *picks)
 {
-    const struct steer_share *share = &urn->service->policy->shares[pool];
-    unsigned all = urn->service->pools[pool].counts[urn->family];
-    uint64_t sum = 0;
+    uint64_t ranks[1 + STEER_ENDPOINTS_MAX];
 
-    if (bits == UINT64_MAX >> (64 - all) && (!urn->weighted || share->idle[urn->family] == 0)) {
-        return urn->weighted ? share->sums[urn->family] : all;
-    }
-    for (uint64_t rest = bits; rest != 0; rest &= rest - 1) {
-        sum += weigh(weights_of(urn, pool), (unsigned)__builtin_ctzll(rest));
-    }
-    return sum;
+    return put_ranked(ranks, steer_draw_rank(share, family, weighted, bits, seed, most, ranks),
+                      picks);
 }
 
-/* The endpoint at `number` of the weights of its bits laid end to end. */
-static inline unsigned endpoint_at(const uint32_t *weights, uint64_t bits, uint64_t number)
+unsigned steer_draw_sticky_lots(const struct steer_urn *urn, uint64_t seed, unsigned most,
+                                uint16_t *picks)
 {
-    unsigned e = (unsigned)__builtin_ctzll(bits);
+    const struct steer_share *shares = urn->service->policy->shares;
+    uint64_t ranks[1 + STEER_ENDPOINTS_MAX];
+    uint64_t *last = ranks;
 
-    if (weights == NULL) {
-        for (; number > 0; number--) {
-            bits &= bits - 1;
-        }
-        return (unsigned)__builtin_ctzll(bits);
-    }
-    for (uint64_t weight = weigh(weights, e); number >= weight; weight = weigh(weights, e)) {
-        number -= weight;
-        bits &= bits - 1;
-        e = (unsigned)__builtin_ctzll(bits);
-    }
-    return e;
-}
-
-/* The next number of a sequence, below `sum`, which is below 2^32: see the snapshot. */
-static inline uint64_t next_number(uint64_t *seed, uint64_t sum)
-{
-    *seed = *seed * STEER_DRAW_MULTIPLIER + 1;
-    return (*seed >> 32) * sum >> 32;
-}
-
-static inline uint16_t take(struct rest *left, uint64_t number)
-{
-    uint64_t pools = left->pools;
-    uint32_t i = (uint32_t)__builtin_ctzll(pools);
-
-    while (number >= left->sums[i]) {
-        number -= left->sums[i];
-        pools &= pools - 1;
-        i = (uint32_t)__builtin_ctzll(pools);
-    }
-    unsigned e = endpoint_at(left->weights[i], left->bits[i], number);
-    uint64_t weight = weigh(left->weights[i], e);
-    left->bits[i] &= ~(UINT64_C(1) << e);
-    left->sums[i] -= weight;
-    left->sum -= weight;
-    return steer_pick(i, e);
-}
-
-void steer_draw_picks(const struct steer_urn *urn, uint64_t seed, unsigned most,
-                      struct steer_choice *choice)
-{
-    struct rest left;
-    unsigned count = 0;
-
-    left.pools = urn->pools;
-    left.sum = 0;
+    ranks[0] = UINT64_MAX;
     for (uint64_t pools = urn->pools; pools != 0; pools &= pools - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(pools);
-        left.bits[i] = urn->bits[i];
-        left.sums[i] = sum_of(urn, i, urn->bits[i]);
-        left.sum += left.sums[i];
-        left.weights[i] = weights_of(urn, i);
+        last = urn->weighted
+                   ? rank_weighted(last, ranks + most, &shares[i], urn->family, urn->bits[i], seed)
+                   : rank_even(last, ranks + most, &shares[i], urn->family, urn->bits[i], seed);
     }
-    for (; count < most && left.sum > 0; count++) {
-        choice->picks[count] = take(&left, next_number(&seed, left.sum));
-    }
-    choice->pick_count = (uint8_t)count;
+    return put_ranked(ranks, last, picks);
 }
 
-unsigned steer_draw_weighted(const uint32_t *weights, uint32_t pool, uint64_t bits, uint64_t seed,
-                             unsigned most, uint16_t *picks)
-{
-    /* what is left to draw, each a weight and a pick, stands behind what has been drawn */
-    uint64_t left[STEER_ENDPOINTS_MAX];
-    uint64_t *end = left, sum = 0;
-    uint64_t first = steer_pick(pool, 0);
-    uint16_t *last = picks;
+/* ---- draws ---- */
 
-    for (; bits != 0; bits &= bits - 1) {
-        uint64_t e = (uint64_t)__builtin_ctzll(bits);
-        uint64_t weight = weights[e] + (weights[e] == 0);
-        *end++ = weight << 16 | first | e;
-        sum += weight;
+static inline unsigned draw_all(struct steer_draw *draw, unsigned most, uint16_t *picks)
+{
+    unsigned left = (unsigned)(draw->end - draw->at);
+
+    most = most < left ? most : left;
+    for (const uint16_t *end = picks + most; picks < end; picks++) {
+        *picks = steer_draw_next(draw);
     }
-    unsigned count = (unsigned)(end - left);
-    end = most < count ? left + most : end - 1;
-    for (uint64_t *at = left; at < end; at++) {
-        uint64_t number = next_number(&seed, sum);
-        uint64_t *from = at;
-        for (; number >= *from >> 16; from++) {
-            number -= *from >> 16;
+    return most;
+}
+
+/* A bit of each lot, counted through all pools. */
+struct left {
+    uint64_t words[STEER_POOLS_MAX * STEER_ENDPOINTS_MAX / 64 + 1];
+    const uint64_t *end;
+};
+
+/* The bits of all pools, one after the other. */
+static inline void pour(const struct steer_urn *urn, bool is_word, struct left *left)
+{
+    const struct steer_pool *pool = urn->service->pools, *end = pool + urn->service->pool_count;
+    const uint64_t *bits = urn->bits;
+    uint64_t *word = left->words;
+    unsigned at = 0;
+
+    *word = 0;
+    for (; pool < end; pool++, bits++) {
+        unsigned count = pool->counts[urn->family];
+        *word |= *bits << (at & 63);
+        at += count;
+        if (!is_word && at >= 64) {
+            at -= 64;
+            *++word = at == 0 ? 0 : *bits >> (count - at);
         }
-        uint64_t drawn = *from;
-        sum -= drawn >> 16;
-        *from = *at;
-        *picks++ = (uint16_t)drawn;
     }
-    if (most < count) {
-        return most;
+    left->end = word + 1;
+}
+
+/* All whose bit is set, as a list. */
+static unsigned draw_listed(const struct left *left, const uint64_t *lots, uint64_t seed,
+                            unsigned most, uint16_t *picks)
+{
+    uint64_t list[STEER_POOLS_MAX * STEER_ENDPOINTS_MAX];
+    uint64_t *end = list, sum = 0;
+
+    for (const uint64_t *word = left->words; word < left->end; word++, lots += 64) {
+        end = steer_draw_put_lots(end, lots, *word, &sum);
     }
-    last[count - 1] = (uint16_t)*end; /* of one there is nothing to draw */
+    struct steer_draw draw = { .at = list, .end = end, .sum = sum, .seed = seed };
+    return draw_all(&draw, most, picks);
+}
+
+/* Of those whose bit is set, by the wheel; fewer, when few are left. Clears their bits. */
+static inline unsigned draw_spun(const struct steer_wheel *wheel, struct left *left, uint64_t seed,
+                                 unsigned most, uint16_t *picks)
+{
+    struct steer_spin spin = steer_wheel_begin(wheel, seed, most);
+    unsigned count = 0;
+
+    while (count < most && spin.tries > 0) {
+        unsigned lot = steer_wheel_next(&spin);
+        uint64_t bit = UINT64_C(1) << (lot & 63);
+        if ((left->words[lot >> 6] & bit) != 0) {
+            left->words[lot >> 6] ^= bit;
+            picks[count++] = wheel->picks[lot];
+        }
+    }
     return count;
+}
+
+unsigned steer_draw_lots(const struct steer_urn *urn, uint64_t seed, unsigned most, uint16_t *picks)
+{
+    const struct steer_policy *policy = urn->service->policy;
+    const struct steer_wheel *wheel = policy->wheels[urn->family];
+    struct left left;
+    unsigned count = 0;
+
+    if (__builtin_expect(policy->endpoints[urn->family] <= 64, true)) {
+        pour(urn, true, &left);
+    } else {
+        pour(urn, false, &left);
+    }
+    if (wheel != NULL) {
+        count = draw_spun(wheel, &left, seed, most, picks);
+    }
+    if (__builtin_expect(count == most, true)) {
+        return count;
+    }
+    return count + draw_listed(&left, policy->lots[urn->family], seed, most - count, picks + count);
+}
+
+unsigned steer_draw_weighted(const struct steer_share *share, unsigned family, unsigned all,
+                             uint64_t bits, uint64_t seed, unsigned most, uint16_t *picks)
+{
+    uint64_t lots[STEER_ENDPOINTS_MAX];
+    struct steer_draw draw = steer_draw_begin(share, family, all, bits, seed, lots);
+
+    return draw_all(&draw, most, picks);
 }
 
 unsigned steer_draw_even(uint32_t pool, uint64_t bits, uint64_t seed, unsigned most,
@@ -334,7 +327,7 @@ unsigned steer_draw_even(uint32_t pool, uint64_t bits, uint64_t seed, unsigned m
     most = most < left ? most : (unsigned)left;
     last = most < left ? picks + most : last - (most > 0); /* of one there is nothing to draw */
     for (; picks < last; left--) {
-        uint64_t from = next_number(&seed, left);
+        uint64_t from = steer_draw_number(&seed, left);
         uint16_t pick = picks[from];
         picks[from] = *picks;
         *picks++ = pick;

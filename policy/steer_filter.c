@@ -11,6 +11,12 @@ static inline uint64_t bit(uint32_t pool)
 
 /* ---- the order of pools ---- */
 
+/* Does a client stick to one pool of all? */
+static bool is_sticking_to_pool(const struct steer_pass *p)
+{
+    return (p->filters & STEER_ALL) != 0 && (p->filters & STEER_STICKY) != 0;
+}
+
 /* All that are preferred to `pool`. */
 static uint64_t before(const struct steer_pass *p, uint32_t pool)
 {
@@ -18,6 +24,10 @@ static uint64_t before(const struct steer_pass *p, uint32_t pool)
 
     if ((p->filters & STEER_CAPACITY) != 0 && pool == p->home && steer_pass_stays(p)) {
         return 0;
+    }
+    if ((p->filters & STEER_CAPACITY) == 0 && p->client != NULL && is_sticking_to_pool(p)) {
+        const struct steer_urn urn = steer_pass_urn(p, UINT64_MAX, NULL);
+        return steer_draw_sticky_before(&urn, p->seed, pool);
     }
     if ((p->filters & (STEER_LATENCY | STEER_CAPACITY | STEER_ALL)) != 0) {
         return UINT64_MAX; /* whoever comes back may be */
@@ -77,17 +87,21 @@ static uint64_t drop_idle(const struct steer_pass *p, uint64_t pools, bool toget
 /* One of those that answer together, where only one can: a CNAME, or a client that sticks. */
 static uint32_t one_of(const struct steer_pass *p, uint64_t pools)
 {
-    const struct steer_urn urn = steer_pass_urn(p, pools, p->ladder->bits);
+    uint64_t bits[STEER_POOLS_MAX];
+    const struct steer_urn urn = steer_pass_urn(p, pools, bits);
 
     if (p->client == NULL) {
         return steer_pass_first(p, pools);
     }
+    for (uint32_t i = 0; i < p->service->pool_count; i++) {
+        bits[i] = (pools & bit(i)) != 0 ? p->ladder->bits[i] : 0;
+    }
     if ((p->filters & STEER_STICKY) != 0) {
         return steer_draw_sticky_pool(&urn, p->seed);
     }
-    struct steer_choice drawn;
-    steer_draw_picks(&urn, steer_draw_mix(p->seed, STEER_SALT_POOL), 1, &drawn);
-    return steer_pick_pool(drawn.picks[0]);
+    uint16_t drawn;
+    (void)steer_draw_lots(&urn, steer_draw_mix(p->seed, STEER_SALT_POOL), 1, &drawn);
+    return steer_pick_pool(drawn);
 }
 
 /* Of a small share of answers the next one, where there is one on the first rung. */
@@ -191,9 +205,9 @@ static uint64_t choose_pools(struct steer_pass *p, bool *out_several)
         *out_several = low; /* a client that sticks is of one region */
         return bit(one_of(p, pools));
     }
-    uint32_t chosen = all                                    ? one_of(p, pools)
+    uint32_t chosen = all                                  ? one_of(p, pools)
                       : (p->filters & STEER_CAPACITY) != 0 ? choose_carrier(p, pools)
-                                                             : choose_ordered(p, pools);
+                                                           : choose_ordered(p, pools);
     return with_next(p, pools, trickle(p, pools, chosen));
 }
 
@@ -207,7 +221,7 @@ static void pick(const struct steer_pass *p, uint64_t pools, const uint64_t *bit
                          : (p->filters & STEER_WEIGHT) != 0 ? "weight: drawn for this answer"
                                                             : "shuffle: drawn for this answer";
 
-    steer_pass_pick(p, pools, bits, choice);
+    choice->pick_count = (uint8_t)steer_pass_pick(p, pools, bits, choice->picks);
     if (p->trace != NULL) {
         steer_trace_picks(p->trace, p->service, p->family, filter, choice);
     }
@@ -248,9 +262,8 @@ static void fill(const struct steer_pass *p, uint64_t pools, bool several,
     choice->short_ttl = is_short(p, pools);
 }
 
-void steer_filter(const struct steer_service *service, unsigned family,
-                  struct steer_client *client, struct steer_ladder *ladder,
-                  struct steer_choice *choice, struct text *trace)
+void steer_filter(const struct steer_service *service, unsigned family, struct steer_client *client,
+                  struct steer_ladder *ladder, struct steer_choice *choice, struct text *trace)
 {
     struct steer_pass p = steer_pass_begin(service, family, client);
     bool several;
@@ -267,7 +280,7 @@ void steer_filter(const struct steer_service *service, unsigned family,
     uint64_t pools = choose_pools(&p, &several);
     fill(&p, pools, several, choice);
     if (client != NULL && (p.filters & STEER_DRAWS) != 0) {
-        pick(&p, pools, ladder->bits, choice);
+        pick(&p, pools, choice->several ? choice->bits_of : ladder->bits, choice);
     }
 }
 

@@ -18,6 +18,18 @@ static inline uint64_t steer_barred(const struct steer_pool *pool, unsigned fami
     return atomic_load_explicit(&pool->group->barred[family], memory_order_relaxed);
 }
 
-/* What is left of the endpoints remembered for `family`: `*out_pool` and their bits, or 0. */
+/*
+ * The endpoints of pool `pool` that are remembered for `family`, or 0; and what
+ * is left of them, without what an operator has forced down.
+ */
+uint64_t steer_memory_bits(const struct steer_service *service, unsigned family, uint32_t pool);
 uint64_t steer_recall(const struct steer_service *service, unsigned family,
-                      const struct steer_view *views, uint32_t *out_pool);
+                      const struct steer_view *views, uint32_t pool);
+
+/*
+ * Remember these endpoints, by pool. Of several pools together all is kept as
+ * it is as long as the family has no more than 64 endpoints in all of them;
+ * beyond that only which pools they were. Control thread.
+ */
+void steer_memory_put(const struct steer_service *service, unsigned family,
+                      const uint64_t bits[STEER_POOLS_MAX]);

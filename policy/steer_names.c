@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "policy/steer_memory.h"
+
 #define RECORD_ADDRESS_AT 12 /* behind owner, type, class, TTL and length */
 
 /* The address that a compiled record holds. */
@@ -12,28 +14,22 @@ static void read_record(unsigned family, const uint8_t *record, struct addr *out
     memcpy(out->bytes, record + RECORD_ADDRESS_AT, addr_size_bytes(out));
 }
 
-bool steer_names_of(const struct steer_service *service, unsigned family, struct addr *addresses,
-                    struct health_good *out)
+bool steer_names_of(const struct steer_service *service, unsigned family, uint32_t pool,
+                    struct addr *addresses, struct health_good *out)
 {
-    uint32_t number = atomic_load_explicit(&service->memory->pool[family], memory_order_relaxed);
-    uint64_t bits = atomic_load_explicit(&service->memory->bits[family], memory_order_relaxed);
+    const struct steer_pool *p = &service->pools[pool];
+    uint64_t bits = steer_memory_bits(service, family, pool);
     size_t count = 0;
 
-    if (number == 0 || number > service->pool_count || bits == 0) {
-        return false;
-    }
-    const struct steer_pool *pool = &service->pools[number - 1];
     for (; bits != 0 && count < HEALTH_FILE_GOOD_MAX; bits &= bits - 1) {
         unsigned endpoint = (unsigned)__builtin_ctzll(bits);
-        if (endpoint < pool->counts[family]) {
-            read_record(family, pool->records[family] + endpoint * steer_record_bytes(family),
-                        &addresses[count++]);
-        }
+        read_record(family, p->records[family] + endpoint * steer_record_bytes(family),
+                    &addresses[count++]);
     }
     *out = (struct health_good){
         .service = service->name,
         .family = (enum addr_family)family,
-        .region = pool->region_name,
+        .region = p->region_name,
         .addresses = addresses,
         .address_count = count,
     };
@@ -50,27 +46,34 @@ static bool is_among(const struct addr *address, const struct health_good *good)
     return false;
 }
 
-bool steer_names_recall(const struct steer_service *service, const struct health_good *good)
+/* The endpoints of `pool` at these addresses. */
+static uint64_t find_bits(const struct steer_pool *pool, const struct health_good *good)
 {
     unsigned family = good->family;
+    uint64_t bits = 0;
+
+    for (unsigned e = 0; e < pool->counts[family]; e++) {
+        struct addr address;
+        read_record(family, pool->records[family] + e * steer_record_bytes(family), &address);
+        bits |= is_among(&address, good) ? UINT64_C(1) << e : 0;
+    }
+    return bits;
+}
+
+bool steer_names_recall(const struct steer_service *service, const struct health_good *good)
+{
+    uint64_t bits[STEER_POOLS_MAX] = { 0 };
+    bool found = false;
 
     for (uint32_t p = 0; p < service->pool_count; p++) {
-        const struct steer_pool *pool = &service->pools[p];
-        uint64_t bits = 0;
-        if (strcmp(pool->region_name, good->region) != 0) {
-            continue;
+        bits[p] = steer_memory_bits(service, good->family, p);
+        if (strcmp(service->pools[p].region_name, good->region) == 0) {
+            bits[p] = find_bits(&service->pools[p], good);
+            found = bits[p] != 0;
         }
-        for (unsigned e = 0; e < pool->counts[family]; e++) {
-            struct addr address;
-            read_record(family, pool->records[family] + e * steer_record_bytes(family), &address);
-            bits |= is_among(&address, good) ? UINT64_C(1) << e : 0;
-        }
-        if (bits == 0) {
-            return false;
-        }
-        atomic_store_explicit(&service->memory->bits[family], bits, memory_order_relaxed);
-        atomic_store_explicit(&service->memory->pool[family], p + 1, memory_order_release);
-        return true;
     }
-    return false;
+    if (found) {
+        steer_memory_put(service, good->family, bits);
+    }
+    return found;
 }

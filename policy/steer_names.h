@@ -9,11 +9,15 @@
 #include "policy/steer.h"
 
 /*
- * What `service` remembers of `family`; false when that is nothing. The
- * addresses are written to `addresses`, room for HEALTH_FILE_GOOD_MAX.
+ * What `service` remembers of pool `pool` for `family`; false when that is
+ * nothing. The addresses are written to `addresses`, room for
+ * HEALTH_FILE_GOOD_MAX.
  */
-bool steer_names_of(const struct steer_service *service, unsigned family, struct addr *addresses,
-                    struct health_good *out);
+bool steer_names_of(const struct steer_service *service, unsigned family, uint32_t pool,
+                    struct addr *addresses, struct health_good *out);
 
-/* Remember that, as far as region and addresses are still configured. False: nothing is. */
+/*
+ * Remember that, too, beside what is remembered of other pools, as far as
+ * region and addresses are still configured. False: nothing is.
+ */
 bool steer_names_recall(const struct steer_service *service, const struct health_good *good);

@@ -101,8 +101,8 @@ static inline bool steer_pass_stays(const struct steer_pass *p)
     if (p->home == STEER_NO_POOL || !p->policy->has_load) {
         return false;
     }
-    uint32_t capacity = atomic_load_explicit(&p->service->pools[p->home].group->capacity,
-                                             memory_order_relaxed);
+    uint32_t capacity =
+        atomic_load_explicit(&p->service->pools[p->home].group->capacity, memory_order_relaxed);
     return capacity > 0 && p->policy->shares[p->home].load <= capacity;
 }
 
@@ -169,40 +169,36 @@ static inline struct steer_urn steer_pass_urn(const struct steer_pass *p, uint64
                                .weighted = (p->filters & STEER_WEIGHT) != 0 };
 }
 
-/* Of one pool: the common case. */
-static inline unsigned steer_pass_pick_one(const struct steer_pass *p, uint32_t pool,
-                                           uint64_t bits, unsigned most, uint16_t *picks)
+/* The endpoints of this very answer from one pool, where a filter draws them. Returns how many. */
+static inline unsigned steer_pass_pick_of(const struct steer_pass *p, uint32_t pool, uint64_t bits,
+                                          uint16_t *picks)
 {
     const struct steer_share *share = &p->policy->shares[pool];
-
-    if ((p->filters & STEER_STICKY) != 0) {
-        return steer_draw_ranked(share->keys[p->family], pool, bits, p->seed, most, picks);
-    }
-    uint64_t seed = steer_draw_mix(p->seed, STEER_SALT_ENDPOINTS);
-    if ((p->filters & STEER_WEIGHT) != 0) {
-        return steer_draw_weighted(share->weights[p->family], pool, bits, seed, most, picks);
-    }
-    return steer_draw_even(pool, bits, seed, most, picks);
-}
-
-/* The endpoints of this very answer, where a filter draws them. */
-static inline void steer_pass_pick(const struct steer_pass *p, uint64_t pools,
-                                   const uint64_t *bits, struct steer_choice *choice)
-{
-    const unsigned both = STEER_STICKY | STEER_WEIGHT;
+    bool weighted = (p->filters & STEER_WEIGHT) != 0;
     unsigned most = p->service->max_addresses;
 
-    most = most < STEER_ENDPOINTS_MAX ? most : STEER_ENDPOINTS_MAX;
-    if ((pools & (pools - 1)) == 0 && (p->filters & both) != both) {
+    if ((p->filters & STEER_STICKY) != 0) {
+        return steer_draw_sticky(share, p->family, weighted, bits, p->seed, most, picks);
+    }
+    uint64_t seed = steer_draw_mix(p->seed, STEER_SALT_ENDPOINTS);
+    return weighted
+               ? steer_draw_weighted(share, p->family, p->service->pools[pool].counts[p->family],
+                                     bits, seed, most, picks)
+               : steer_draw_even(pool, bits, seed, most, picks);
+}
+
+/* The same from all of `pools`, with the bits of each. */
+static inline unsigned steer_pass_pick(const struct steer_pass *p, uint64_t pools,
+                                       const uint64_t *bits, uint16_t *picks)
+{
+    unsigned most = p->service->max_addresses;
+
+    if ((pools & (pools - 1)) == 0) {
         uint32_t pool = (uint32_t)__builtin_ctzll(pools);
-        choice->pick_count =
-            (uint8_t)steer_pass_pick_one(p, pool, bits[pool], most, choice->picks);
-        return;
+        return steer_pass_pick_of(p, pool, bits[pool], picks);
     }
     const struct steer_urn urn = steer_pass_urn(p, pools, bits);
-    if ((p->filters & STEER_STICKY) != 0) {
-        steer_draw_sticky(&urn, p->seed, most, choice);
-    } else {
-        steer_draw_picks(&urn, steer_draw_mix(p->seed, STEER_SALT_ENDPOINTS), most, choice);
-    }
+    return (p->filters & STEER_STICKY) != 0
+               ? steer_draw_sticky_lots(&urn, p->seed, most, picks)
+               : steer_draw_lots(&urn, steer_draw_mix(p->seed, STEER_SALT_ENDPOINTS), most, picks);
 }

@@ -30,15 +30,15 @@ static inline uint32_t steer_quick_one(struct steer_pass *p, uint64_t pools)
 }
 
 /* Which pools answer, with their bits in `choice`; 0: not to be said so quickly. */
-static inline uint64_t steer_quick_together(struct steer_pass *p, struct steer_choice *choice)
+static inline __attribute__((always_inline)) uint64_t
+steer_quick_together(struct steer_pass *p, struct steer_choice *choice)
 {
     uint64_t pools;
 
     if ((p->filters & STEER_CAPACITY) != 0 && steer_pass_stays(p)) {
         const struct steer_pool *pool = &p->service->pools[p->home];
         bool is_short;
-        if (steer_glance(pool, p->family, &choice->bits, &is_short) == STEER_STANDS &&
-            !is_short) {
+        if (steer_glance(pool, p->family, &choice->bits, &is_short) == STEER_STANDS && !is_short) {
             choice->pool = p->home;
             choice->bits_of[p->home] = choice->bits;
             return UINT64_C(1) << p->home;
@@ -66,8 +66,7 @@ static inline uint64_t steer_quick_together(struct steer_pass *p, struct steer_c
 }
 
 /* The same where the quickest answers: one look at each pool. */
-static inline uint64_t steer_quick_quickest(const struct steer_pass *p,
-                                            struct steer_choice *choice)
+static inline uint64_t steer_quick_quickest(const struct steer_pass *p, struct steer_choice *choice)
 {
     const struct steer_pool *pools = p->service->pools;
     uint32_t latencies[STEER_POOLS_MAX];
@@ -100,8 +99,7 @@ static inline uint64_t steer_quick_ordered(const struct steer_pass *p, struct st
     bool is_short;
 
     if (__builtin_expect(p->service->pool_count == 0 ||
-                             !steer_is_calm(&p->service->pools[first], p->family,
-                                            &choice->bits),
+                             !steer_is_calm(&p->service->pools[first], p->family, &choice->bits),
                          false)) {
         const struct steer_pool *pool =
             steer_direct(p->service, p->order, p->family, &choice->bits, &is_short);
@@ -115,38 +113,45 @@ static inline uint64_t steer_quick_ordered(const struct steer_pass *p, struct st
     return UINT64_C(1) << choice->pool;
 }
 
+/* The pools that answer, in `choice` as well; 0: not to be said so quickly. */
+static inline uint64_t steer_quick_pools(struct steer_pass *p, struct steer_choice *choice)
+{
+    unsigned drawing = STEER_DRAWS | STEER_TRICKLE | STEER_CAPACITY;
+    unsigned together = p->filters & STEER_TOGETHER;
+
+    if (p->policy->places != NULL && !steer_pass_is_placeless(p)) {
+        steer_pass_locate(p);
+    }
+    if ((p->filters & drawing) != 0) {
+        steer_pass_seed(p);
+        if (steer_pass_trickles(p)) {
+            return 0;
+        }
+    }
+    choice->several = false;
+    return together == 0               ? steer_quick_ordered(p, choice)
+           : together == STEER_LATENCY ? steer_quick_quickest(p, choice)
+                                       : steer_quick_together(p, choice);
+}
+
+/* May it be said quickly, as far as the service is concerned? */
+static inline bool steer_quick_may(const struct steer_service *service)
+{
+    return service->policy != NULL && service->policy->quick != STEER_QUICK_NOT &&
+           !atomic_load_explicit(&service->has_hand, memory_order_relaxed);
+}
+
 /*
- * Choose; false, and nothing said, when more must be known. As steer_choose,
- * but where an address is drawn `client->scope_bits` is not cleared first.
+ * Choose, where it may be said quickly; false, and nothing said, when more must
+ * be known. As steer_choose, but `client`, which is not NULL, brings its
+ * `scope_bits` cleared.
  */
 static inline bool steer_quick(const struct steer_service *service, unsigned family,
                                struct steer_client *client, struct steer_choice *choice)
 {
     struct steer_pass p = steer_pass_begin(service, family, client);
-    unsigned drawing = STEER_DRAWS | STEER_TRICKLE | STEER_CAPACITY;
+    uint64_t pools = steer_quick_pools(&p, choice);
 
-    bool is_drawn = client != NULL && (p.filters & drawing) != 0;
-    if (__builtin_expect(atomic_load_explicit(&service->has_hand, memory_order_relaxed) ||
-                             (p.policy != NULL && p.policy->has_idle) ||
-                             ((p.filters & STEER_ALL) != 0 && service->cnames != NULL) ||
-                             ((p.filters & STEER_CAPACITY) != 0 && client == NULL),
-                         false)) {
-        return false;
-    }
-    if (p.policy != NULL && p.policy->places != NULL && !steer_pass_is_placeless(&p)) {
-        steer_pass_locate(&p);
-    }
-    if (is_drawn) {
-        steer_pass_seed(&p);
-        if (steer_pass_trickles(&p)) {
-            return false;
-        }
-    }
-    choice->several = false;
-    uint64_t pools = (p.filters & STEER_TOGETHER) == 0 ? steer_quick_ordered(&p, choice)
-                     : (p.filters & STEER_TOGETHER) == STEER_LATENCY
-                         ? steer_quick_quickest(&p, choice)
-                         : steer_quick_together(&p, choice);
     if (pools == 0) {
         return false;
     }
@@ -154,8 +159,8 @@ static inline bool steer_quick(const struct steer_service *service, unsigned fam
     choice->rung = 1;
     choice->short_ttl = false;
     choice->pick_count = 0;
-    if (is_drawn && (p.filters & STEER_DRAWS) != 0) {
-        steer_pass_pick(&p, pools, choice->bits_of, choice);
+    if ((p.filters & STEER_DRAWS) != 0) {
+        choice->pick_count = (uint8_t)steer_pass_pick(&p, pools, choice->bits_of, choice->picks);
     }
     return true;
 }

@@ -103,16 +103,23 @@ void steer_trace_ttl(struct text *trace, const struct steer_service *service, ui
     text_put_char(trace, '\n');
 }
 
-static void put_address(struct text *trace, const struct steer_service *service, unsigned family,
-                        uint16_t pick)
+void steer_trace_address(const struct steer_service *service, unsigned family, uint16_t pick,
+                         char out[ADDR_TEXT_MAX])
 {
     struct addr address = { .family = (uint8_t)family };
-    char shown[ADDR_TEXT_MAX];
     const uint8_t *record = service->pools[steer_pick_pool(pick)].records[family] +
                             steer_pick_endpoint(pick) * steer_record_bytes(family);
 
     memcpy(address.bytes, record + ADDRESS_AT, addr_size_bytes(&address));
-    addr_format(&address, shown, sizeof(shown));
+    addr_format(&address, out, ADDR_TEXT_MAX);
+}
+
+static void put_address(struct text *trace, const struct steer_service *service, unsigned family,
+                        uint16_t pick)
+{
+    char shown[ADDR_TEXT_MAX];
+
+    steer_trace_address(service, family, pick, shown);
     text_put(trace, shown);
 }
 

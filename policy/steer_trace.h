@@ -11,6 +11,10 @@
 /* How a pool's region is, in a few words: "in", "drained", "gated by its own checks". */
 const char *steer_trace_state(const struct steer_view *view);
 
+/* The address of one endpoint, see steer_pick. */
+void steer_trace_address(const struct steer_service *service, unsigned family, uint16_t pick,
+                         char out[ADDR_TEXT_MAX]);
+
 /* What is known of each pool. */
 void steer_trace_pools(struct text *trace, const struct steer_service *service,
                        const struct steer_view *views);

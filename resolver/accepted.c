@@ -12,7 +12,7 @@
 
 #define DEFAULT_DIRECTORY "/var/lib/leeward"
 #define FILE_NAME   "accepted.yaml"
-#define FILE_MOST   ((size_t)32 * 1024 * 1024)
+#define FILE_MOST   ((size_t)256 * 1024 * 1024)
 #define HEADER      "# leeward: the last accepted configuration, from "
 #define HEADER_SIZE (sizeof(HEADER) - 1)
 
@@ -132,7 +132,7 @@ static int load_kept(const char *text, const char *kept, const char *path, struc
                      struct error *err)
 {
     struct config_report report = { 0 };
-    int rc = config_load_text(text, path, out, &report);
+    int rc = config_load_kept(text, path, out, &report);
 
     if (rc < 0) {
         rc = error_set_at(err, rc, kept, 0, 0, "%s",

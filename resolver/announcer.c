@@ -94,6 +94,11 @@ void announcer_say_override(struct announcer *announcer, const struct override *
     announcer_say(announcer, MODEL_NOTIFY_OVERRIDE, &entry);
 }
 
+int announcer_trouble(const struct announcer *announcer)
+{
+    return journal_trouble(announcer->journal);
+}
+
 void announcer_close(struct announcer *announcer)
 {
     if (announcer != NULL) {

@@ -29,5 +29,8 @@ void announcer_say_health(struct announcer *announcer, const struct health_event
 void announcer_say_override(struct announcer *announcer, const struct override *override,
                             const char *what);
 
+/* Why the journal is not kept, negative errno; 0: it is. */
+int announcer_trouble(const struct announcer *announcer);
+
 /* Write what is pending, tell hooks what they wait for; gone when the loop has run out. */
 void announcer_close(struct announcer *announcer);

@@ -5,8 +5,6 @@
 
 #include "base/addr.h"
 
-#define GOLDEN UINT64_C(0x9e3779b97f4a7c15) /* odd: steps over all numbers */
-
 enum {
     SUBNET_V4 = 1, /* RFC 7871, section 6: address family numbers */
     SUBNET_V6 = 2,
@@ -37,15 +35,11 @@ static inline void read_source(const struct sockaddr *source, struct addr *out)
     unmap(out);
 }
 
-struct steer_client *asker_find(struct query_thread *thread)
+struct steer_client *asker_locate(struct query_thread *thread)
 {
     struct steer_client *asker = &thread->steered;
     const struct wire_query *q = &thread->query;
 
-    thread->draws += GOLDEN;
-    uint64_t mixed = (thread->draws ^ q->id) * GOLDEN;
-    asker->turn = (uint32_t)((mixed ^ mixed >> 29) * GOLDEN >> 32);
-    asker->scope_bits = 0;
     if (q->has_subnet && q->subnet_bits > 0) {
         asker->address = (struct addr){
             .family = q->subnet_family == SUBNET_V4 ? ADDR_V4 : ADDR_V6,
@@ -57,6 +51,12 @@ struct steer_client *asker_find(struct query_thread *thread)
     read_source(thread->client->source, &asker->address);
     asker->known_bits = asker->address.family == ADDR_V4 ? 32 : 128;
     return asker;
+}
+
+struct steer_client *asker_find(struct query_thread *thread)
+{
+    (void)asker_draw(thread);
+    return asker_locate(thread);
 }
 
 const struct steer_service *asker_in_view(const struct query_thread *thread,

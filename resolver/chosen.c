@@ -24,15 +24,20 @@ static unsigned family_of(const struct wire_query *q, const struct steer_service
     return q->type != WIRE_A && !service->has_family[ADDR_V4] ? ADDR_V6 : ADDR_V4;
 }
 
-/* With the draw of its answer, where that depended on one; some answers never look at it. */
-static struct steer_client find_client(struct query_thread *thread)
+/*
+ * With the draw of its answer, where that depended on one; some answers never
+ * look at it, and not all at its address.
+ */
+static struct steer_client find_client(struct query_thread *thread,
+                                       const struct steer_service *service)
 {
     const struct steer_client before = thread->steered;
-    struct steer_client *now = asker_find(thread);
-    bool is_same =
-        addr_equal(&before.address, &now->address) && before.known_bits == now->known_bits;
+    struct steer_client now = *asker_find(thread);
+    bool is_personal = service->policy != NULL && service->policy->is_personal;
+    bool is_same = addr_equal(&before.address, &now.address) && before.known_bits == now.known_bits;
 
-    return is_same ? before : *now;
+    now.turn = is_same || !is_personal ? before.turn : now.turn;
+    return now;
 }
 
 bool chosen_find(struct query_thread *thread, const struct snapshot *snapshot, struct chosen *out)
@@ -42,7 +47,7 @@ bool chosen_find(struct query_thread *thread, const struct snapshot *snapshot, s
         return false;
     }
     out->family = family_of(&thread->query, out->service);
-    out->client = find_client(thread);
+    out->client = find_client(thread, out->service);
     if (out->service->cnames != NULL) {
         (void)steer_cname(out->service, out->family, &out->client, &out->choice);
     } else {

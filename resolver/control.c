@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@
 #include "resolver/privileges.h"
 #include "resolver/reload.h"
 #include "resolver/removals.h"
+#include "resolver/retirement.h"
 #include "resolver/server.h"
 #include "resolver/startup.h"
 #include "resolver/walk.h"
@@ -89,6 +91,11 @@ const char *control_config_path(const struct control *control)
 const char *control_config_warning(const struct control *control)
 {
     return control->warning == NULL ? "" : control->warning;
+}
+
+int control_journal_trouble(const struct control *control)
+{
+    return announcer_trouble(control->announcer);
 }
 
 bool control_is_ready(const struct control *control)
@@ -209,29 +216,24 @@ static void on_walked(void *user)
 
 /* ---- generations ---- */
 
-static void on_retired(uv_async_t *async)
-{
-    struct control *c = async->data;
-    struct snapshot *old;
-
-    while ((old = server_take_retired(c->server)) != NULL) {
-        health_unbind(c->health, snapshot_free(old));
-    }
-    prober_sync(c->prober);
-}
-
-static void wake_for_retired(void *user)
+static bool commit_some(void *user)
 {
     struct control *c = user;
 
-    (void)uv_async_send(&c->retired);
+    return health_commit_some(c->health, clock_now_ms());
+}
+
+static void on_committed(void *user)
+{
+    (void)user; /* what changed has been told already */
 }
 
 int control_put_in_force(struct control *control, struct snapshot *snapshot, struct error *err)
 {
     struct control *c = control;
 
-    health_commit(c->health, snapshot->binding, clock_now_ms());
+    slices_stop(&c->commit);
+    health_commit_begin(c->health, snapshot->binding, clock_now_ms());
     movements_adopt(c->movements, c->snapshot, snapshot);
     announcer_adopt(c->announcer, snapshot->model);
     keeper_adopt(c->keeper, snapshot);
@@ -244,6 +246,7 @@ int control_put_in_force(struct control *control, struct snapshot *snapshot, str
     log_configure(snapshot->model->log_level, snapshot->model->log_format);
     watch_adopt(c->watch, snapshot->model);
     hostnames_adopt(c->hostnames, snapshot->model, true);
+    slices_begin(&c->commit, commit_some, on_committed, c);
     return server_publish(c->server, snapshot, err);
 }
 
@@ -305,8 +308,9 @@ static int start_loop(struct control *c)
     c->settle.data = c;
     uv_timer_init(&c->loop, &c->tick);
     c->tick.data = c;
-    c->retired.data = c;
-    return uv_async_init(&c->loop, &c->retired, on_retired);
+    slices_init(&c->slices, &c->loop);
+    slices_init(&c->commit, &c->loop);
+    return retirement_init(&c->retirement, &c->loop);
 }
 
 /* What the user we become will write to is made while we still may. */
@@ -335,12 +339,42 @@ static void raise_descriptor_limit(void)
     }
 }
 
+static void say(struct control *c, unsigned category, const char *kind, const char *target,
+                const char *to, const char *reason)
+{
+    const struct journal_entry entry = {
+        .kind = kind,
+        .target = target,
+        .to = to,
+        .reason = reason,
+    };
+
+    announcer_say(c->announcer, category, &entry);
+}
+
+/* Before anything else is: that there was a start, and what it had to do without. */
+static void say_start(struct control *c, const struct model *model, bool is_loop)
+{
+    announcer_adopt(c->announcer, model);
+    say(c, 0, "start", model->node_name, "started", "leeward " LEEWARD_VERSION);
+    if (c->is_accepted) {
+        say(c, MODEL_NOTIFY_RELOAD, "reload", control_config_path(c), "refused", c->warning);
+    }
+    if (is_loop) {
+        say(c, MODEL_NOTIFY_GUARD, "guard", "start", "without restored state",
+            "the last starts ended abnormally within a minute");
+    }
+}
+
 /* The first generation: from the model to answering sockets. */
 static int start_serving(struct control *c, struct model *model, struct error *err)
 {
     struct snapshot *snapshot;
 
-    if (keeper_restore(c->keeper, model->state_directory) && c->warning == NULL) {
+    prepare_directories(c, model); /* before anything is written there */
+    bool is_loop = keeper_restore(c->keeper, model->state_directory);
+
+    if (is_loop && c->warning == NULL) {
         control_set_warning(c, "started without restored state: the last starts ended abnormally "
                                "within a minute");
     }
@@ -361,7 +395,6 @@ static int start_serving(struct control *c, struct model *model, struct error *e
     rc = server_new(model, &c->server, err);
     if (rc == 0) {
         icmp_socket_open(); /* while we may */
-        prepare_directories(c, model);
         rc = privileges_drop(model->node_user, err);
     }
     if (rc < 0) {
@@ -369,7 +402,8 @@ static int start_serving(struct control *c, struct model *model, struct error *e
         return rc;
     }
     c->generation = 1;
-    server_on_retired(c->server, wake_for_retired, c);
+    retirement_serve(&c->retirement, c->server, c->health, c->prober);
+    say_start(c, model, is_loop);
     hand_load(c->hand, model->state_directory);
     rc = control_put_in_force(c, snapshot, err);
     hostnames_serve(c->hostnames, c->server);
@@ -416,7 +450,9 @@ static void close_handles(struct control *c)
     uv_close((uv_handle_t *)&c->poll, NULL);
     uv_close((uv_handle_t *)&c->settle, NULL);
     uv_close((uv_handle_t *)&c->tick, NULL);
-    uv_close((uv_handle_t *)&c->retired, NULL);
+    slices_close(&c->slices, NULL, NULL);
+    slices_close(&c->commit, NULL, NULL);
+    retirement_close(&c->retirement);
     watch_close(c->watch);
     walk_close(c->walk);
     hand_close(c->hand);
@@ -457,6 +493,7 @@ static void shut_down(struct control *c)
     if (current != NULL) {
         health_unbind(c->health, snapshot_free(current));
     }
+    health_unbind(c->health, c->retirement.binding);
     health_free(c->health);
     movements_free(c->movements);
     removals_free(c->removals);
@@ -474,6 +511,9 @@ static void on_signal(uv_signal_t *handle, int number)
     }
     log_event(LOG_INFO, "stopping", "signal=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     notify_send("STOPPING=1");
+    if (c->snapshot != NULL) {
+        say(c, 0, "start", c->snapshot->model->node_name, "stopped", "asked to");
+    }
     c->stopping = true;
     uv_stop(&c->loop);
 }
@@ -511,6 +551,7 @@ int control_run(const struct control_options *options)
         return 1;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_MXFAST, 0); /* else free() merges all small pieces at once now and then */
     c->options = *options;
     c->started_ms = clock_now_ms();
     c->key = hash_key_random();

@@ -48,6 +48,9 @@ const struct prober *control_prober(const struct control *control);
 const char *control_config_path(const struct control *control);
 const char *control_config_warning(const struct control *control);
 
+/* Why what happens is not kept on disk, negative errno; 0: it is. */
+int control_journal_trouble(const struct control *control);
+
 /* Have the first verdicts come in (or their time passed)? */
 bool control_is_ready(const struct control *control);
 

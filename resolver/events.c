@@ -58,6 +58,16 @@ static void log_probe(const struct health_event *event)
     }
 }
 
+static void log_alert(const struct health_event *event)
+{
+    bool is_stale = strcmp(event->to, "stale") == 0;
+    bool is_bad = is_stale || strcmp(event->to, "misconfigured") == 0;
+    bool of_canary = !is_stale && strcmp(event->from, "stale") != 0;
+
+    log_event(is_bad ? LOG_WARNING : LOG_INFO, of_canary ? "canary state" : "check state",
+              "target=%s to=%s last=%s", event->name, event->to, event->reason);
+}
+
 void events_log(const struct health_event *event)
 {
     switch (event->kind) {
@@ -70,9 +80,7 @@ void events_log(const struct health_event *event)
                   event->reason);
         break;
     case HEALTH_EVENT_ALERT:
-        log_event(strcmp(event->to, "misconfigured") == 0 ? LOG_WARNING : LOG_INFO,
-                  "canary state", "target=%s to=%s last=%s", event->name, event->to,
-                  event->reason);
+        log_alert(event);
         break;
     case HEALTH_EVENT_GUARD:
         log_event(LOG_WARNING, "guard", "guard=%s target=%s from=%s to=%s reason=%s", event->name,

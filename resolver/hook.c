@@ -21,13 +21,6 @@ void hook_fini(struct hook *hook)
     text_fini(&hook->document);
 }
 
-static void put(struct json_writer *json, const char *key, const char *value)
-{
-    if (value != NULL) {
-        json_writer_string(json, key, value);
-    }
-}
-
 static void put_event(const struct journal_entry *entry, uint64_t wall_ms, struct text *out)
 {
     struct json_writer json;
@@ -37,12 +30,7 @@ static void put_event(const struct journal_entry *entry, uint64_t wall_ms, struc
     json_writer_init(&json, out);
     json_writer_object_begin(&json, NULL);
     json_writer_string(&json, "time", time);
-    put(&json, "kind", entry->kind);
-    put(&json, "target", entry->target);
-    put(&json, "from", entry->from);
-    put(&json, "to", entry->to);
-    put(&json, "reason", entry->reason);
-    put(&json, "author", entry->author);
+    journal_put_entry(&json, entry);
     json_writer_object_end(&json);
 }
 

@@ -222,11 +222,22 @@ void keeper_adopt(struct keeper *keeper, const struct snapshot *snapshot)
 
 /* ---- writing ---- */
 
-static void put_goods(const struct keeper *keeper, struct text *out)
+static void put_goods_of(const struct steer_service *service, struct text *out)
 {
     struct addr addresses[HEALTH_FILE_GOOD_MAX];
     struct health_good good;
 
+    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+        for (uint32_t pool = 0; pool < service->pool_count; pool++) {
+            if (steer_names_of(service, f, pool, addresses, &good)) {
+                health_file_put_good(out, &good);
+            }
+        }
+    }
+}
+
+static void put_goods(const struct keeper *keeper, struct text *out)
+{
     size_t count = keeper->snapshot == NULL ? 0 : keeper->snapshot->service_count;
 
     for (size_t i = 0; i < count && count <= GOODS_MOST; i++) {
@@ -234,11 +245,7 @@ static void put_goods(const struct keeper *keeper, struct text *out)
         if (keeper->snapshot->model->services[i].view != MODEL_NONE) {
             continue; /* a view goes by its service's name */
         }
-        for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-            if (steer_names_of(service, f, addresses, &good)) {
-                health_file_put_good(out, &good);
-            }
-        }
+        put_goods_of(service, out);
     }
 }
 

@@ -53,21 +53,10 @@ static int run_server(struct cli *cli, int argc, char **argv)
 
 static int run_version(struct cli *cli, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        { "json", no_argument, NULL, 'j' },
-        { NULL, 0, NULL, 0 },
-    };
-    bool json = false;
-    int option;
+    bool json;
 
-    while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
-        json = true;
-    }
-    if (option == CLI_OPTION_EXIT) {
+    if (!cli_json_option(cli, argc, argv, 0, 0, &json)) {
         return cli->exit_code;
-    }
-    if (!cli_arguments(cli, argc, 0, 0)) {
-        return CLI_USAGE;
     }
     (void)printf(json ? "{\"version\":\"%s\"}\n" : "leeward %s\n", LEEWARD_VERSION);
     return CLI_DONE;
@@ -120,6 +109,7 @@ static const char why_help[] =
     "      --client IP      who asks (one on loopback): decides what is allowed, its view and\n"
     "                       place\n"
     "      --ecs PREFIX     as a resolver that asks for clients in PREFIX (RFC 7871)\n"
+    "      --listener ADDR  asked at this one of our addresses, for views that listen\n"
     "  -v, --verbose        every region with its endpoints and checks, not only the unwell\n"
     "  -j, --json           as the api gives it\n";
 
@@ -150,7 +140,7 @@ static const struct cli_command commands[] = {
       cli_reload_run },
     { "status", "status [--json] [--watch]", "regions, services, upstreams", status_help,
       cli_status_run },
-    { "why", "why NAME [TYPE] [--client IP] [--ecs PREFIX]",
+    { "why", "why NAME [TYPE] [--client IP] [--ecs PREFIX] [--listener ADDRESS]",
       "an answer, and each step that led to it", why_help, cli_why_run },
     { "query", "query NAME [TYPE] [--server ADDR] [--explain]",
       "a lookup through the server, timed", query_help, cli_query_run },
@@ -159,8 +149,7 @@ static const struct cli_command commands[] = {
     { "review", "review [-c NEW] [--json]", "what a configuration would change, by meaning",
       cli_review_help, cli_review_run },
     { "simulate", "simulate --down TARGET... | --every-region",
-      "what every service would answer if things were down", cli_simulate_help,
-      cli_simulate_run },
+      "what every service would answer if things were down", cli_simulate_help, cli_simulate_run },
     { "drain", "drain TARGET --reason TEXT [--for 30m] [--force]",
       "take a region, or a service there, out of the answers", cli_drain_help, cli_drain_run },
     { "undrain", "undrain TARGET", "end a drain", cli_undrain_help, cli_undrain_run },
@@ -176,8 +165,8 @@ static const struct cli_command commands[] = {
       "  cache flush ...         forget them: the next question asks upstreams\n"
       "  -j, --json              the server's own words\n",
       cli_cache_run },
-    { "push", "push TARGET up|degraded|down [--ttl 10s] [--message TEXT]",
-      "report to a push check", cli_push_help, cli_push_run },
+    { "push", "push TARGET up|degraded|down [--ttl 10s] [--message TEXT]", "report to a push check",
+      cli_push_help, cli_push_run },
     { "keys", "", "", "", NULL },
     { "doctor", "", "", "", NULL },
     { "history", "history [--since 1h] [TARGET]", "what happened, oldest first", cli_history_help,

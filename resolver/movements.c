@@ -29,9 +29,11 @@ struct movements {
     void *user;
     struct place *places; /* by the service's index */
     size_t count;
-    char **names; /* interned region names; few, kept to the end */
+    struct place *past;     /* of the generation before, until each service has looked */
+    const uint32_t *before; /* of each service: 1 + its index there, or 0 */
+    char **names;           /* interned region names; few, kept to the end */
     size_t name_count;
-    size_t moved; /* in this round */
+    size_t moved;                /* in this round */
     struct crowd crowds[CROWDS]; /* behind those the listener was told one by one */
     size_t crowd_count;
 };
@@ -57,6 +59,7 @@ void movements_free(struct movements *movements)
     }
     free(movements->names);
     free(movements->places);
+    free(movements->past);
     free(movements);
 }
 
@@ -75,6 +78,35 @@ static const char *intern(struct movements *m, const char *name)
     return copy;
 }
 
+/* Where it was is looked for when its turn comes: there may be a million of them. */
+static void take_from_past(struct movements *m, size_t service)
+{
+    if (m->past != NULL && m->places[service].from == NULL && m->before[service] != 0) {
+        m->places[service] = m->past[m->before[service] - 1];
+    }
+}
+
+static void leave_past(struct movements *m)
+{
+    for (size_t i = 0; m->past != NULL && i < m->count; i++) {
+        take_from_past(m, i);
+    }
+    free(m->past);
+    m->past = NULL;
+    m->before = NULL;
+}
+
+static void take_all(struct movements *m, const struct snapshot *old, const struct snapshot *fresh,
+                     struct place *places)
+{
+    for (size_t i = 0; i < fresh->service_count; i++) {
+        const struct steer_service *before = snapshot_before(old, fresh, i);
+        if (before != NULL && before->index < m->count) {
+            places[i] = m->places[before->index];
+        }
+    }
+}
+
 void movements_adopt(struct movements *movements, const struct snapshot *old,
                      const struct snapshot *fresh)
 {
@@ -83,13 +115,16 @@ void movements_adopt(struct movements *movements, const struct snapshot *old,
     struct place *places = calloc(count == 0 ? 1 : count, sizeof(*places));
 
     REQUIRE(places != NULL);
-    for (size_t i = 0; old != NULL && i < count; i++) {
-        const struct steer_service *before = snapshot_counterpart(old, &fresh->services[i]);
-        if (before != NULL && before->index < m->count) {
-            places[i] = m->places[before->index];
+    leave_past(m);
+    if (old != NULL && fresh->before != NULL && fresh->before_generation == old->generation) {
+        m->past = m->places;
+        m->before = fresh->before;
+    } else {
+        if (old != NULL) {
+            take_all(m, old, fresh, places);
         }
+        free(m->places);
     }
-    free(m->places);
     m->places = places;
     m->count = count;
 }
@@ -107,10 +142,29 @@ static unsigned main_family(const struct steer_service *service)
     return count[ADDR_V4] == 0 && count[ADDR_V6] > 0 ? ADDR_V6 : ADDR_V4;
 }
 
+/* The region that answers alone, though more of them might; NULL: several do. */
+static const char *only_region(const struct steer_service *service,
+                               const struct steer_choice *choice)
+{
+    const char *only = NULL;
+
+    if (!choice->several) {
+        return service->pools[choice->pool].region_name;
+    }
+    for (uint32_t i = 0; i < service->pool_count; i++) {
+        if (choice->bits_of[i] != 0 && only != NULL) {
+            return NULL;
+        }
+        only = choice->bits_of[i] != 0 ? service->pools[i].region_name : only;
+    }
+    return only;
+}
+
 static struct place where(struct movements *m, const struct steer_service *service)
 {
     struct steer_choice choice;
     struct place place;
+    const char *only;
 
     steer_choose(service, main_family(service), NULL, &choice);
     place.rung = choice.rung;
@@ -125,8 +179,8 @@ static struct place where(struct movements *m, const struct steer_service *servi
         place.from = "nowhere (SERVFAIL)";
         break;
     default:
-        place.from = choice.several ? "several regions"
-                                    : intern(m, service->pools[choice.pool].region_name);
+        only = only_region(service, &choice);
+        place.from = only == NULL ? "several regions" : intern(m, only);
         break;
     }
     return place;
@@ -203,6 +257,8 @@ void movements_look(struct movements *movements, const struct steer_service *ser
 {
     struct movements *m = movements;
     struct place now = where(m, service);
+
+    take_from_past(m, service->index);
     struct place before = m->places[service->index];
 
     if (before.from == now.from && before.rung == now.rung) {

@@ -77,13 +77,12 @@ static void take_over(const struct steer_service *fresh, const struct steer_serv
 
 void parking_adopt(const struct snapshot *old, const struct snapshot *fresh)
 {
-    for (size_t i = 0; i < fresh->service_count; i++) {
+    for (size_t i = 0; !fresh->is_automatic && i < fresh->service_count; i++) {
         const struct steer_service *service = &fresh->services[i];
         if (!parking_is_manual(fresh, service)) {
             continue;
         }
-        const struct steer_service *before =
-            old == NULL ? NULL : snapshot_counterpart(old, service);
+        const struct steer_service *before = old == NULL ? NULL : snapshot_before(old, fresh, i);
         uint32_t pool = remembered(service);
         if (before != NULL) {
             take_over(service, before);

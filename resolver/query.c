@@ -5,27 +5,15 @@
 
 #include "base/addr.h"
 #include "resolver/asker.h"
+#include "resolver/cached.h"
 #include "resolver/chosen.h"
-#include "resolver/edns.h"
 #include "resolver/laggards.h"
-#include "resolver/reason.h"
+#include "resolver/options.h"
+#include "resolver/response.h"
 #include "resolver/srv.h"
 
 #define TTL_AT           6  /* of a record whose owner is a pointer */
 #define CNAME_FIXED      12 /* bytes of such a record before its data */
-#define PREFETCH_ASKED   3  /* times: it is worth asking for before it expires */
-#define PREFETCH_PERCENT 10 /* of its life left, at least a second */
-#define PREFETCH_LEAST_S 5  /* of life; what is shorter would be asked for all the time */
-
-/* An answer under construction behind the question of the client's message. */
-struct response {
-    uint8_t *message;
-    size_t at;    /* where the next record goes */
-    size_t limit; /* of the whole message, OPT's bytes already off */
-    unsigned answers, authorities, additionals;
-    unsigned rcode;
-    uint16_t flags; /* AA, AD, TC */
-};
 
 void query_thread_init(struct query_thread *thread, struct server_counters *counters)
 {
@@ -84,45 +72,6 @@ size_t query_put_error(uint8_t *message, uint16_t id, uint16_t flags, unsigned r
     return WIRE_HEADER_BYTES;
 }
 
-/* Say in the OPT that ends the message for whom this answer is. RFC 7871, section 7.2.1. */
-static void add_subnet(const struct query_thread *t, struct response *r, size_t opt_bytes)
-{
-    uint8_t *opt = r->message + r->at - opt_bytes;
-    uint8_t asked = t->query.subnet_bits;
-    uint8_t scope = t->scope_bits < asked ? t->scope_bits : asked;
-
-    r->at += edns_add_subnet(opt, opt_bytes, &t->query, scope) - opt_bytes;
-}
-
-/*
- * What the client asked for by options of its own, in the OPT that ends the
- * message; `snapshot` is NULL when no service answered. Why it is answered
- * like this comes last, as far as there is room.
- */
-static __attribute__((noinline)) void add_options(struct query_thread *t,
-                                                  const struct snapshot *snapshot,
-                                                  struct response *r)
-{
-    const struct wire_query *q = &t->query;
-    size_t size = WIRE_OPT_BYTES;
-    char text[REASON_TEXT_MAX];
-
-    if (q->has_subnet) {
-        add_subnet(t, r, size);
-        size = q->opt_bytes;
-    }
-    size_t used = r->at + EDNS_ERROR_BYTES;
-    size_t end = r->limit + q->opt_bytes;
-    /* for our own people: it tells of regions, and is long for an answer to strangers */
-    if (!t->recursion || !q->wants_reason || snapshot == NULL || used >= end) {
-        return;
-    }
-    size_t length = reason_put(t, snapshot, text, end - used);
-    if (length > 0) {
-        r->at += edns_add_error(r->message + r->at - size, size, EDNS_OTHER, text, length) - size;
-    }
-}
-
 /*
  * Write the header and OPT around what the response holds; returns its length.
  * `snapshot` is where a service came from, if one did.
@@ -140,23 +89,13 @@ static inline size_t finish(struct query_thread *t, const struct snapshot *snaps
         r->additionals++;
     }
     if (__builtin_expect(q->has_options, false)) {
-        add_options(t, snapshot, r);
+        options_add(t, snapshot, r);
     }
     wire_put16(r->message + 2, flags);
     wire_put16(r->message + 6, (uint16_t)r->answers);
     wire_put16(r->message + 8, (uint16_t)r->authorities);
     wire_put16(r->message + 10, (uint16_t)r->additionals);
     return r->at;
-}
-
-/* Nothing but the question, and TC: ask again over TCP. RFC 2181, section 9. */
-static void cut_short(const struct query_thread *t, struct response *r)
-{
-    r->at = t->query.question_end;
-    r->answers = 0;
-    r->authorities = 0;
-    r->additionals = 0;
-    r->flags |= WIRE_TC;
 }
 
 /* Copy a compiled answer, without its additional part when space is short. */
@@ -278,32 +217,61 @@ static bool put_named(struct query_thread *t, struct response *r, const struct z
     return put_choice(t, r, zone, service, type == WIRE_AAAA ? ADDR_V6 : ADDR_V4, behind, choice);
 }
 
-/* What needs more than the order of regions: no endpoint of the family, a CNAME, filters, views. */
+/*
+ * Choose and put in one, where the service says how; false when that cannot be
+ * said so quickly. `*asker` is whom it was drawn for, if it was: a closer look
+ * is at the same draw, or what is rare would be rarer still.
+ */
+static inline bool put_at_once(struct query_thread *t, struct response *r,
+                               const struct steer_service *service, unsigned family,
+                               uint16_t owner, struct steer_client **asker, bool *out_fits)
+{
+    unsigned way = atomic_load_explicit(&service->way[family], memory_order_relaxed);
+    uint8_t *out = r->message + r->at;
+    size_t cap = r->limit - r->at, length;
+    bool cut;
+    int count;
+
+    if (__builtin_expect(way == STEER_WAY_DIRECT, true)) {
+        count = steer_put_direct(service, family, owner, turn_of(&t->query), out, cap, &length,
+                                 &cut);
+    } else if (way == STEER_WAY_QUICK) {
+        *asker = asker_of(t, service);
+        count = steer_put_quick(service, family, *asker, owner, turn_of(&t->query), out, cap,
+                                &length, &cut);
+        t->scope_bits = (*asker)->scope_bits;
+    } else {
+        return false;
+    }
+    if (count < 0) {
+        return false;
+    }
+    r->answers += (unsigned)count;
+    r->at += length;
+    *out_fits = !cut;
+    return true;
+}
+
+/* What needs a closer look: nothing of the family, a CNAME, views, something about to change. */
 static __attribute__((noinline)) bool put_indirect(struct query_thread *t, struct response *r,
                                                    const struct node *node, unsigned family,
-                                                   uint16_t owner)
+                                                   uint16_t owner, struct steer_client *asker)
 {
     const struct steer_service *service = asker_service(t, node->service);
-    struct steer_choice choice;
+    bool fits;
 
     if (!service->has_family[family]) {
         return put_negative(t, r, node->zone, owner == WIRE_QUESTION, UINT32_MAX);
     }
-    struct steer_client *asker = asker_find(t);
+    if (service != node->service && put_at_once(t, r, service, family, owner, &asker, &fits)) {
+        return fits;
+    }
+    asker = asker != NULL ? asker : asker_of(t, service);
     const uint8_t *target = NULL;
+    struct steer_choice choice;
     if (service->cnames != NULL) {
         target = steer_cname(service, family, asker, &choice);
     } else {
-        bool cut;
-        size_t length;
-        int count = steer_put_quick(service, family, asker, owner, turn_of(&t->query),
-                                    r->message + r->at, r->limit - r->at, &length, &cut);
-        if (count >= 0) {
-            t->scope_bits = asker->scope_bits;
-            r->answers += (unsigned)count;
-            r->at += length;
-            return !cut;
-        }
         steer_choose(service, family, asker, &choice);
     }
     t->scope_bits = asker->scope_bits;
@@ -354,21 +322,12 @@ static bool put_srv(struct query_thread *t, struct response *r, const struct zon
 static inline bool put_service(struct query_thread *t, struct response *r, const struct node *node,
                                unsigned family, uint16_t owner)
 {
-    const struct steer_service *service = node->service;
-    size_t length;
-    bool cut;
+    struct steer_client *asker = NULL;
+    bool fits;
 
-    if (!atomic_load_explicit(&service->direct[family], memory_order_relaxed)) {
-        return put_indirect(t, r, node, family, owner);
-    }
-    int count = steer_put_direct(service, family, owner, turn_of(&t->query), r->message + r->at,
-                                 r->limit - r->at, &length, &cut);
-    if (count < 0) {
-        return put_indirect(t, r, node, family, owner);
-    }
-    r->answers += (unsigned)count;
-    r->at += length;
-    return !cut;
+    return put_at_once(t, r, node->service, family, owner, &asker, &fits)
+               ? fits
+               : put_indirect(t, r, node, family, owner, asker);
 }
 
 /* The end of a chain of aliases that is a service. */
@@ -430,7 +389,7 @@ static enum query_source put_static(struct query_thread *t, struct response *r,
         }
     }
     if (!fits) {
-        cut_short(t, r);
+        response_cut_short(r, t->query.question_end);
     }
     return source;
 }
@@ -449,7 +408,7 @@ static enum query_source put_beside(struct query_thread *t, struct response *r,
 
     if (t->query.type == WIRE_SRV && srv_is_given(service)) {
         if (!put_srv(t, r, node->zone, service, WIRE_QUESTION)) {
-            cut_short(t, r);
+            response_cut_short(r, t->query.question_end);
         }
         return QUERY_SERVICE;
     }
@@ -458,7 +417,7 @@ static enum query_source put_beside(struct query_thread *t, struct response *r,
         return put_static(t, r, snapshot, node);
     }
     if (!put_named(t, r, node->zone, service, WIRE_QUESTION, target, &choice)) {
-        cut_short(t, r);
+        response_cut_short(r, t->query.question_end);
     }
     return QUERY_SERVICE;
 }
@@ -479,106 +438,9 @@ static inline enum query_source put_node(struct query_thread *t, struct response
     }
     unsigned family = q->type == WIRE_AAAA ? ADDR_V6 : ADDR_V4;
     if (!put_service(t, r, node, family, WIRE_QUESTION)) {
-        cut_short(t, r);
+        response_cut_short(r, t->query.question_end);
     }
     return QUERY_SERVICE;
-}
-
-/* ---- the cache ---- */
-
-/* Is it asked often enough to be renewed before it expires? Once each life. */
-static inline void consider_refresh(struct query_thread *t, struct cache_entry *entry,
-                                    uint32_t left_s)
-{
-    uint32_t late_s = entry->ttl_s / (100 / PREFETCH_PERCENT);
-
-    late_s = late_s == 0 && entry->ttl_s >= PREFETCH_LEAST_S ? 1 : late_s;
-    if (left_s > late_s ||
-        atomic_load_explicit(&entry->asked, memory_order_relaxed) < PREFETCH_ASKED ||
-        atomic_load_explicit(&entry->refreshing, memory_order_relaxed)) {
-        return;
-    }
-    t->refresh = entry;
-}
-
-static inline void put_entry(const struct query_thread *t, struct response *r,
-                             const struct cache_entry *entry)
-{
-    const struct wire_query *q = &t->query;
-
-    r->rcode = entry->rcode;
-    if (entry->body_length > r->limit - r->at) {
-        cut_short(t, r);
-        return;
-    }
-    if (entry->authentic && (q->dnssec_ok || (q->flags & WIRE_AD) != 0)) {
-        r->flags |= WIRE_AD; /* only for those who know what it means: RFC 6840, section 5.8 */
-    }
-    cache_put_body(entry, t->now_ms, cache_stale_ttl_s(t->cache), r->message + r->at);
-    r->at += entry->body_length;
-    r->answers = entry->records[0];
-    r->authorities = entry->records[1];
-    r->additionals = entry->records[2];
-}
-
-/*
- * What others answered before: as long as it is fresh, and beyond while it is
- * known that nobody can be asked. QUERY_SOURCES: nothing to be said from here.
- */
-static inline enum query_source put_cached(struct query_thread *t, struct response *r)
-{
-    const struct cache_key key = query_cache_key(&t->query);
-    struct cache_entry *entry = cache_find(t->cache, &key, cache_hash(t->cache, &key));
-
-    if (entry == NULL) {
-        return QUERY_SOURCES;
-    }
-    uint32_t left_s = cache_left_s(entry, t->now_ms);
-    if (entry->kind == CACHE_FAILURE) {
-        if (left_s == 0) {
-            return QUERY_SOURCES;
-        }
-        r->rcode = WIRE_SERVFAIL;
-        t->remark = EDNS_CACHED_ERROR;
-        t->remark_text = "asked a moment ago, nobody answered";
-        return QUERY_CACHE;
-    }
-    if (left_s == 0) {
-        if (atomic_load_explicit(&entry->stale_until_ms, memory_order_relaxed) <= t->now_ms) {
-            return QUERY_SOURCES;
-        }
-        t->remark = entry->kind == CACHE_NXDOMAIN ? EDNS_STALE_NXDOMAIN : EDNS_STALE_ANSWER;
-        t->remark_text = "nobody can be asked now";
-        put_entry(t, r, entry);
-        return QUERY_STALE;
-    }
-    consider_refresh(t, entry, left_s);
-    put_entry(t, r, entry);
-    return QUERY_CACHE;
-}
-
-/* Does the client deserve a word on why it gets this? */
-static bool is_remarkable(enum query_source source, const struct response *r)
-{
-    return source == QUERY_STALE || (source == QUERY_CACHE && r->rcode == WIRE_SERVFAIL);
-}
-
-/* Say why in the OPT that stands at the end, where it is one and there is room. */
-static size_t add_remark(const struct query_thread *t, struct response *r)
-{
-    size_t opt_bytes = t->query.opt_bytes;
-    size_t start = r->at - opt_bytes;
-
-    if (opt_bytes == 0 || r->limit + opt_bytes - start < EDNS_OPT_MAX + opt_bytes) {
-        return r->at;
-    }
-    size_t size = edns_put_error(r->message + start, t->query.dnssec_ok, 0, t->remark,
-                                 t->remark_text);
-    r->at = start + size;
-    if (opt_bytes != WIRE_OPT_BYTES) {
-        add_subnet(t, r, size);
-    }
-    return r->at;
 }
 
 /* A name that is not ours, for a client that may have it resolved. QUERY_SOURCES: ask. */
@@ -586,7 +448,7 @@ static __attribute__((noinline)) enum query_source put_elsewhere(struct query_th
                                               const struct snapshot *snapshot, struct response *r)
 {
     if (t->cache != NULL) {
-        enum query_source source = put_cached(t, r);
+        enum query_source source = cached_put(t, r);
         if (source != QUERY_SOURCES) {
             return source;
         }
@@ -626,7 +488,7 @@ static enum query_source respond(struct query_thread *t, const struct snapshot *
     r->flags = WIRE_AA;
     r->rcode = WIRE_NXDOMAIN;
     if (!put_negative(t, r, encloser->zone, true, UINT32_MAX)) {
-        cut_short(t, r);
+        response_cut_short(r, t->query.question_end);
     }
     return QUERY_ZONE;
 }
@@ -716,8 +578,8 @@ enum query_verdict query_answer(struct query_thread *thread, const struct snapsh
         return QUERY_FORWARD;
     }
     *out_length = finish(t, source == QUERY_SERVICE ? snapshot : NULL, &r);
-    if (source >= QUERY_CACHE && is_remarkable(source, &r)) {
-        *out_length = add_remark(t, &r);
+    if (source >= QUERY_CACHE && cached_is_remarkable(source, &r)) {
+        *out_length = options_remark(t, &r);
     }
     struct laggards *laggards = atomic_load_explicit(&t->laggards, memory_order_acquire);
     if (__builtin_expect(laggards != NULL, false) && source == QUERY_SERVICE) {

@@ -3,11 +3,14 @@
  * reason - why a service was answered like this, in one Extended DNS Error
  *
  * For a client that asks for it by sending that option itself (RFC 8914). On
- * the answering path, so without lock or allocation.
+ * the answering path, so without lock or allocation. It tells the client as it
+ * was seen, rung, regions and TTL, who answers when this region fails, and of
+ * what is not well since when, by which check, on what evidence, and when it
+ * may be back.
  */
 #include "resolver/query.h"
 
-#define REASON_TEXT_MAX   400u /* bytes */
+#define REASON_TEXT_MAX   600u /* bytes */
 #define REASON_TEXT_LEAST 32u  /* with less room nothing is said */
 
 /*

@@ -8,14 +8,15 @@
 #include "base/log.h"
 #include "policy/checks/prober.h"
 #include "policy/config.h"
+#include "policy/geo.h"
 #include "policy/health.h"
-#include "resolver/accepted.h"
 #include "resolver/announcer.h"
 #include "resolver/control_state.h"
 #include "resolver/hostnames.h"
+#include "resolver/reload_step.h"
 #include "resolver/removals.h"
 #include "resolver/server.h"
-#include "resolver/startup.h"
+#include "resolver/walk.h"
 #include "resolver/watch.h"
 
 #define FIRST_ROUND_GRACE_MS 100  /* on top of the largest timeout */
@@ -28,32 +29,11 @@
 
 static const char stopping_report[] = "the server is stopping\n";
 
-static void wait_for_first_results(struct control *c, const struct model *model);
-
-static uint32_t longest_timeout(const struct model *model)
-{
-    uint32_t longest = 0;
-
-    for (size_t i = 0; i < model->region_count; i++) {
-        for (size_t k = 0; k < model->regions[i].check_count; k++) {
-            uint32_t timeout = model->regions[i].checks[k].timing.timeout_ms;
-            longest = timeout > longest ? timeout : longest;
-        }
-    }
-    for (size_t i = 0; i < model->service_count; i++) {
-        for (size_t k = 0; k < model->services[i].check_count; k++) {
-            uint32_t timeout = model->services[i].checks[k].timing.timeout_ms;
-            longest = timeout > longest ? timeout : longest;
-        }
-    }
-    return longest;
-}
-
 /* ---- the end of one ---- */
 
 static bool is_under_way(const struct control *c)
 {
-    return c->reload.model != NULL;
+    return c->reload.under_way;
 }
 
 static void settle_after(struct control *c, uint64_t delay_ms);
@@ -61,14 +41,26 @@ static void settle_after(struct control *c, uint64_t delay_ms);
 /* It has come to nothing: what was bound for it is given back. */
 static void drop(struct control *c)
 {
-    health_unbind(c->health, c->reload.binding);
+    struct reload *r = &c->reload;
+
+    slices_stop(&c->slices);
+    removals_end(r->inquiry);
+    if (r->fresh != NULL) {
+        r->fresh->model = NULL; /* still the reload's, as the binding */
+        (void)snapshot_free(r->fresh);
+    }
+    health_unbind(c->health, r->binding);
     prober_sync(c->prober);
-    model_free(c->reload.model);
-    review_free(c->reload.review);
-    c->reload.model = NULL;
-    c->reload.binding = NULL;
-    c->reload.review = NULL;
-    hostnames_adopt(c->hostnames, c->snapshot->model, false);
+    model_free(r->model);
+    review_free(r->review);
+    r->inquiry = NULL;
+    r->fresh = NULL;
+    r->model = NULL;
+    r->binding = NULL;
+    r->review = NULL;
+    if (r->begun) {
+        hostnames_adopt(c->hostnames, c->snapshot->model, false);
+    }
 }
 
 static void end(struct control *c, bool ok, const char *report)
@@ -78,6 +70,10 @@ static void end(struct control *c, bool ok, const char *report)
     memset(&c->reload, 0, sizeof(c->reload));
     if (reload.done != NULL) {
         reload.done(reload.user, ok, report);
+    }
+    config_report_fini(&reload.report);
+    if (!c->stopping && !uv_is_active((uv_handle_t *)&c->poll)) { /* else that wait goes on */
+        control_become_ready(c);
     }
     if (c->reload_again) {
         c->reload_again = false;
@@ -151,101 +147,141 @@ static void refuse(struct control *c, const struct error *err)
     config_report_fini(&report);
 }
 
-static int build(struct control *c, struct snapshot **out, struct error *err)
+static void on_saved(struct control *c)
 {
-    struct snapshot *fresh;
-    uint64_t generation = c->generation + 1;
-    int rc = c->reload.rebuild
-                 ? snapshot_rebuild(c->reload.model, c->reload.binding, c->snapshot, &c->key,
-                                    generation, &fresh, err)
-                 : snapshot_build(c->reload.model, c->reload.binding, c->snapshot, &c->key,
-                                  generation, &fresh, err);
+    char words[sizeof(c->reload.words)];
 
-    if (rc == 0 && !c->reload.rebuild) {
-        rc = server_rebind(c->server, fresh->model, err);
-        if (rc < 0) {
-            fresh->model = NULL; /* still the reload's, as the binding */
-            (void)snapshot_free(fresh);
-        }
-    }
-    if (rc == 0) {
-        *out = fresh;
-    }
-    return rc;
+    memcpy(words, c->reload.words, sizeof(words));
+    end(c, true, words);
 }
 
-static void finish(struct control *c)
+/* It is in force: what that means for others. */
+static void settle_review(struct control *c, const struct snapshot *fresh)
 {
-    bool rebuild = c->reload.rebuild;
-    struct snapshot *fresh = NULL;
-    struct error err;
-    char report[256];
-
-    if (build(c, &fresh, &err) < 0) {
-        refuse(c, &err);
-        return;
-    }
-    if (!rebuild) {
-        tell_what_waits(c, fresh->model);
-        control_set_warning(c, NULL);
-        accepted_save(fresh->model);
-    }
+    tell_what_waits(c, fresh->model);
+    control_set_warning(c, NULL);
     if (c->reload.review != NULL) {
         removals_note(c->removals, c->reload.review, clock_now_ms());
         review_free(c->reload.review);
         c->reload.review = NULL;
     }
+}
+
+static void put_in_force(struct control *c, struct snapshot *fresh)
+{
+    bool rebuild = c->reload.rebuild;
+    struct error err;
+
+    if (!rebuild) {
+        settle_review(c, fresh);
+    }
+    if (c->reload.turns != walk_turns(c->walk)) {
+        snapshot_inherit(fresh, c->snapshot);
+    }
+    c->reload.model = NULL; /* from here on they are the snapshot's */
+    c->reload.binding = NULL;
+    c->reload.fresh = NULL;
     c->generation++;
     (void)control_put_in_force(c, fresh, &err); /* only the first time can fail */
     prober_sync(c->prober);
-    (void)snprintf(report, sizeof(report), "generation %llu: %zu services, %zu regions, %zu zones",
+    (void)snprintf(c->reload.words, sizeof(c->reload.words),
+                   "generation %llu: %zu services, %zu regions, %zu zones",
                    (unsigned long long)c->generation, snapshot_service_total(fresh),
                    fresh->model->region_count, fresh->model->zone_count);
     log_event(rebuild ? LOG_DEBUG : LOG_INFO, rebuild ? "addresses taken" : "reloaded",
               "config=%s generation=%llu services=%zu", control_config_path(c),
               (unsigned long long)c->generation, snapshot_service_total(fresh));
     c->rebuilt_ms = clock_now_ms();
-    if (!rebuild) {
-        announce(c, "accepted", report);
+    if (rebuild) {
+        on_saved(c);
+        return;
     }
-    end(c, true, report);
+    announce(c, "accepted", c->reload.words);
+    c->reload.saved = fresh->model;
+    reload_step_save(c, on_saved);
+}
+
+static bool has_given_way(struct control *c);
+
+static void on_built(struct control *c)
+{
+    if (has_given_way(c)) {
+        return;
+    }
+    if (c->reload.rc == 0 && !c->reload.rebuild) {
+        c->reload.rc = server_rebind(c->server, c->reload.fresh->model, &c->reload.err);
+    }
+    if (c->reload.rc < 0) {
+        refuse(c, &c->reload.err);
+        return;
+    }
+    put_in_force(c, c->reload.fresh);
+}
+
+static void build(struct control *c)
+{
+    c->reload.turns = walk_turns(c->walk);
+    reload_step_build(c, on_built);
 }
 
 /* ---- on the way ---- */
+
+static void on_poll(uv_timer_t *timer);
+static void on_round(uv_timer_t *timer);
+
+static void wait_at_most(struct control *c, uint64_t most_ms)
+{
+    uv_update_time(&c->loop);
+    uv_timer_start(&c->poll, on_poll, 0, POLL_MS);
+    uv_timer_start(&c->round, on_round, most_ms, 0);
+}
+
+static bool bind_some(void *user)
+{
+    struct control *c = user;
+
+    return health_bind_some(c->reload.binding, c->reload.model, clock_now_ms());
+}
+
+static void on_bound(void *user)
+{
+    struct control *c = user;
+
+    prober_sync(c->prober);
+    wait_at_most(c, c->reload.longest_ms + FIRST_ROUND_GRACE_MS);
+}
 
 /* The addresses of its names are in, or their time is up: bind it and probe what is new. */
 static void bind_and_wait(struct control *c)
 {
     struct model *model = c->reload.model;
 
+    uv_timer_stop(&c->poll);
+    uv_timer_stop(&c->round);
     hostnames_expand(c->hostnames, model);
-    c->reload.binding = health_bind(c->health, model, clock_now_ms());
+    c->reload.binding = health_bind_begin(c->health, model, clock_now_ms());
     if (c->reload.binding == NULL) {
         struct error err;
         (void)error_set(&err, -ENOMEM, "out of memory");
         refuse(c, &err);
         return;
     }
-    prober_sync(c->prober);
-    wait_for_first_results(c, model);
+    slices_begin(&c->slices, bind_some, on_bound, c);
 }
 
-static bool begin_rebuild(struct control *c);
+static void begin_rebuild(struct control *c);
 
 static void stop_waiting(struct control *c)
 {
     uv_timer_stop(&c->poll);
     uv_timer_stop(&c->round);
-    if (is_under_way(c) && c->reload.binding == NULL) {
+    if (c->reload.begun && c->reload.binding == NULL) {
         bind_and_wait(c);
-        return;
-    }
-    if (is_under_way(c)) {
-        finish(c);
-    } else if (hostnames_are_news(c->hostnames) && begin_rebuild(c)) {
-        return; /* ready when that has ended */
-    }
-    if (!is_under_way(c)) {
+    } else if (c->reload.begun) {
+        build(c);
+    } else if (!is_under_way(c) && hostnames_are_news(c->hostnames)) {
+        begin_rebuild(c); /* ready when that has ended */
+    } else {
         control_become_ready(c);
     }
 }
@@ -253,10 +289,11 @@ static void stop_waiting(struct control *c)
 static void on_poll(uv_timer_t *timer)
 {
     struct control *c = timer->data;
-    bool names = is_under_way(c) ? c->reload.binding == NULL : !c->ready;
+    bool begun = c->reload.begun;
+    bool names = begun ? c->reload.binding == NULL : !c->ready;
     bool pending = names && hostnames_pending(c->hostnames) > 0;
 
-    if (!is_under_way(c)) {
+    if (!begun) {
         pending = pending || health_is_pending(c->snapshot->binding);
     } else if (c->reload.binding != NULL) {
         pending = pending || health_is_pending(c->reload.binding);
@@ -271,22 +308,9 @@ static void on_round(uv_timer_t *timer)
     stop_waiting(timer->data);
 }
 
-static void wait_at_most(struct control *c, uint64_t most_ms)
-{
-    uv_update_time(&c->loop);
-    uv_timer_start(&c->poll, on_poll, 0, POLL_MS);
-    uv_timer_start(&c->round, on_round, most_ms, 0);
-}
-
-static void wait_for_first_results(struct control *c, const struct model *model)
-{
-    wait_at_most(c, longest_timeout(model) + FIRST_ROUND_GRACE_MS);
-}
-
 void reload_wait_at_start(struct control *control)
 {
-    const struct model *model = control->snapshot->model;
-    uint64_t most_ms = longest_timeout(model) + FIRST_ROUND_GRACE_MS;
+    uint64_t most_ms = model_longest_timeout(control->snapshot->model) + FIRST_ROUND_GRACE_MS;
 
     if (hostnames_pending(control->hostnames) > 0 && most_ms < ADDRESSES_MS) {
         most_ms = ADDRESSES_MS;
@@ -294,12 +318,12 @@ void reload_wait_at_start(struct control *control)
     wait_at_most(control, most_ms);
 }
 
-/* Set `model` on its way. */
-static void begin(struct control *c, const struct reload *reload)
+/* What was read is good: set it on its way. */
+static void begin(struct control *c)
 {
-    c->reload = *reload;
-    hostnames_want(c->hostnames, reload->model);
-    if (hostnames_pending(c->hostnames) > 0 && !reload->rebuild) {
+    c->reload.begun = true;
+    hostnames_want(c->hostnames, c->reload.model);
+    if (hostnames_pending(c->hostnames) > 0 && !c->reload.rebuild) {
         wait_at_most(c, ADDRESSES_MS);
     } else {
         bind_and_wait(c);
@@ -309,9 +333,9 @@ static void begin(struct control *c, const struct reload *reload)
 /* ---- a file taken again ---- */
 
 /* The whole report of a file that does not load, printed, logged and handed over. */
-static void report_unloadable(struct control *c, const struct config_report *report,
-                              control_reload_done *done, void *user)
+static void report_unloadable(struct control *c)
 {
+    const struct config_report *report = &c->reload.report;
     struct text text = { 0 };
     char line[512] = "";
 
@@ -322,30 +346,26 @@ static void report_unloadable(struct control *c, const struct config_report *rep
     log_event(LOG_ERROR, "reload refused", "config=%s errors=%zu first=%s generation=%llu",
               control_config_path(c), report->count, line, (unsigned long long)c->generation);
     announce(c, "refused", line);
-    if (done != NULL) {
-        done(user, false, text_string(&text));
-    }
+    end(c, false, text_string(&text));
     text_fini(&text);
 }
 
 /* A refusal that is about the whole file, logged and handed over. */
-static void refuse_file(struct control *c, struct text *report, control_reload_done *done,
-                        void *user)
+static void refuse_file(struct control *c, struct text *report)
 {
     announce(c, "refused", text_string(report));
     log_event(LOG_ERROR, "reload refused", "config=%s generation=%llu error=%s",
               control_config_path(c), (unsigned long long)c->generation, text_string(report));
     text_put_char(report, '\n');
-    if (done != NULL) {
-        done(user, false, text_string(report));
-    }
+    drop(c);
+    end(c, false, text_string(report));
     text_fini(report);
 }
 
 /* An older plan never overwrites a newer one: `generation:` of the file. False: refused. */
-static bool pass_fence(struct control *c, const struct model *fresh,
-                       control_reload_done *done, void *user)
+static bool pass_fence(struct control *c)
 {
+    const struct model *fresh = c->reload.model;
     uint64_t running = c->snapshot->model->file_generation;
     struct text report = { 0 };
 
@@ -354,39 +374,101 @@ static bool pass_fence(struct control *c, const struct model *fresh,
     }
     text_printf(&report, "generation %llu of the file is older than %llu, which runs",
                 (unsigned long long)fresh->file_generation, (unsigned long long)running);
-    refuse_file(c, &report, done, user);
+    refuse_file(c, &report);
     return false;
 }
 
-/* More healthy capacity would leave than the guard allows, without consent. False: refused. */
-static bool pass_review(struct control *c, const struct model *fresh, control_reload_done *done,
-                        void *user)
+/* More healthy capacity would leave than the guard allows, without consent: refused. */
+static void on_compared(struct control *c)
 {
-    uint64_t now_ms = clock_now_ms();
-    struct review *review = removals_review(c->removals, c->snapshot, fresh, now_ms);
+    struct review *review = c->reload.review;
     struct text report = { 0 };
-    bool good = review == NULL || !review_is_refused(review);
 
-    if (good && review != NULL) {
-        c->reload.review = review;
-        return true;
+    if (has_given_way(c)) {
+        return;
     }
-    if (!good) {
-        review_put_refusal(review, &report);
-        text_printf(&report, "; guards: {accept: %s} consents to exactly this change", review->id);
-        refuse_file(c, &report, done, user);
+    removals_end(c->reload.inquiry);
+    c->reload.inquiry = NULL;
+    if (review == NULL || !review_is_refused(review)) {
+        begin(c);
+        return;
     }
-    review_free(review);
-    return good;
+    review_put_refusal(review, &report);
+    text_printf(&report, "; guards: {accept: %s} consents to exactly this change", review->id);
+    refuse_file(c, &report);
+}
+
+static bool look_some(void *user)
+{
+    struct control *c = user;
+
+    return removals_look(c->reload.inquiry);
+}
+
+static void on_looked(void *user)
+{
+    reload_step_compare(user, on_compared);
+}
+
+static void on_read(struct control *c)
+{
+    if (has_given_way(c)) {
+        return;
+    }
+    if (c->reload.rc < 0) {
+        report_unloadable(c);
+        return;
+    }
+    if (!pass_fence(c)) {
+        return;
+    }
+    c->reload.inquiry = removals_begin(c->removals, c->snapshot, clock_now_ms());
+    if (c->reload.inquiry == NULL) {
+        struct error err;
+        (void)error_set(&err, -ENOMEM, "out of memory");
+        refuse(c, &err);
+        return;
+    }
+    slices_begin(&c->slices, look_some, on_looked, c);
+}
+
+static void read_file(struct control *c, control_reload_done *done, void *user)
+{
+    watch_look(c->watch);
+    c->reload = (struct reload){ .under_way = true, .done = done, .user = user };
+    reload_step_read(c, on_read);
+}
+
+/* The rebuild that is under way comes to nothing: a reload takes the same addresses. */
+static void drop_rebuild(struct control *c)
+{
+    uv_timer_stop(&c->poll);
+    uv_timer_stop(&c->round);
+    drop(c);
+    config_report_fini(&c->reload.report);
+    memset(&c->reload, 0, sizeof(c->reload));
+}
+
+/* After a step beside the loop: is what it was for not wanted any more? */
+static bool has_given_way(struct control *c)
+{
+    struct reload_wish wish = c->wish;
+
+    if (c->stopping || !wish.is_there) {
+        return c->stopping;
+    }
+    memset(&c->wish, 0, sizeof(c->wish));
+    drop_rebuild(c);
+    read_file(c, wish.done, wish.user);
+    return true;
 }
 
 void control_reload(struct control *control, control_reload_done *done, void *user)
 {
     struct control *c = control;
-    struct config_report report = { 0 };
-    struct model *model;
+    bool busy = c->wish.is_there || (is_under_way(c) && !c->reload.rebuild);
 
-    if (c->stopping || (is_under_way(c) && !c->reload.rebuild)) {
+    if (c->stopping || busy) {
         if (done != NULL) {
             done(user, false,
                  c->stopping ? stopping_report
@@ -394,27 +476,19 @@ void control_reload(struct control *control, control_reload_done *done, void *us
         }
         return;
     }
-    watch_look(c->watch);
-    if (startup_read(c, &model, &report) < 0) {
-        report_unloadable(c, &report, done, user);
-        config_report_fini(&report);
+    if (is_under_way(c) && c->reload.at_work) {
+        c->wish = (struct reload_wish){ .is_there = true, .done = done, .user = user };
         return;
     }
-    config_report_fini(&report);
     if (is_under_way(c)) {
-        drop(c); /* a rebuild: the reload takes the same addresses */
+        drop_rebuild(c);
     }
-    if (!pass_fence(c, model, done, user) || !pass_review(c, model, done, user)) {
-        model_free(model);
-        return;
-    }
-    struct review *review = c->reload.review;
-    begin(c, &(struct reload){ .model = model, .review = review, .done = done, .user = user });
+    read_file(c, done, user);
 }
 
 void reload_file(struct control *control)
 {
-    if (is_under_way(control) && !control->reload.rebuild) {
+    if (control->wish.is_there || (is_under_way(control) && !control->reload.rebuild)) {
         control->reload_again = true;
     } else {
         control_reload(control, NULL, NULL);
@@ -423,27 +497,36 @@ void reload_file(struct control *control)
 
 /* ---- the same configuration with other addresses ---- */
 
-/* False when there is no such generation to be had; then it is tried again later. */
-static bool begin_rebuild(struct control *c)
+/* There is no such generation to be had; it is tried again later. */
+static void give_up_rebuild(struct control *c)
 {
-    const struct model *old = c->snapshot->model;
-    struct config_report report = { 0 };
-    struct model *model;
+    const struct config_report *report = &c->reload.report;
+    char line[512] = "";
 
-    int rc = config_load_text(old->source, old->path, &model, &report);
-    if (rc < 0) {
-        char line[512] = "";
-        if (report.count > 0) {
-            (void)error_format(&report.errors[0], line, sizeof(line));
-        }
-        log_event(LOG_ERROR, "addresses not taken", "config=%s generation=%llu error=%s",
-                  control_config_path(c), (unsigned long long)c->generation, line);
-        settle_after(c, REBUILD_AGAIN_MS);
-    } else {
-        begin(c, &(struct reload){ .model = model, .rebuild = true });
+    if (report->count > 0) {
+        (void)error_format(&report->errors[0], line, sizeof(line));
     }
-    config_report_fini(&report);
-    return rc == 0;
+    log_event(LOG_ERROR, "addresses not taken", "config=%s generation=%llu error=%s",
+              control_config_path(c), (unsigned long long)c->generation, line);
+    end(c, false, "");
+}
+
+static void on_read_again(struct control *c)
+{
+    if (has_given_way(c)) {
+        return;
+    }
+    if (c->reload.rc < 0) {
+        give_up_rebuild(c);
+    } else {
+        begin(c);
+    }
+}
+
+static void begin_rebuild(struct control *c)
+{
+    c->reload = (struct reload){ .under_way = true, .rebuild = true };
+    reload_step_read(c, on_read_again);
 }
 
 static void on_settled(uv_timer_t *timer)
@@ -451,7 +534,7 @@ static void on_settled(uv_timer_t *timer)
     struct control *c = timer->data;
 
     if (!c->stopping && c->ready && !is_under_way(c) && hostnames_are_news(c->hostnames)) {
-        (void)begin_rebuild(c);
+        begin_rebuild(c);
     }
 }
 
@@ -480,6 +563,7 @@ void reload_addresses(struct control *control)
 void reload_abandon(struct control *control)
 {
     struct control *c = control;
+    struct reload_wish wish = c->wish;
 
     uv_timer_stop(&c->poll);
     uv_timer_stop(&c->round);
@@ -487,9 +571,19 @@ void reload_abandon(struct control *control)
     if (!is_under_way(c)) {
         return;
     }
-    drop(c);
+    geo_stop();
+    while (is_under_way(c) && c->reload.at_work) {
+        (void)uv_run(&c->loop, UV_RUN_ONCE);
+    }
     c->reload_again = false;
-    end(c, false, stopping_report);
+    memset(&c->wish, 0, sizeof(c->wish));
+    if (wish.done != NULL) {
+        wish.done(wish.user, false, stopping_report);
+    }
+    if (is_under_way(c)) {
+        drop(c);
+        end(c, false, stopping_report);
+    }
     uv_timer_stop(&c->settle);
     for (unsigned i = 0; i < LAST_WORD_TURNS; i++) {
         (void)uv_run(&c->loop, UV_RUN_NOWAIT);

@@ -1,8 +1,15 @@
 #include "resolver/simulation.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "policy/health_suppose.h"
 #include "policy/overrides.h"
+#include "zones/wire.h"
+
+#define GOLDEN     0x9e3779b9u
+#define DEPTH_MOST 256 /* services that lean on one another; what is farther off stays as it is */
 
 /* A copy of what a service's answers follow from; on the stack of one call. */
 struct world {
@@ -11,6 +18,22 @@ struct world {
     struct health_group groups[STEER_POOLS_MAX];
     struct steer_memory memory;
     struct steer_service service;
+};
+
+/* What is supposed, and of services that conditions ask about what that means for them. */
+struct supposing {
+    const struct snapshot *snapshot;
+    const struct simulation *simulation; /* NULL: things are as they are */
+    uint64_t now_ms;
+    unsigned char *known; /* by service, once it has been asked; NULL: none has */
+    unsigned depth;
+    struct health_supposition supposition;
+};
+
+enum {
+    NOT_KNOWN,
+    WELL,
+    NOT_WELL
 };
 
 static uint64_t all_bits(unsigned count)
@@ -41,6 +64,7 @@ static void set_bits(struct health_group *group, unsigned family, uint64_t bits,
 
     atomic_store(&group->up[family], up ? now | bits : now & ~bits);
     atomic_store(&group->held[family], atomic_load(&group->held[family]) & ~bits);
+    atomic_store(&group->degraded[family], atomic_load(&group->degraded[family]) & ~bits);
     atomic_fetch_and(&group->flags, ~(uint32_t)HEALTH_GROUP_WHOLE); /* or not: to be counted */
     now = atomic_load(&group->proven[family]);
     atomic_store(&group->proven[family], up ? now | bits : now & ~bits);
@@ -76,9 +100,93 @@ static bool is_whole_up(const struct override *target, const char *region, const
     return target->kind == OVERRIDE_FORCE_UP && is_whole(target, region, service);
 }
 
-static void suppose(const struct snapshot *snapshot, const struct steer_service *service,
-                    uint32_t pool, const struct override *target, struct health_region *region,
-                    struct health_group *group)
+/* ---- who leans on what is supposed ---- */
+
+static void suppose_pool(struct supposing *s, const struct steer_service *service, uint32_t pool,
+                         struct health_region *region, struct health_group *group);
+
+/* The last one that means a region has its way. */
+static enum health_supposed region_supposed(void *user, size_t region)
+{
+    const struct supposing *s = user;
+    const char *name = s->snapshot->model->regions[region].name;
+    enum health_supposed how = HEALTH_SUPPOSED_AS_IT_IS;
+
+    for (size_t i = 0; i < s->simulation->target_count; i++) {
+        const struct override *target = &s->simulation->targets[i];
+        if (override_means_region(target, name)) {
+            how = target->kind == OVERRIDE_FORCE_UP ? HEALTH_SUPPOSED_IN : HEALTH_SUPPOSED_AWAY;
+        }
+    }
+    return how;
+}
+
+/* Conditions do not refer to one another in circles. */
+static bool would_stand(struct supposing *s, const struct steer_service *service)
+{
+    for (uint32_t p = 0; p < service->pool_count; p++) {
+        struct health_region region;
+        struct health_group group;
+        suppose_pool(s, service, p, &region, &group);
+        if (health_suppose_stands(atomic_load(&region.word), &group)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool stands_now(const struct steer_service *service)
+{
+    for (uint32_t p = 0; p < service->pool_count; p++) {
+        const struct steer_pool *pool = &service->pools[p];
+        if (health_suppose_stands(atomic_load(&pool->region->word), pool->group)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool service_supposed(void *user, size_t service)
+{
+    struct supposing *s = user;
+
+    if (s->depth == DEPTH_MOST) {
+        return stands_now(&s->snapshot->services[service]);
+    }
+    if (s->known == NULL) {
+        s->known = calloc(s->snapshot->service_count, 1);
+        REQUIRE(s->known != NULL);
+    }
+    if (s->known[service] == NOT_KNOWN) {
+        s->depth++;
+        bool stands = would_stand(s, &s->snapshot->services[service]);
+        s->depth--;
+        s->known[service] = stands ? WELL : NOT_WELL;
+    }
+    return s->known[service] == WELL;
+}
+
+static void supposing_init(struct supposing *s, const struct snapshot *snapshot,
+                           const struct simulation *simulation)
+{
+    s->snapshot = snapshot;
+    s->simulation = simulation;
+    s->now_ms = clock_now_ms();
+    s->known = NULL;
+    s->depth = 0;
+    s->supposition = (struct health_supposition){ region_supposed, service_supposed, s };
+}
+
+static void supposing_fini(struct supposing *s)
+{
+    free(s->known);
+}
+
+/* ---- what is supposed ---- */
+
+static void suppose_target(const struct snapshot *snapshot, const struct steer_service *service,
+                           uint32_t pool, const struct override *target,
+                           struct health_region *region, struct health_group *group)
 {
     const struct steer_pool *from = &service->pools[pool];
     bool up = target->kind == OVERRIDE_FORCE_UP;
@@ -100,33 +208,54 @@ static void suppose(const struct snapshot *snapshot, const struct steer_service 
     atomic_store(&group->flags, flags & ~(uint32_t)(HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING));
 }
 
-/* The service in a world of its own. */
-static void build(const struct snapshot *snapshot, const struct steer_service *service,
-                  const struct simulation *simulation, struct world *world)
+/* The words of a pool as they would be: what leans on others first, then what is said of it. */
+static void suppose_pool(struct supposing *s, const struct steer_service *service, uint32_t pool,
+                         struct health_region *region, struct health_group *group)
 {
+    const struct steer_pool *from = &service->pools[pool];
+    const struct health_binding *binding = s->snapshot->binding;
+
+    atomic_init(&region->word, atomic_load(&from->region->word));
+    copy_group(group, from->group);
+    if (s->simulation == NULL) {
+        return;
+    }
+    if (health_suppose_matters(binding, service->index, pool)) {
+        health_suppose_conditions(binding, service->index, pool, &s->supposition, s->now_ms, group);
+    }
+    for (size_t i = 0; i < s->simulation->target_count; i++) {
+        suppose_target(s->snapshot, service, pool, &s->simulation->targets[i], region, group);
+    }
+    health_suppose_capacity(binding, service->index, pool, group);
+}
+
+/* The service in a world of its own. */
+static void build(struct supposing *s, const struct steer_service *service, struct world *world)
+{
+    const struct simulation *simulation = s->simulation;
+
     memcpy(&world->service, service, sizeof(*service));
     memcpy(world->pools, service->pools, service->pool_count * sizeof(world->pools[0]));
     memcpy(&world->memory, service->memory, sizeof(world->memory));
     world->service.pools = world->pools;
     world->service.memory = &world->memory;
     for (uint32_t p = 0; p < service->pool_count; p++) {
-        const struct steer_pool *from = &service->pools[p];
-        atomic_init(&world->regions[p].word, atomic_load(&from->region->word));
-        copy_group(&world->groups[p], from->group);
+        const char *region = service->pools[p].region_name;
+        suppose_pool(s, service, p, &world->regions[p], &world->groups[p]);
         world->pools[p].region = &world->regions[p];
         world->pools[p].group = &world->groups[p];
         for (size_t i = 0; simulation != NULL && i < simulation->target_count; i++) {
-            suppose(snapshot, service, p, &simulation->targets[i], &world->regions[p],
-                    &world->groups[p]);
-            if (is_whole_up(&simulation->targets[i], from->region_name, service->name)) {
+            if (is_whole_up(&simulation->targets[i], region, service->name)) {
                 atomic_init(&world->pools[p].hand, 0); /* as released, too */
             }
         }
     }
 }
 
-static void count_shares(const struct steer_service *service, unsigned family,
-                         const struct steer_choice *choice, double *shares, double weight)
+/* ---- shares ---- */
+
+static void count_shares(const struct steer_service *service, const struct steer_choice *choice,
+                         double *shares, double weight)
 {
     unsigned total = 0;
 
@@ -149,17 +278,31 @@ static void count_shares(const struct steer_service *service, unsigned family,
     for (uint32_t p = 0; p < service->pool_count && total > 0; p++) {
         shares[p] += weight * __builtin_popcountll(choice->bits_of[p]) / total;
     }
-    (void)family;
 }
 
-/* Answers are drawn evenly, so that the shares are exact to one in SIMULATION_DRAWS. */
+/*
+ * Somebody who stands where this node does. Where clients stick, what is drawn
+ * is drawn by who asks: of 240.0.0.0/4, which no map has (RFC 1112, section 4).
+ */
+static struct steer_client drawn_client(const struct steer_service *service, unsigned draw)
+{
+    struct steer_client client = { .turn = draw * (UINT32_MAX / SIMULATION_DRAWS) };
+
+    if (service->policy != NULL && (service->policy->filters & STEER_STICKY) != 0) {
+        wire_put32(client.address.bytes, 240u << 24 | (draw + 1) * GOLDEN >> 4);
+        client.known_bits = 32;
+    }
+    return client;
+}
+
+/* So many clients ask once each. */
 static void draw(const struct steer_service *service, unsigned family, double *shares)
 {
     for (unsigned i = 0; i < SIMULATION_DRAWS; i++) {
         struct steer_choice choice = { 0 };
-        struct steer_client client = { .turn = i * (UINT32_MAX / SIMULATION_DRAWS) };
+        struct steer_client client = drawn_client(service, i);
         steer_choose(service, family, &client, &choice);
-        count_shares(service, family, &choice, shares, 1.0 / SIMULATION_DRAWS);
+        count_shares(service, &choice, shares, 1.0 / SIMULATION_DRAWS);
     }
 }
 
@@ -167,11 +310,13 @@ void simulation_choose(const struct snapshot *snapshot, const struct steer_servi
                        const struct simulation *simulation, struct simulated_service *out)
 {
     struct world world;
+    struct supposing s;
     unsigned main_family = service->has_family[ADDR_V4] ? ADDR_V4 : ADDR_V6;
 
     memset(out, 0, sizeof(*out));
     memset(&world, 0, sizeof(world));
-    build(snapshot, service, simulation, &world);
+    supposing_init(&s, snapshot, simulation);
+    build(&s, service, &world);
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
         steer_choose(&world.service, f, NULL, &out->choices[f]);
     }
@@ -180,6 +325,7 @@ void simulation_choose(const struct snapshot *snapshot, const struct steer_servi
     out->is_well = (a->result == STEER_ADDRESSES && a->rung <= 3) ||
                    (b->result == STEER_ADDRESSES && b->rung <= 3);
     draw(&world.service, main_family, out->shares);
+    supposing_fini(&s);
 }
 
 const uint8_t *simulation_answer(const struct snapshot *snapshot,
@@ -188,10 +334,13 @@ const uint8_t *simulation_answer(const struct snapshot *snapshot,
                                  struct steer_client *client, struct steer_choice *choice)
 {
     struct world world;
+    struct supposing s;
 
     memset(&world, 0, sizeof(world));
     memset(choice, 0, sizeof(*choice));
-    build(snapshot, service, simulation, &world);
+    supposing_init(&s, snapshot, simulation);
+    build(&s, service, &world);
+    supposing_fini(&s);
     if (service->cnames != NULL) {
         return steer_cname(&world.service, family, client, choice);
     }
@@ -199,28 +348,21 @@ const uint8_t *simulation_answer(const struct snapshot *snapshot,
     return NULL;
 }
 
-void simulation_count(const struct snapshot *snapshot, size_t region,
-                      const struct simulation *simulation, size_t *out_up, size_t *out_all)
+void simulation_count(const struct snapshot *snapshot, const struct steer_service *service,
+                      const struct simulation *simulation, size_t *up, size_t *all)
 {
-    *out_up = 0;
-    *out_all = 0;
-    for (size_t i = 0; i < snapshot->service_count; i++) {
-        const struct steer_service *service = &snapshot->services[i];
-        for (uint32_t p = 0; p < service->pool_count; p++) {
-            struct health_region word;
-            struct health_group group;
-            if (service->pools[p].region_index != region) {
-                continue;
-            }
-            atomic_init(&word.word, 0);
-            copy_group(&group, service->pools[p].group);
-            for (size_t t = 0; simulation != NULL && t < simulation->target_count; t++) {
-                suppose(snapshot, service, p, &simulation->targets[t], &word, &group);
-            }
-            for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-                *out_up += (size_t)__builtin_popcountll(atomic_load(&group.up[f]));
-                *out_all += service->pools[p].counts[f];
-            }
+    struct supposing s;
+
+    supposing_init(&s, snapshot, simulation);
+    for (uint32_t p = 0; p < service->pool_count; p++) {
+        struct health_region word;
+        struct health_group group;
+        uint32_t region = service->pools[p].region_index;
+        suppose_pool(&s, service, p, &word, &group);
+        for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+            up[region] += (size_t)__builtin_popcountll(atomic_load(&group.up[f]));
+            all[region] += service->pools[p].counts[f];
         }
     }
+    supposing_fini(&s);
 }

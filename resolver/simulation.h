@@ -3,8 +3,9 @@
  * simulation - what every service would answer if this and that were down
  *
  * Services are looked at as they are with the health words of those that are
- * meant changed in a copy, and the very code that answers chooses. Nothing of
- * the running server changes. Control thread.
+ * meant changed in a copy, what conditions on regions and services make of that
+ * included, and the very code that answers chooses. Nothing of the running
+ * server changes. Control thread.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +28,7 @@ struct simulation {
 /* One service in a supposed world. */
 struct simulated_service {
     struct steer_choice choices[ADDR_FAMILIES]; /* to nobody in particular */
-    bool is_well;           /* a region meets its minimum: rung 1 to 3, in every family it has */
+    bool is_well;                   /* a region meets its minimum: rung 1 to 3, in some family */
     double shares[STEER_POOLS_MAX]; /* of its answers, by pool */
 };
 
@@ -47,6 +48,9 @@ const uint8_t *simulation_answer(const struct snapshot *snapshot,
                                  const struct simulation *simulation, unsigned family,
                                  struct steer_client *client, struct steer_choice *choice);
 
-/* Endpoints of region `region` that would be up, of all services, and how many there are. */
-void simulation_count(const struct snapshot *snapshot, size_t region,
-                      const struct simulation *simulation, size_t *out_up, size_t *out_all);
+/*
+ * Add the service's endpoints that would be up (NULL: that are) to `up`, by
+ * region, and all of them to `all`.
+ */
+void simulation_count(const struct snapshot *snapshot, const struct steer_service *service,
+                      const struct simulation *simulation, size_t *up, size_t *all);

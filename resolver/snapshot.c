@@ -145,6 +145,16 @@ static int build_all(struct snapshot_draft *b, const struct snapshot *old,
     return rc == 0 && b->model->hosts != NULL ? read_hosts(b, old == NULL) : rc;
 }
 
+static bool has_manual(const struct model *model)
+{
+    for (size_t i = 0; i < model->service_count; i++) {
+        if (model->services[i].failback == MODEL_FAILBACK_MANUAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int build(struct model *model, struct health_binding *binding, const struct snapshot *old,
                  bool rebuild, const struct hash_key *key, uint64_t generation,
                  struct snapshot **out, struct error *err)
@@ -172,6 +182,8 @@ static int build(struct model *model, struct health_binding *binding, const stru
     }
     b.snapshot->model = model;
     b.snapshot->binding = binding;
+    b.snapshot->service_total = snapshot_service_total(b.snapshot);
+    b.snapshot->is_automatic = !has_manual(model);
     *out = b.snapshot;
     return 0;
 }
@@ -219,9 +231,9 @@ bool snapshot_resolves(const struct snapshot *snapshot, const uint8_t *dname)
 
 size_t snapshot_service_total(const struct snapshot *snapshot)
 {
-    size_t total = 0;
+    size_t total = snapshot->service_total;
 
-    for (size_t i = 0; i < snapshot->model->service_count; i++) {
+    for (size_t i = 0; snapshot->service_total == 0 && i < snapshot->model->service_count; i++) {
         total += snapshot->model->services[i].view == MODEL_NONE;
     }
     return total;
@@ -251,6 +263,26 @@ const struct steer_service *snapshot_counterpart(const struct snapshot *old,
         }
     }
     return NULL;
+}
+
+const struct steer_service *snapshot_before(const struct snapshot *old,
+                                            const struct snapshot *fresh, size_t service)
+{
+    if (fresh->before == NULL || fresh->before_generation != old->generation) {
+        return snapshot_counterpart(old, &fresh->services[service]);
+    }
+    uint32_t index = fresh->before[service];
+    return index == 0 ? NULL : &old->services[index - 1];
+}
+
+void snapshot_inherit(const struct snapshot *fresh, const struct snapshot *old)
+{
+    for (size_t i = 0; i < fresh->service_count; i++) {
+        const struct steer_service *before = snapshot_before(old, fresh, i);
+        if (before != NULL) {
+            steer_inherit(&fresh->services[i], before);
+        }
+    }
 }
 
 /* Was `local` asked at, or at the one that has them all? */

@@ -2,8 +2,9 @@
 /*
  * snapshot - one generation of everything an answer needs, immutable
  *
- * Built by the control thread from a model and its health binding, published
- * with RCU, freed by the control thread after a grace period. Holds the model,
+ * Built from a model and its health binding, published with RCU, freed after a
+ * grace period; each on a thread that has the control thread's leave, which
+ * touches neither the model nor the binding meanwhile. Holds the model,
  * the binding and all compiled data.
  */
 #include <stdbool.h>
@@ -57,6 +58,10 @@ struct snapshot {
     struct namespace *ns;
     const struct steer_service *services; /* by index in the model */
     size_t service_count;
+    size_t service_total;       /* see snapshot_service_total; 0: not counted */
+    bool is_automatic;          /* no service has `failback: manual`: nobody need look for one */
+    const uint32_t *before;     /* of each service: 1 + the index in `before_generation` of the */
+    uint64_t before_generation; /* one that answered the same, 0: none. NULL: nothing was before */
     const struct forward_rule *forwards; /* most labels first */
     size_t forward_count;
     const struct hosts *hosts; /* NULL: no hosts file */
@@ -66,8 +71,9 @@ struct snapshot {
 /*
  * Build from `model` and `binding`, which the snapshot owns from then on (also
  * on failure the caller keeps them: they are taken over only on success).
- * `old` (may be NULL) hands over what services remember. -EINVAL, explained,
- * when a zone does not load.
+ * `old` (may be NULL) is the one in force and stays it: it hands over what
+ * services remember (see snapshot_inherit). -EINVAL, explained, when a zone
+ * does not load.
  */
 int snapshot_build(struct model *model, struct health_binding *binding,
                    const struct snapshot *old, const struct hash_key *key, uint64_t generation,
@@ -106,6 +112,13 @@ const struct steer_service *snapshot_service(const struct snapshot *snapshot,
 /* The service of `old` that answered what `service` answers, for the same view; NULL: none. */
 const struct steer_service *snapshot_counterpart(const struct snapshot *old,
                                                  const struct steer_service *service);
+
+/* The same by what was found when `fresh` was built against `old`, where it was. */
+const struct steer_service *snapshot_before(const struct snapshot *old,
+                                            const struct snapshot *fresh, size_t service);
+
+/* Hand over again what services of `old` remember: they have looked since `fresh` was built. */
+void snapshot_inherit(const struct snapshot *fresh, const struct snapshot *old);
 
 /*
  * The first view that fits: by the client, or by the listener or local address

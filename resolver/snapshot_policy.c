@@ -6,9 +6,9 @@
 
 #include "base/arena.h"
 #include "policy/steer_draw.h"
+#include "policy/steer_share.h"
 
-#define WEIGHT_SUM_MOST (UINT64_C(1) << 31) /* of one service: see steer_draw_picks */
-#define LABEL_BYTES     64
+#define LABEL_BYTES 64
 
 /* The order of pools for each place, shared by services of the same regions. */
 struct snapshot_order {
@@ -82,33 +82,32 @@ static const struct steer_orders *orders_of(struct snapshot_draft *b,
 
 /* ---- shares ---- */
 
-/* How far weights are shifted so that draws stay in 32 bits. */
-static unsigned shift_of(const struct model_service *service)
+static int shift_of(const struct model_service *service, bool weighted)
 {
     uint64_t sum = 0;
-    unsigned shift = 0;
+    size_t count = 0;
 
     for (size_t p = 0; p < service->pool_count; p++) {
-        for (size_t e = 0; e < service->pools[p].endpoint_count; e++) {
-            sum += service->pools[p].endpoints[e].weight;
+        for (size_t e = 0; e < service->pools[p].endpoint_count; e++, count++) {
+            sum += weighted ? service->pools[p].endpoints[e].weight : 1;
         }
     }
-    while (sum >> shift >= WEIGHT_SUM_MOST) {
-        shift++;
-    }
-    return shift;
+    return steer_share_shift(sum, count);
 }
 
 static void compile_share(struct snapshot_draft *b, const struct model_service *service,
-                          size_t index, unsigned shift, struct steer_share *out)
+                          size_t index, int shift, struct steer_policy *policy,
+                          struct steer_share *out)
 {
     const struct model_pool *pool = &service->pools[index];
     const char *region = b->model->regions[pool->region].name;
+    bool weighted = (policy->filters & STEER_WEIGHT) != 0;
     uint64_t outer = steer_draw_key(0, service->dname, name_length(service->dname));
 
     out->key = steer_draw_key(outer, region, strlen(region));
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        uint32_t *weights = arena_array(b->arena, pool->endpoint_count, sizeof(*weights));
+        /* behind those of the pools before it */
+        uint64_t *lots = (uint64_t *)(uintptr_t)policy->lots[f] + policy->endpoints[f];
         uint64_t *keys = arena_array(b->arena, pool->endpoint_count, sizeof(*keys));
         size_t count = 0;
         for (size_t e = 0; e < pool->endpoint_count; e++) {
@@ -116,29 +115,33 @@ static void compile_share(struct snapshot_draft *b, const struct model_service *
             if (endpoint->address.family != f) {
                 continue;
             }
-            uint32_t weight = endpoint->weight >> shift;
-            weights[count] = weight == 0 && endpoint->weight > 0 ? 1 : weight;
             out->idle[f] |= (uint64_t)(endpoint->weight == 0) << count;
-            out->sums[f] += weights[count];
-            keys[count++] = steer_draw_key(outer, endpoint->address.bytes,
-                                           addr_size_bytes(&endpoint->address));
+            lots[count] = steer_share_lot(weighted ? endpoint->weight : 1, shift, (unsigned)index,
+                                          (unsigned)count);
+            keys[count++] =
+                steer_draw_key(outer, endpoint->address.bytes, addr_size_bytes(&endpoint->address));
         }
-        out->weights[f] = weights;
+        out->lots[f] = lots;
+        policy->endpoints[f] += (uint32_t)count;
         out->keys[f] = keys;
     }
 }
 
 static void compile_shares(struct snapshot_draft *b, const struct model_service *service,
-                           struct steer_policy *policy)
+                           struct steer_policy *policy, const struct steer_service *out)
 {
     struct steer_share *shares = arena_array(b->arena, service->pool_count, sizeof(*shares));
-    unsigned shift = shift_of(service);
+    int shift = shift_of(service, (policy->filters & STEER_WEIGHT) != 0);
 
-    for (size_t i = 0; i < service->pool_count; i++) {
-        compile_share(b, service, i, shift, &shares[i]);
-        for (size_t e = 0; e < service->pools[i].endpoint_count; e++) {
-            policy->endpoints[service->pools[i].endpoints[e].address.family]++;
+    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+        size_t count = 0;
+        for (size_t i = 0; i < service->pool_count; i++) {
+            count += out->pools[i].counts[f];
         }
+        policy->lots[f] = arena_array(b->arena, count, sizeof(*policy->lots[f]));
+    }
+    for (size_t i = 0; i < service->pool_count; i++) {
+        compile_share(b, service, i, shift, policy, &shares[i]);
     }
     for (size_t i = 0; i < service->filter_count; i++) {
         const struct model_filter *filter = &service->filters[i];
@@ -152,6 +155,20 @@ static void compile_shares(struct snapshot_draft *b, const struct model_service 
         }
     }
     policy->shares = shares;
+    steer_share_settle(policy, shares, out);
+}
+
+static const struct steer_wheel *compile_wheel(struct snapshot_draft *b,
+                                               const struct steer_policy *policy, unsigned family)
+{
+    size_t count = policy->endpoints[family], slot_count = steer_wheel_slots(count);
+    struct steer_wheel *wheel = arena_alloc(b->arena, sizeof(*wheel));
+    struct steer_slot *slots = arena_array(b->arena, slot_count, sizeof(*slots));
+    uint16_t *picks = arena_array(b->arena, count, sizeof(*picks));
+    uint64_t *lots = arena_copy(b->arena, policy->lots[family], count * sizeof(*lots));
+
+    steer_wheel_fill(slots, slot_count, picks, lots, count, wheel);
+    return wheel;
 }
 
 /* ---- filters ---- */
@@ -224,7 +241,12 @@ void snapshot_compile_policy(struct snapshot_draft *draft, struct snapshot_order
         return;
     }
     if (made.filters != 0 || made.has_idle) {
-        compile_shares(draft, model, &made);
+        compile_shares(draft, model, &made, service);
+        for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+            if (steer_share_wants_wheel(&made, service, f)) {
+                made.wheels[f] = compile_wheel(draft, &made, f);
+            }
+        }
     }
     if ((made.filters & (STEER_NEAREST | STEER_CAPACITY)) != 0) {
         if (orders->places == NULL) {
@@ -234,6 +256,8 @@ void snapshot_compile_policy(struct snapshot_draft *draft, struct snapshot_order
         made.places = orders->places;
         made.orders = orders_of(draft, orders, model);
     }
+    made.quick = steer_share_quick(&made, service);
+    made.is_personal = made.places != NULL || (made.filters & STEER_STICKY) != 0;
     service->policy = arena_copy(draft->arena, &made, sizeof(made));
 }
 
@@ -275,12 +299,13 @@ static int compile_target(struct snapshot_draft *b, const struct model_service *
         return 0;
     }
     if (!name_address(service, &endpoint->address, name)) {
-        return error_set(b->err, -EINVAL, "its name is too long for srv: the hosts it would name "
-                                          "are names below it");
+        return error_set(b->err, -EINVAL,
+                         "its name is too long for srv: the hosts it would name "
+                         "are names below it");
     }
     out->target = arena_copy(b->arena, name, name_length(name));
-    return namespace_add_address(b->snapshot->ns, name, &endpoint->address,
-                                 service->ttl_normal_s, b->err);
+    return namespace_add_address(b->snapshot->ns, name, &endpoint->address, service->ttl_normal_s,
+                                 b->err);
 }
 
 int snapshot_compile_srv(struct snapshot_draft *draft, const struct model_service *model,

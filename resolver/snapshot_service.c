@@ -46,25 +46,32 @@ static void compile_names(struct snapshot_draft *b, const struct model_service *
     out->cnames = cnames;
 }
 
-/* One region's endpoints; their records go to `*room` and behind. */
-static void compile_pool(struct snapshot_draft *b, const struct model_service *service,
-                         size_t index, struct steer_pool *out, uint8_t **room)
+/* The records of one family, of all pools one after the other. Returns the end of them. */
+static uint8_t *compile_records(const struct model_service *service, unsigned family,
+                                struct steer_pool *pools, uint8_t *room)
 {
-    const struct model_pool *pool = &service->pools[index];
-
-    /* in the order of the model, family by family: the order of the group's bits */
-    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        out->records[f] = *room;
+    for (size_t p = 0; p < service->pool_count; p++) {
+        const struct model_pool *pool = &service->pools[p];
+        pools[p].records[family] = room;
+        /* in the order of the model: the order of the group's bits */
         for (size_t i = 0; i < pool->endpoint_count; i++) {
             const struct addr *address = &pool->endpoints[i].address;
-            if (address->family == f) {
-                steer_record_put(*room, address, service->ttl_normal_s);
-                *room += steer_record_bytes(f);
-                out->counts[f]++;
+            if (address->family == family) {
+                steer_record_put(room, address, service->ttl_normal_s);
+                room += steer_record_bytes(family);
+                pools[p].counts[family]++;
             }
         }
     }
+    return room;
+}
+
+static void compile_pool(struct snapshot_draft *b, const struct model_service *service,
+                         size_t index, struct steer_pool *out)
+{
+    const struct model_pool *pool = &service->pools[index];
     size_t number = (size_t)(service - b->model->services);
+
     out->region = health_binding_region(b->binding, pool->region);
     out->group = health_binding_group(b->binding, number, index);
     out->region_name = b->model->regions[pool->region].name;
@@ -75,8 +82,7 @@ static void compile_fallback(struct snapshot_draft *b, const struct model_servic
                              struct steer_service *out)
 {
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        uint8_t *records =
-            arena_array(b->arena, service->fallback_count, steer_record_bytes(f));
+        uint8_t *records = arena_array(b->arena, service->fallback_count, steer_record_bytes(f));
         out->fallback[f] = records;
         for (size_t i = 0; i < service->fallback_count; i++) {
             if (service->fallback[i].family == f) {
@@ -93,8 +99,7 @@ static void compile_fallback(struct snapshot_draft *b, const struct model_servic
  * first records are what most answers read, and lie in two cache lines.
  */
 static struct steer_pool *allocate_pools(struct snapshot_draft *b,
-                                         const struct model_service *service,
-                                         uint8_t **out_room)
+                                         const struct model_service *service, uint8_t **out_room)
 {
     size_t size = service->pool_count * sizeof(struct steer_pool);
     size_t records = 0;
@@ -126,8 +131,11 @@ static void compile_service(struct snapshot_draft *b, const struct model_service
     out->index = (uint32_t)(service - b->model->services);
     out->memory = arena_alloc(b->arena, sizeof(*out->memory));
     compile_fallback(b, service, out);
+    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+        room = compile_records(service, f, pools, room);
+    }
     for (size_t i = 0; i < service->pool_count; i++) {
-        compile_pool(b, service, i, &pools[i], &room);
+        compile_pool(b, service, i, &pools[i]);
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
             out->has_family[f] = out->has_family[f] || pools[i].counts[f] > 0;
         }
@@ -167,8 +175,7 @@ static int compile_family(struct snapshot_draft *b, struct snapshot_orders *orde
 {
     const struct model_service *base = &b->model->services[first];
     const struct steer_service **views =
-        base->view_count == 0 ? NULL
-                              : arena_array(b->arena, b->model->view_count, sizeof(*views));
+        base->view_count == 0 ? NULL : arena_array(b->arena, b->model->view_count, sizeof(*views));
     int rc = 0;
 
     for (size_t i = first; i <= first + base->view_count; i++) {
@@ -192,7 +199,7 @@ static int compile_family(struct snapshot_draft *b, struct snapshot_orders *orde
             rc = refuse_neighbours(b, &services[i]);
         }
         for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-            atomic_init(&services[i].direct[f], steer_may_be_direct(&services[i], f));
+            atomic_init(&services[i].way[f], (uint8_t)steer_way_of(&services[i], f));
         }
     }
     return rc == 0 ? 0 : report(b, base, rc);
@@ -221,6 +228,20 @@ static int locate_clients(struct snapshot_draft *b, const struct snapshot *old)
     return rc;
 }
 
+/* Which service of `old` each is. */
+static void find_before(struct snapshot_draft *draft, const struct snapshot *old)
+{
+    struct snapshot *fresh = draft->snapshot;
+    uint32_t *list = arena_array(draft->arena, fresh->service_count, sizeof(*list));
+
+    for (size_t i = 0; i < fresh->service_count; i++) {
+        const struct steer_service *before = snapshot_counterpart(old, &fresh->services[i]);
+        list[i] = before == NULL ? 0 : before->index + 1;
+    }
+    fresh->before = list;
+    fresh->before_generation = old->generation;
+}
+
 int snapshot_compile_services(struct snapshot_draft *draft, const struct snapshot *old)
 {
     const struct model *model = draft->model;
@@ -241,11 +262,9 @@ int snapshot_compile_services(struct snapshot_draft *draft, const struct snapsho
             return rc;
         }
     }
-    for (size_t i = 0; old != NULL && i < model->service_count; i++) {
-        const struct steer_service *before = snapshot_counterpart(old, &services[i]);
-        if (before != NULL) {
-            steer_inherit(&services[i], before);
-        }
+    if (old != NULL) {
+        find_before(draft, old);
+        snapshot_inherit(draft->snapshot, old);
     }
     return 0;
 }

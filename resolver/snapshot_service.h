@@ -2,7 +2,7 @@
 /*
  * snapshot_service - services as the answering path reads them
  *
- * A part of building a snapshot: control thread only.
+ * A part of building a snapshot, on the thread that does it.
  */
 #include "resolver/snapshot.h"
 

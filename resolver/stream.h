@@ -45,7 +45,7 @@ int stream_set_listen(struct stream_set *set, int fd);
 /* Stop accepting from it; its connections go on. */
 void stream_set_unlisten(struct stream_set *set, int fd);
 
-/* Connections open now. */
+/* Connections open now: what a test can wait for. */
 unsigned stream_set_count(const struct stream_set *set);
 
 /* Close everything; the set is freed when the last handle is closed. */

@@ -19,9 +19,10 @@ struct walk {
     const struct snapshot *snapshot;
     uint32_t *manual; /* services with `failback: manual`, by index */
     size_t manual_count;
-    size_t next;      /* the service whose turn it is */
-    size_t left;      /* services to look at until the walk is over */
-    bool under_way;   /* and the next slice is planned */
+    size_t next;    /* the service whose turn it is */
+    size_t left;    /* services to look at until the walk is over */
+    uint64_t turns; /* slices and beginnings so far */
+    bool under_way; /* and the next slice is planned */
 };
 
 struct walk *walk_new(uv_loop_t *loop, struct movements *movements, walk_done *done, void *user)
@@ -44,7 +45,7 @@ static void find_manual(struct walk *walk, const struct snapshot *snapshot)
     free(walk->manual);
     walk->manual = NULL;
     walk->manual_count = 0;
-    for (size_t i = 0; i < snapshot->service_count; i++) {
+    for (size_t i = 0; !snapshot->is_automatic && i < snapshot->service_count; i++) {
         size_t count = walk->manual_count;
         if (!parking_is_manual(snapshot, &snapshot->services[i])) {
             continue;
@@ -83,6 +84,7 @@ static bool walk_slice(struct walk *walk)
 {
     uint64_t end = uv_hrtime() + SLICE_NS;
 
+    walk->turns++;
     for (size_t i = 1; walk->left > 0; i++, walk->left--) {
         const struct steer_service *service = &walk->snapshot->services[walk->next];
         steer_remember(service);
@@ -120,11 +122,17 @@ static void on_timer(uv_timer_t *timer)
 
 void walk_begin(struct walk *walk, bool may_park)
 {
+    walk->turns++;
     look_at_manual(walk, may_park);
     walk->left = walk->snapshot->service_count;
     if (!walk->under_way) {
         go_on(walk);
     }
+}
+
+uint64_t walk_turns(const struct walk *walk)
+{
+    return walk->turns;
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -37,5 +37,8 @@ void walk_adopt(struct walk *walk, const struct snapshot *snapshot);
  */
 void walk_begin(struct walk *walk, bool may_park);
 
+/* Grows whenever a service has looked, and may remember something else. */
+uint64_t walk_turns(const struct walk *walk);
+
 /* Stop; it is gone when the loop has run once more. */
 void walk_close(struct walk *walk);

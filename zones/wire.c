@@ -218,13 +218,6 @@ static const uint8_t *take(struct wire_reader *reader, size_t size)
     return start;
 }
 
-uint8_t wire_read8(struct wire_reader *reader)
-{
-    const uint8_t *p = take(reader, 1);
-
-    return p == NULL ? 0 : p[0];
-}
-
 uint16_t wire_read16(struct wire_reader *reader)
 {
     const uint8_t *p = take(reader, 2);

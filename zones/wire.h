@@ -22,15 +22,15 @@
 #define WIRE_QUESTION_BYTES (NAME_MAX_BYTES + 4)
 
 /* Header flags, RFC 1035 section 4.1.1 and RFC 4035 section 3. */
-#define WIRE_QR          0x8000u
-#define WIRE_AA          0x0400u
-#define WIRE_TC          0x0200u
-#define WIRE_RD          0x0100u
-#define WIRE_RA          0x0080u
-#define WIRE_AD          0x0020u
-#define WIRE_CD          0x0010u
-#define WIRE_RCODE       0x000fu
-#define WIRE_OPCODE      0x7800u
+#define WIRE_QR           0x8000u
+#define WIRE_AA           0x0400u
+#define WIRE_TC           0x0200u
+#define WIRE_RD           0x0100u
+#define WIRE_RA           0x0080u
+#define WIRE_AD           0x0020u
+#define WIRE_CD           0x0010u
+#define WIRE_RCODE        0x000fu
+#define WIRE_OPCODE       0x7800u
 #define WIRE_OPCODE_SHIFT 11
 
 enum wire_rcode {
@@ -95,22 +95,22 @@ static inline void wire_put32(uint8_t *p, uint32_t value)
 /* A parsed query. Only what `wire_query_parse` says it set is valid. */
 struct wire_query {
     uint16_t id;
-    uint16_t flags;         /* as received */
+    uint16_t flags; /* as received */
     uint16_t type;
     uint16_t class;
-    uint16_t question_end;  /* offset behind the question */
-    uint16_t payload;       /* the client's EDNS UDP size; 512 without EDNS */
-    uint8_t name_length;    /* of the question's name, in bytes */
-    uint8_t labels;         /* of it, without the root */
+    uint16_t question_end; /* offset behind the question */
+    uint16_t payload;      /* the client's EDNS UDP size; 512 without EDNS */
+    uint8_t name_length;   /* of the question's name, in bytes */
+    uint8_t labels;        /* of it, without the root */
     bool edns;
-    bool dnssec_ok;         /* the DO bit, RFC 3225 */
-    bool has_options;       /* one of these two */
-    bool wants_reason;      /* an Extended DNS Error option, RFC 8914: explain the answer in one */
-    bool has_subnet;        /* a Client Subnet option, RFC 7871; then what follows is set */
-    uint8_t opt_bytes;      /* of the OPT that the answer carries; 0 without EDNS */
-    uint8_t subnet_family;  /* as in the option: 1 is IPv4, 2 is IPv6, 0 neither */
+    bool dnssec_ok;        /* the DO bit, RFC 3225 */
+    bool has_options;      /* one of these two */
+    bool wants_reason;     /* an Extended DNS Error option, RFC 8914: explain the answer in one */
+    bool has_subnet;       /* a Client Subnet option, RFC 7871; then what follows is set */
+    uint8_t opt_bytes;     /* of the OPT that the answer carries; 0 without EDNS */
+    uint8_t subnet_family; /* as in the option: 1 is IPv4, 2 is IPv6, 0 neither */
     uint8_t subnet_bits;
-    uint8_t subnet[16];     /* zero behind `subnet_bits` */
+    uint8_t subnet[16];                /* zero behind `subnet_bits` */
     uint8_t dname[NAME_MAX_BYTES + 9]; /* folded; room for whole words */
 };
 
@@ -178,7 +178,6 @@ struct wire_record {
 };
 
 void wire_reader_init(struct wire_reader *reader, const uint8_t *message, size_t length);
-uint8_t wire_read8(struct wire_reader *reader);
 uint16_t wire_read16(struct wire_reader *reader);
 uint32_t wire_read32(struct wire_reader *reader);
 
@@ -196,8 +195,8 @@ bool wire_read_record(struct wire_reader *reader, struct wire_record *out);
  * success `*out_end` is the offset behind the question.
  */
 bool wire_response_matches(const uint8_t *message, size_t length, uint16_t id,
-                           const uint8_t *question, size_t question_length,
-                           bool question_may_lack, size_t *out_end);
+                           const uint8_t *question, size_t question_length, bool question_may_lack,
+                           size_t *out_end);
 
 /*
  * Walk all records of a response behind its question: true when every one

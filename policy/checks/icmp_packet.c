@@ -56,6 +56,7 @@ static void take_echo(const uint8_t *bytes, size_t size, enum icmp_packet_meanin
 {
     out->id = get16(bytes + 4);
     out->sequence = get16(bytes + 6);
+    out->checksum = get16(bytes + 2);
     out->cookie = bytes + HEADER;
     out->cookie_size = size - HEADER < ICMP_PACKET_COOKIE ? size - HEADER : ICMP_PACKET_COOKIE;
     out->meaning = meaning;
@@ -123,6 +124,24 @@ void icmp_packet_read_quoted(const uint8_t *bytes, size_t size, uint8_t type, ui
     if (size >= HEADER) {
         take_echo(bytes, size, ICMP_PACKET_ERROR, out);
     }
+}
+
+bool icmp_packet_is_about(bool is_v6, const struct icmp_packet *packet, uint16_t sequence,
+                          const uint8_t cookie[ICMP_PACKET_COOKIE])
+{
+    uint8_t request[ICMP_PACKET_BYTES];
+
+    if (packet->sequence != sequence || memcmp(packet->cookie, cookie, packet->cookie_size) != 0) {
+        return false;
+    }
+    if (packet->cookie_size == ICMP_PACKET_COOKIE) {
+        return true;
+    }
+    if (is_v6 || packet->meaning != ICMP_PACKET_ERROR) {
+        return false;
+    }
+    icmp_packet_build(false, packet->id, sequence, cookie, request);
+    return packet->checksum == get16(request + 2);
 }
 
 static const char *v4_words(uint8_t type, uint8_t code)

@@ -36,6 +36,7 @@ struct icmp_packet {
     uint8_t code;
     uint16_t id; /* of the echo, as is what follows */
     uint16_t sequence;
+    uint16_t checksum;     /* ERROR: of the request, as it is quoted */
     const uint8_t *cookie; /* in the bytes read */
     size_t cookie_size;    /* an error may quote less than all of it */
     const uint8_t *target; /* ERROR: the request's destination, 4 or 16 bytes; else NULL */
@@ -58,6 +59,21 @@ void icmp_packet_read(bool is_v6, bool has_ip, const uint8_t *bytes, size_t size
  */
 void icmp_packet_read_quoted(const uint8_t *bytes, size_t size, uint8_t type, uint8_t code,
                              struct icmp_packet *out);
+
+/*
+ * Is it about the request with this sequence number and cookie, as far as its
+ * bytes tell? (Who it is from, or where the request went, stands elsewhere.)
+ *
+ * A reply brings back the whole cookie. An error over IPv4 may quote no more
+ * than the first 8 bytes of the request (RFC 792; RFC 1122, section 3.2.2),
+ * which end before the cookie; but they hold the checksum, which was made over
+ * it, and must be quoted unchanged. So a short quote is believed when that is
+ * right: 16 bits more to be guessed by who has not seen the request, besides id
+ * and sequence number. Over IPv6 as much is quoted as fits into 1280 bytes (RFC
+ * 4443, section 2.4), which is all of ours: a shorter quote is nobody's.
+ */
+bool icmp_packet_is_about(bool is_v6, const struct icmp_packet *packet, uint16_t sequence,
+                          const uint8_t cookie[ICMP_PACKET_COOKIE]);
 
 /* An error in words: "host unreachable". NULL when the request was not lost by it. */
 const char *icmp_packet_error_words(bool is_v6, uint8_t type, uint8_t code);

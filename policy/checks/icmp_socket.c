@@ -260,12 +260,11 @@ static struct icmp_echo *find(const struct icmp_socket *socket, const struct icm
         return NULL;
     }
     for (; echo != NULL; echo = echo->next) {
-        if (echo->sequence != packet->sequence ||
-            memcmp(echo->cookie, packet->cookie, packet->cookie_size) != 0) {
+        if (!icmp_packet_is_about(is_v6(socket), packet, echo->sequence, echo->cookie)) {
             continue;
         }
         if (packet->meaning == ICMP_PACKET_REPLY) {
-            if (packet->cookie_size == ICMP_PACKET_COOKIE && addr_same_host(from, &echo->target)) {
+            if (addr_same_host(from, &echo->target)) {
                 return echo;
             }
         } else if (memcmp(packet->target, echo->target.bytes, addr_size_bytes(&echo->target)) ==

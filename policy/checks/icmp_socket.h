@@ -7,7 +7,8 @@
  * ICMP packet of the machine, so a filter in the kernel passes only what is
  * about our echoes, and nothing before the first one. A ping socket writes an
  * id of its own into requests and learns of errors from its error queue. What
- * comes belongs to an echo when sequence number and random cookie do.
+ * comes belongs to an echo when sequence number and random cookie do, or what is
+ * quoted of them: see icmp_packet_is_about.
  *
  * The sockets are the process's, since they are opened while it may. There is
  * no handle on the loop while no echo is in flight. Control thread.

@@ -133,6 +133,7 @@ static bool send_probe(struct runner *runner, uint64_t now_ms)
         runner->kind->start(runner->prober->loop, probe, on_done, runner, &error);
 
     if (attempt == NULL) {
+        health_probe_trouble(runner->prober->health, probe, uv_strerror(error), now_ms);
         note_trouble(runner, uv_strerror(error), now_ms);
         return false;
     }

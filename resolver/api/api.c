@@ -12,10 +12,12 @@
 #include "base/log.h"
 #include "resolver/api/api_refusal.h"
 #include "resolver/api/api_route.h"
+#include "resolver/api/api_simulate.h"
 #include "resolver/api/api_socket.h"
 #include "resolver/api/mhd.h"
 #include "resolver/api/peer.h"
 #include "resolver/control.h"
+#include "resolver/slices.h"
 
 #define CONNECTIONS_MAX      64u
 #define CONNECTION_TIMEOUT_S 10u
@@ -38,11 +40,21 @@ struct waiting {
     struct waiting *next;
 };
 
+/* A simulation that a connection waits for; one after the other. */
+struct simulating {
+    struct request *request; /* suspended, or about to be */
+    struct api_simulation *simulation;
+    bool suspended;
+    bool ended;
+    struct simulating *next;
+};
+
 struct request {
     struct api *api;
     struct MHD_Connection *connection;
     struct text body;
     struct waiting *waiting; /* its reload, else NULL */
+    struct simulating *simulating;
 };
 
 struct api {
@@ -52,6 +64,8 @@ struct api {
     struct api_socket socket;
     struct api_refusal refusal;
     struct waiting *waitings;
+    struct simulating *simulatings; /* the first is under way */
+    struct slices slices;
     uv_poll_t clients; /* the socket, until the daemon reads from it */
     uv_poll_t poll;    /* all that the daemon reads from */
     uv_timer_t timer;
@@ -155,6 +169,102 @@ static enum MHD_Result go_on_with_reload(struct request *request)
     return send_reply(request, &reply);
 }
 
+/* ---- simulations ---- */
+
+/* The first that has not ended. */
+static struct simulating *first_simulating(const struct api *api)
+{
+    struct simulating *first = api->simulatings;
+
+    while (first != NULL && first->ended) {
+        first = first->next;
+    }
+    return first;
+}
+
+static bool simulate_some(void *user)
+{
+    struct api *api = user;
+    struct simulating *s = first_simulating(api);
+
+    if (s == NULL) {
+        return false; /* who waited has gone */
+    }
+    if (!api_simulate_some(s->simulation)) {
+        s->ended = true;
+        if (s->suspended) {
+            s->suspended = false;
+            api->mhd->resume_connection(s->request->connection);
+            wake(api);
+        }
+    }
+    return first_simulating(api) != NULL;
+}
+
+static void on_simulated(void *user)
+{
+    (void)user; /* each was told when its own had ended */
+}
+
+/* Reply when it has ended, else let the connection sleep until then. */
+static enum MHD_Result go_on_with_simulation(struct request *request)
+{
+    struct simulating *s = request->simulating;
+    struct api_reply reply = { 0 };
+
+    if (!s->ended) {
+        s->suspended = true;
+        request->api->mhd->suspend_connection(request->connection);
+        return MHD_YES;
+    }
+    api_simulate_take(s->simulation, &reply);
+    return send_reply(request, &reply);
+}
+
+static enum MHD_Result begin_simulation(struct request *request, const struct api_request *asked)
+{
+    struct api *api = request->api;
+    struct api_reply reply = { 0 };
+    struct api_simulation *simulation = api_simulate_begin(api->control, asked, &reply);
+    struct simulating *s = simulation == NULL ? NULL : calloc(1, sizeof(*s));
+    struct simulating **last = &api->simulatings;
+
+    if (simulation == NULL) {
+        return send_reply(request, &reply);
+    }
+    if (s == NULL) {
+        api_simulate_free(simulation);
+        return MHD_NO;
+    }
+    bool idle = first_simulating(api) == NULL;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = s;
+    s->request = request;
+    s->simulation = simulation;
+    request->simulating = s;
+    if (idle) {
+        slices_begin(&api->slices, simulate_some, on_simulated, api);
+    }
+    return go_on_with_simulation(request);
+}
+
+static void end_simulation(struct request *request)
+{
+    struct simulating *s = request->simulating;
+    struct simulating **at = &request->api->simulatings;
+
+    while (s != NULL && *at != s) {
+        at = &(*at)->next;
+    }
+    if (s != NULL) {
+        *at = s->next;
+        api_simulate_free(s->simulation);
+        free(s);
+    }
+}
+
 /* ---- requests ---- */
 
 static const char *argument(const struct request *request, const char *key)
@@ -187,8 +297,10 @@ static enum MHD_Result answer(struct request *request, const char *path, const c
         .type = argument(request, "type"),
         .client = argument(request, "client"),
         .ecs = argument(request, "ecs"),
+        .listener = argument(request, "listener"),
         .since = argument(request, "since"),
         .target = argument(request, "target"),
+        .brief = argument(request, "brief"),
         .body = text_string(&request->body),
         .body_length = request->body.length,
         .author = author,
@@ -201,13 +313,14 @@ static enum MHD_Result answer(struct request *request, const char *path, const c
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
         find_author(request, author, sizeof(author)); /* of what changes something */
     }
-    if (api_route(request->api->control, &asked, &reply) == API_ROUTE_REPLY) {
+    switch (api_route(request->api->control, &asked, &reply)) {
+    case API_ROUTE_RELOAD:
+        return begin_reload(request) == MHD_NO ? MHD_NO : go_on_with_reload(request);
+    case API_ROUTE_SIMULATE:
+        return begin_simulation(request, &asked);
+    default:
         return send_reply(request, &reply);
     }
-    if (begin_reload(request) == MHD_NO) {
-        return MHD_NO;
-    }
-    return go_on_with_reload(request);
 }
 
 /* Called first without a body, then for each part of it, then once more to answer. */
@@ -236,7 +349,9 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
         *data_size = 0;
         return MHD_YES;
     }
-    return request->waiting != NULL ? go_on_with_reload(request) : answer(request, path, method);
+    return request->waiting != NULL      ? go_on_with_reload(request)
+           : request->simulating != NULL ? go_on_with_simulation(request)
+                                         : answer(request, path, method);
 }
 
 static void on_completed(void *user, struct MHD_Connection *connection, void **connection_user,
@@ -260,6 +375,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
             waiting->api = NULL; /* its reload frees it */
         }
     }
+    end_simulation(request);
     text_fini(&request->body);
     free(request);
     *connection_user = NULL;
@@ -398,10 +514,8 @@ static int start(struct api *api, struct error *err)
     return rc;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void on_part_closed(struct api *api)
 {
-    struct api *api = handle->data;
-
     if (--api->open_handles == 0) {
         void (*closed)(void *user) = api->closed;
         void *user = api->user;
@@ -410,6 +524,16 @@ static void on_handle_closed(uv_handle_t *handle)
             closed(user);
         }
     }
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
+static void on_slices_closed(void *user)
+{
+    on_part_closed(user);
 }
 
 static void on_client(uv_poll_t *poll, int status, int events);
@@ -463,21 +587,28 @@ int api_open(uv_loop_t *loop, struct control *control, const char *path, struct 
         return rc;
     }
     (void)uv_timer_init(loop, &api->timer);
+    slices_init(&api->slices, loop);
     api->clients.data = api;
     api->timer.data = api;
-    api->open_handles = 2;
+    api->open_handles = 3;
     (void)uv_poll_start(&api->clients, UV_READABLE, on_client);
     *out = api;
     return 0;
 }
 
-/* The daemon cannot stop while a connection is suspended: their reloads get no reply any more. */
+/* The daemon cannot stop while a connection is suspended: they get no reply any more. */
 static void resume_all(struct api *api)
 {
     for (struct waiting *w = api->waitings; w != NULL; w = w->next) {
         if (w->suspended) {
             w->suspended = false;
             api->mhd->resume_connection(w->request->connection);
+        }
+    }
+    for (struct simulating *s = api->simulatings; s != NULL; s = s->next) {
+        if (s->suspended) {
+            s->suspended = false;
+            api->mhd->resume_connection(s->request->connection);
         }
     }
 }
@@ -488,6 +619,7 @@ void api_close(struct api *api, void (*closed)(void *user), void *user)
 
     api->closed = closed;
     api->user = user;
+    slices_close(&api->slices, on_slices_closed, api);
     api_socket_remove(&api->socket);
     (void)uv_poll_stop(poll);
     if (api->daemon != NULL) {

@@ -109,7 +109,7 @@ bool api_health_is_telling(const struct health_probe *probe)
 {
     const struct detect *d = &probe->detect;
 
-    return d->state != DETECT_UP || d->held || d->degraded;
+    return d->state != DETECT_UP || d->held || d->degraded || probe->trouble != NULL;
 }
 
 static void describe_suspicion(const struct detect_evidence *e, struct text *out)
@@ -137,6 +137,7 @@ static void describe_verdict(const struct detect *d, const struct detect_evidenc
                              struct text *out)
 {
     uint32_t run = d->strong_run + d->silent_run;
+    uint32_t needed = d->silently ? detect_silent_needed(d) : detect_strong_needed(d);
 
     if (d->pass_run > 0) {
         text_printf(out, "passed %u of the %u times in a row that bring it back", d->pass_run,
@@ -145,22 +146,38 @@ static void describe_verdict(const struct detect *d, const struct detect_evidenc
         text_put(out, "known from before");
     } else if (d->verdict_sum > 0) {
         describe_weighed(d, e->needed, run, out);
-    } else if (d->silently) {
-        text_printf(out, "%u probes in a row without an answer, %u are enough", run,
-                    detect_silent_needed(d));
     } else {
-        text_printf(out, "%u failures in a row, %u are enough", run, detect_strong_needed(d));
+        text_printf(out,
+                    d->silently ? "%u probe%s in a row without an answer" : "%u failure%s in a row",
+                    run, run == 1 ? "" : "s");
+        if (run >= needed) { /* else the first result, or one in hold_down, was enough */
+            text_printf(out, ", %u %s enough", needed, needed == 1 ? "is" : "are");
+        }
     }
 }
 
-static void describe_flaps(const struct detect *d, uint64_t now_ms, struct text *out)
+static void describe_flaps(const struct detect *d, uint64_t now_ms, bool is_first, struct text *out)
 {
     uint32_t flaps = detect_flaps(d, now_ms);
 
     if (flaps > 1) {
-        text_printf(out, "; went down %u times lately: hold_down is ", flaps);
+        text_printf(out, "%swent down %u times lately: hold_down is ", is_first ? "" : "; ", flaps);
         text_put_duration(out, d->hold_now_ms);
     }
+}
+
+/* Whose fault it is that nothing new is known, and since when. */
+static void describe_trouble(const struct health_probe *probe, uint64_t now_ms, bool is_first,
+                             struct text *out)
+{
+    text_put(out, is_first ? "" : "; ");
+    if (probe->last_result_ms == 0) {
+        text_put(out, "nothing has come of its probes yet");
+    } else {
+        text_put(out, "nothing has come of its probes for ");
+        text_put_duration(out, now_ms - probe->last_result_ms);
+    }
+    text_printf(out, ": %s", probe->trouble);
 }
 
 void api_health_describe_evidence(const struct health_probe *probe, uint64_t now_ms,
@@ -182,7 +199,10 @@ void api_health_describe_evidence(const struct health_probe *probe, uint64_t now
         text_printf(out, "%s%u%% of its probes fail usually", out->length > before ? ", " : "",
                     (e.lost_permille + 5) / 10);
     }
-    describe_flaps(d, now_ms, out);
+    describe_flaps(d, now_ms, out->length == before, out);
+    if (probe->trouble != NULL) {
+        describe_trouble(probe, now_ms, out->length == before, out);
+    }
 }
 
 /* A number of tenths. */
@@ -221,7 +241,9 @@ static void put_probe(const struct api_view *view, const struct health_probe *pr
 
     json_writer_object_begin(json, NULL);
     json_writer_string(json, "label", probe->label);
-    json_writer_string(json, "state", detect_state_name(d));
+    json_writer_string(json, "state",
+                       d->state == DETECT_UP && probe->trouble != NULL ? "stale"
+                                                                       : detect_state_name(d));
     api_health_put_since(view, "since_ms_ago", d->since_ms);
     put_since_or_null(view, "last_result_ms_ago", probe->last_result_ms);
     put_since_or_null(view, "last_pass_ms_ago", d->last_pass_ms);
@@ -241,8 +263,8 @@ static void put_probe(const struct api_view *view, const struct health_probe *pr
     json_writer_object_end(json);
 }
 
-void api_health_put_probes(const struct api_view *view, const struct health_probe *const *probes,
-                           size_t count)
+static void put_probes(const struct api_view *view, const struct health_probe *const *probes,
+                       size_t count)
 {
     json_writer_list_begin(view->json, "checks");
     for (size_t i = 0; i < count; i++) {
@@ -271,7 +293,7 @@ void api_health_put_region(const struct api_view *view, size_t region)
     json_writer_string(json, "reason", shown.reason);
     api_health_put_override(view, "override",
                             hand_of_region(control_hand(view->control), shown.name));
-    api_health_put_probes(view, shown.probes, shown.probe_count);
+    put_probes(view, shown.probes, shown.probe_count);
     json_writer_object_end(json);
 }
 
@@ -358,7 +380,7 @@ void api_health_put_endpoint(const struct api_view *view, size_t service, size_t
     }
     put_name(view, model);
     if (with_checks) {
-        api_health_put_probes(view, shown.probes, shown.probe_count);
+        put_probes(view, shown.probes, shown.probe_count);
     }
     json_writer_object_end(json);
 }

@@ -53,10 +53,6 @@ bool api_health_is_telling(const struct health_probe *probe);
 void api_health_describe_evidence(const struct health_probe *probe, uint64_t now_ms,
                                   struct text *out);
 
-/* A list of checks. */
-void api_health_put_probes(const struct api_view *view, const struct health_probe *const *probes,
-                           size_t count);
-
 /* One region with its checks. */
 void api_health_put_region(const struct api_view *view, size_t region);
 

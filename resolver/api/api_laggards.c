@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "policy/steer_ladder.h"
+#include "resolver/api/api_service.h"
 #include "resolver/control.h"
 #include "resolver/laggards.h"
 #include "resolver/server.h"
@@ -259,7 +260,7 @@ void api_laggards_put(struct control *control, const struct snapshot *snapshot,
         f.service = snapshot_service(snapshot, dname);
     }
     if (f.service == NULL) {
-        api_reply_error(reply, 404, "unknown_service", "no service named '%.100s'", request->name);
+        api_service_put_unknown(snapshot->model, request->name, reply);
         return;
     }
     f.key = laggards_key(dname, (size_t)length);

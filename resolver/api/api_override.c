@@ -158,6 +158,52 @@ static bool read_request(const json_t *root, struct override *out, struct api_re
            take_duration(root, out, reply);
 }
 
+/*
+ * What is said of an endpoint goes by its address. With a port written, which
+ * is how status shows it, it must not mean others beside the one that is meant.
+ */
+static bool means_one(const struct model *model, const char *target, struct api_reply *reply)
+{
+    const struct addr *other = NULL;
+    struct addr meant;
+    struct error ignored;
+    bool is_there = false;
+    char text[ADDR_TEXT_MAX];
+
+    if (addr_parse(target, 0, &meant, &ignored) < 0 || meant.port == 0) {
+        return true;
+    }
+    for (size_t s = 0; s < model->service_count; s++) {
+        const struct model_service *service = &model->services[s];
+        for (size_t p = 0; p < service->pool_count; p++) {
+            for (size_t e = 0; e < service->pools[p].endpoint_count; e++) {
+                const struct addr *address = &service->pools[p].endpoints[e].address;
+                if (addr_same_host(address, &meant)) { /* one without a port is at any */
+                    bool is_it = address->port == meant.port || address->port == 0;
+                    is_there = is_there || is_it;
+                    other = is_it ? other : address;
+                }
+            }
+        }
+    }
+    if (other == NULL) {
+        return true;
+    }
+    addr_format_port(other, text, sizeof(text));
+    if (is_there) {
+        api_reply_error(
+            reply, 409, "refused",
+            "an endpoint is meant by its address, whatever its port, and '%.100s' would "
+            "mean %s, too; say it without a port if all are meant",
+            target, text);
+    } else {
+        api_reply_error(reply, 404, "unknown_target",
+                        "no endpoint is meant by '%.100s'; at this address there is %s", target,
+                        text);
+    }
+    return false;
+}
+
 static void put_refusal(const struct error *err, struct api_reply *reply)
 {
     const char *code = err->code == -ENOENT  ? "unknown_target"
@@ -185,6 +231,9 @@ void api_override_set(struct control *control, const struct api_request *request
     bool good = read_request(root, &o, reply);
     json_decref(root);
     if (!good) {
+        return;
+    }
+    if (!means_one(control_snapshot(control)->model, o.target, reply)) {
         return;
     }
     (void)snprintf(o.author, sizeof(o.author), "%s", request->author);

@@ -86,6 +86,15 @@ static void put_unknown(struct health *health, const char *target, struct api_re
             names[count++] = name;
         }
     }
+    const char *address = strchr(target, '/');
+    size_t length = address == NULL ? strlen(target) : (size_t)(address - target);
+    for (size_t i = 0; i < count && address != NULL; i++) {
+        if (strlen(names[i]) == length && memcmp(names[i], target, length) == 0) {
+            api_reply_error(reply, 404, "unknown_check", "the check '%s' is of no endpoint at %.*s",
+                            names[i], SHOWN_MAX, address + 1);
+            return;
+        }
+    }
     const char *near = text_nearest(target, names, count);
     api_reply_error(reply, 404, "unknown_check", "no push check named '%.*s'%s%s%s", SHOWN_MAX,
                     target, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",

@@ -15,6 +15,12 @@ void api_review_put_json(const struct review *review, struct text *out)
     json_writer_string(&json, "id", review->id);
     json_writer_bool(&json, "refused", review_is_refused(review));
     json_writer_bool(&json, "accepted", review->accepted);
+    if (review_is_older(review)) {
+        struct text words = { 0 };
+        review_put_refusal(review, &words);
+        json_writer_string(&json, "older", text_string(&words));
+        text_fini(&words);
+    }
     json_writer_list_begin(&json, "changes");
     for (size_t i = 0; i < review->change_count; i++) {
         const struct review_change *change = &review->changes[i];
@@ -52,7 +58,7 @@ void api_review_put(struct control *control, const struct snapshot *snapshot,
         api_reply_error(reply, 400, "bad_request", "the body is the configuration to review");
         return;
     }
-    if (config_load_text(request->body, name, &fresh, &report) < 0) {
+    if (config_load_kept(request->body, name, &fresh, &report) < 0) {
         struct text text = { 0 };
         config_report_print(&report, &text);
         api_reply_error(reply, 400, "invalid", "%s", text_string(&text));

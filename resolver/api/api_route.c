@@ -1,5 +1,7 @@
 #include "resolver/api/api_route.h"
 
+#include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +13,7 @@
 #include "resolver/api/api_override.h"
 #include "resolver/api/api_push.h"
 #include "resolver/api/api_review.h"
-#include "resolver/api/api_simulate.h"
+#include "resolver/api/api_service.h"
 #include "resolver/api/api_status.h"
 #include "resolver/api/api_why.h"
 #include "resolver/control.h"
@@ -26,8 +28,9 @@ typedef void page(struct control *control, const struct snapshot *snapshot,
 struct route {
     const char *path;   /* with a slash at its end: of all paths below it */
     const char *method; /* NULL: any */
-    page *open;         /* NULL: the caller's, a reload */
+    page *open;         /* NULL: the caller's, who is told so by `outcome` */
     bool early;         /* answers also before there is a snapshot */
+    enum api_route_outcome outcome;
 };
 
 static void put_healthz(struct control *control, const struct snapshot *snapshot,
@@ -63,14 +66,32 @@ static void put_readyz(struct control *control, const struct snapshot *snapshot,
     }
 }
 
+static bool read_count(const char *text, size_t *out)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long count = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0) {
+        return false;
+    }
+    *out = count;
+    return true;
+}
+
 static void put_status(struct control *control, const struct snapshot *snapshot,
                        const struct api_request *request, struct api_reply *reply)
 {
+    size_t most = SIZE_MAX;
+
     (void)snapshot;
-    (void)request;
+    if (request->brief != NULL && !read_count(request->brief, &most)) {
+        api_reply_error(reply, 400, "bad_brief", "brief is a number of services");
+        return;
+    }
     reply->status = 200;
     reply->content_type = API_REPLY_JSON;
-    api_status_put(control, &reply->body);
+    api_status_put(control, most, &reply->body);
 }
 
 static void put_why(struct control *control, const struct snapshot *snapshot,
@@ -97,24 +118,6 @@ static void put_config(struct control *control, const struct snapshot *snapshot,
     config_print(snapshot->model, &reply->body);
 }
 
-static void put_unknown_service(const struct model *model, const char *name,
-                                struct api_reply *reply)
-{
-    const char *near = NULL;
-    const char **names = calloc(model->service_count + 1, sizeof(*names));
-
-    for (size_t i = 0; names != NULL && i < model->service_count; i++) {
-        names[i] = model->services[i].name;
-    }
-    if (names != NULL) {
-        near = text_nearest(name, names, model->service_count);
-    }
-    api_reply_error(reply, 404, "unknown_service", "no service named '%.*s'%s%s%s", SHOWN_MAX, name,
-                    near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
-                    near != NULL ? "'?" : "");
-    free(names);
-}
-
 static void put_service(struct control *control, const struct snapshot *snapshot,
                         const struct api_request *request, struct api_reply *reply)
 {
@@ -127,7 +130,7 @@ static void put_service(struct control *control, const struct snapshot *snapshot
         service = snapshot_service(snapshot, dname);
     }
     if (service == NULL) {
-        put_unknown_service(snapshot->model, name, reply);
+        api_service_put_unknown(snapshot->model, name, reply);
         return;
     }
     reply->status = 200;
@@ -181,25 +184,25 @@ static void put_not_yet(struct control *control, const struct snapshot *snapshot
 
 /* clang-format off */
 static const struct route routes[] = {
-    { "/healthz", "GET", put_healthz, true },
-    { "/readyz", "GET", put_readyz, true },
-    { "/metrics", NULL, put_not_yet, true },
-    { "/api/v1/events", NULL, put_not_yet, true },
-    { "/api/v1/status", "GET", put_status, false },
-    { "/api/v1/services/", "GET", put_service, false },
-    { "/api/v1/why", "GET", put_why, false },
-    { "/api/v1/config", "GET", put_config, false },
-    { "/api/v1/cache", "GET", put_cache, false },
-    { "/api/v1/cache", "DELETE", flush_cache, false },
-    { "/api/v1/reload", "POST", NULL, false },
-    { "/api/v1/history", "GET", api_history_put, false },
-    { "/api/v1/laggards", "GET", api_laggards_put, false },
-    { "/api/v1/simulate", "POST", api_simulate_put, false },
-    { "/api/v1/review", "POST", api_review_put, false },
-    { "/api/v1/checks/", "POST", api_push_put, false },
-    { "/api/v1/overrides", "GET", list_overrides, false },
-    { "/api/v1/overrides", "POST", set_override, false },
-    { "/api/v1/overrides/", "DELETE", release_override, false },
+    { "/healthz", "GET", put_healthz, true, API_ROUTE_REPLY },
+    { "/readyz", "GET", put_readyz, true, API_ROUTE_REPLY },
+    { "/metrics", NULL, put_not_yet, true, API_ROUTE_REPLY },
+    { "/api/v1/events", NULL, put_not_yet, true, API_ROUTE_REPLY },
+    { "/api/v1/status", "GET", put_status, false, API_ROUTE_REPLY },
+    { "/api/v1/services/", "GET", put_service, false, API_ROUTE_REPLY },
+    { "/api/v1/why", "GET", put_why, false, API_ROUTE_REPLY },
+    { "/api/v1/config", "GET", put_config, false, API_ROUTE_REPLY },
+    { "/api/v1/cache", "GET", put_cache, false, API_ROUTE_REPLY },
+    { "/api/v1/cache", "DELETE", flush_cache, false, API_ROUTE_REPLY },
+    { "/api/v1/reload", "POST", NULL, false, API_ROUTE_RELOAD },
+    { "/api/v1/history", "GET", api_history_put, false, API_ROUTE_REPLY },
+    { "/api/v1/laggards", "GET", api_laggards_put, false, API_ROUTE_REPLY },
+    { "/api/v1/simulate", "POST", NULL, false, API_ROUTE_SIMULATE },
+    { "/api/v1/review", "POST", api_review_put, false, API_ROUTE_REPLY },
+    { "/api/v1/checks/", "POST", api_push_put, false, API_ROUTE_REPLY },
+    { "/api/v1/overrides", "GET", list_overrides, false, API_ROUTE_REPLY },
+    { "/api/v1/overrides", "POST", set_override, false, API_ROUTE_REPLY },
+    { "/api/v1/overrides/", "DELETE", release_override, false, API_ROUTE_REPLY },
 };
 /* clang-format on */
 
@@ -278,7 +281,7 @@ enum api_route_outcome api_route(struct control *control, const struct api_reque
         return API_ROUTE_REPLY;
     }
     if (route->open == NULL) {
-        return API_ROUTE_RELOAD;
+        return route->outcome;
     }
     size_t length = strlen(route->path);
     inner.rest = route->path[length - 1] == '/' ? request->path + length : "";

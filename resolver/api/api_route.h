@@ -11,7 +11,7 @@
 struct control;
 
 #define API_BODY_MAX       (64u * 1024u)
-#define API_BODY_MAX_LARGE (32u * 1024u * 1024u) /* of a configuration to be reviewed */
+#define API_BODY_MAX_LARGE (256u * 1024u * 1024u) /* of a configuration to be reviewed */
 
 /* A request; arguments of the query string are NULL when they are not given. */
 struct api_request {
@@ -22,16 +22,19 @@ struct api_request {
     const char *type;
     const char *client;
     const char *ecs;
+    const char *listener;
     const char *since;
     const char *target;
+    const char *brief;
     const char *body; /* terminated; "" without one */
     size_t body_length;
     const char *author; /* who asks, by the socket's credentials: "alice", "uid 1000" */
 };
 
 enum api_route_outcome {
-    API_ROUTE_REPLY = 0,  /* `reply` is complete */
-    API_ROUTE_RELOAD = 1, /* the caller reloads and replies with api_route_reloaded */
+    API_ROUTE_REPLY = 0,    /* `reply` is complete */
+    API_ROUTE_RELOAD = 1,   /* the caller reloads and replies with api_route_reloaded */
+    API_ROUTE_SIMULATE = 2, /* the caller simulates (see api_simulate.h) */
 };
 
 /* How long a body this path may be sent. */

@@ -1,5 +1,8 @@
 #include "resolver/api/api_service.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "resolver/api/api_status.h"
 #include "resolver/hand.h"
 #include "resolver/hostnames.h"
@@ -41,7 +44,8 @@ static void describe_filter(const struct model_filter *filter, struct text *out)
     }
 }
 
-void api_service_describe_filters(const struct model_service *service, struct text *out)
+/* The steps by which its answers are chosen, in words: "nearest, capacity, limit 2". */
+static void describe_filters(const struct model_service *service, struct text *out)
 {
     for (size_t i = 0; i < service->filter_count; i++) {
         text_put(out, i == 0 ? "" : ", ");
@@ -60,7 +64,7 @@ static void put_policy(const struct api_view *view, const struct steer_service *
     } else {
         json_writer_string(json, "view", view->snapshot->model->views[model->view].name);
     }
-    api_service_describe_filters(model, &words);
+    describe_filters(model, &words);
     json_writer_string(json, "steer", text_string(&words));
     json_writer_string(json, "failback",
                        model->failback == MODEL_FAILBACK_MANUAL ? "manual" : "auto");
@@ -186,7 +190,7 @@ static void put_answer(const struct api_view *view, const struct steer_service *
     json_writer_object_end(view->json);
 }
 
-/* ---- the whole ---- */
+/* ---- one, and its views ---- */
 
 static void put_members(const struct api_view *view, size_t index, bool with_checks)
 {
@@ -211,6 +215,93 @@ static void put_members(const struct api_view *view, size_t index, bool with_che
     put_hostnames(view, index);
 }
 
+/* ---- nothing to tell ---- */
+
+static bool is_first_choice(const struct steer_service *service, const struct model_service *model,
+                            unsigned family)
+{
+    bool is_ordered =
+        model->filter_count == 0 ||
+        (model->filter_count == 1 && model->filters[0].kind == MODEL_FILTER_REGION_ORDER);
+    struct steer_choice choice;
+
+    if (is_foreign(service, family)) {
+        return true;
+    }
+    steer_choose(service, family, NULL, &choice);
+    return choice.result == STEER_ADDRESSES && choice.rung == 1 &&
+           (!is_ordered || (!choice.several && choice.pool == 0));
+}
+
+static bool is_pool_plain(const struct api_view *view, const struct steer_service *service,
+                          uint32_t pool)
+{
+    static const uint32_t telling =
+        HEALTH_GROUP_SUSPECT | HEALTH_GROUP_SHARED | HEALTH_GROUP_RAMPING;
+    const struct health_binding *binding = view->snapshot->binding;
+    size_t count = health_group_size(binding, service->index, pool);
+
+    if ((load32(&service->pools[pool].group->flags) & telling) != 0 ||
+        steer_has_hand(service, pool, STEER_HAND_PARKED) ||
+        steer_has_hand(service, pool, STEER_HAND_DRAINED) ||
+        steer_has_hand(service, pool, STEER_HAND_FORCED_DOWN) ||
+        steer_has_hand(service, pool, STEER_HAND_FORCED_UP)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct health_endpoint_view shown;
+        health_view_endpoint(binding, service->index, pool, i, &shown);
+        if (strcmp(shown.state, "up") != 0 && strcmp(shown.state, "unchecked") != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of host names there is always something that resolvers may have said. */
+static bool has_hostname(const struct model_service *model)
+{
+    for (size_t p = 0; p < model->pool_count; p++) {
+        for (size_t i = 0; i < model->pools[p].written_count; i++) {
+            if (model->pools[p].written[i].hostname != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool is_plain(const struct api_view *view, size_t index)
+{
+    const struct steer_service *service = &view->snapshot->services[index];
+    const struct model_service *model = &view->snapshot->model->services[index];
+
+    if (service->cnames != NULL || has_hostname(model) ||
+        !is_first_choice(service, model, ADDR_V4) || !is_first_choice(service, model, ADDR_V6)) {
+        return false;
+    }
+    for (uint32_t pool = 0; pool < service->pool_count; pool++) {
+        if (!is_pool_plain(view, service, pool)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool api_service_is_plain(const struct api_view *view, size_t index)
+{
+    size_t views = view->snapshot->model->services[index].view_count;
+
+    for (size_t i = 0; i <= views; i++) {
+        if (!is_plain(view, index + i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the whole ---- */
+
 void api_service_put(const struct api_view *view, size_t index, bool with_checks)
 {
     size_t views = view->snapshot->model->services[index].view_count;
@@ -225,4 +316,21 @@ void api_service_put(const struct api_view *view, size_t index, bool with_checks
     }
     json_writer_list_end(view->json);
     json_writer_object_end(view->json);
+}
+
+void api_service_put_unknown(const struct model *model, const char *name, struct api_reply *reply)
+{
+    const char *near = NULL;
+    const char **names = calloc(model->service_count + 1, sizeof(*names));
+
+    for (size_t i = 0; names != NULL && i < model->service_count; i++) {
+        names[i] = model->services[i].name;
+    }
+    if (names != NULL) {
+        near = text_nearest(name, names, model->service_count);
+    }
+    api_reply_error(reply, 404, "unknown_service", "no service named '%.100s'%s%s%s", name,
+                    near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                    near != NULL ? "'?" : "");
+    free(names);
 }

@@ -249,18 +249,35 @@ static void put_regions(const struct api_view *view)
 }
 
 /* Each name once: its views stand within it. */
-static void put_services(const struct api_view *view)
+static size_t count_services(const struct model *model)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < model->service_count; i += 1 + model->services[i].view_count) {
+        count++;
+    }
+    return count;
+}
+
+static void put_services(const struct api_view *view, size_t most)
 {
     const struct model *model = view->snapshot->model;
+    bool is_brief = count_services(model) > most;
+    size_t left_out = 0;
 
     json_writer_list_begin(view->json, "services");
     for (size_t i = 0; i < model->service_count; i += 1 + model->services[i].view_count) {
-        api_service_put(view, i, false);
+        if (is_brief && api_service_is_plain(view, i)) {
+            left_out++;
+        } else {
+            api_service_put(view, i, false);
+        }
     }
     json_writer_list_end(view->json);
+    json_writer_uint(view->json, "services_left_out", left_out);
 }
 
-void api_status_put(struct control *control, struct text *out)
+void api_status_put(struct control *control, size_t most, struct text *out)
 {
     struct json_writer json;
     struct api_view view = api_health_look(control, &json);
@@ -273,7 +290,7 @@ void api_status_put(struct control *control, struct text *out)
     put_queries(&view);
     put_regions(&view);
     api_override_put(control, &json);
-    put_services(&view);
+    put_services(&view, most);
     put_zones(&view);
     api_forward_put(control, &json);
     json_writer_object_end(&json);

@@ -14,8 +14,11 @@ struct steer_service;
 struct json_writer;
 struct text;
 
-/* The whole status, one object and a newline. */
-void api_status_put(struct control *control, struct text *out);
+/*
+ * The status, one object and a newline. Of more than `most` services those are
+ * left out, but counted, of which there is nothing to tell; SIZE_MAX: none is.
+ */
+void api_status_put(struct control *control, size_t most, struct text *out);
 
 /* One service by its index in the published model, one object and a newline. */
 void api_status_put_service(struct control *control, size_t service, struct text *out);

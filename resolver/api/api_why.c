@@ -48,8 +48,71 @@ static bool read_client(const char *client, const char *ecs, struct why_question
     return true;
 }
 
-static bool read_question(const struct api_request *request, struct why_question *out,
+/* Does it listen there? */
+static bool is_ours(const struct model *model, const struct addr *address)
+{
+    for (size_t i = 0; i < model->listener_count; i++) {
+        const struct addr *own = &model->listeners[i].address;
+        if (addr_equal(own, address) ||
+            (addr_is_any(own) && own->family == address->family && own->port == address->port)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nobody said where the client asks: anywhere, if all that leads to the same view. */
+static void derive_listener(const struct model *model, struct why_question *out)
+{
+    size_t view = 0;
+
+    for (size_t i = 0; i < model->listener_count; i++) {
+        const struct addr *listener = &model->listeners[i].address;
+        if (listener->family != out->client.family) {
+            continue;
+        }
+        size_t seen = snapshot_view(model->views, model->view_count, &out->client,
+                                    out->local_is_loopback, listener);
+        if (out->has_listener && seen != view) {
+            out->has_listener = false;
+            out->has_to_say = true;
+            return;
+        }
+        view = seen;
+        out->has_listener = true;
+        out->listener = *listener;
+    }
+}
+
+static bool read_listener(const struct model *model, const char *listener, struct why_question *out,
                           struct api_reply *reply)
+{
+    struct error err = { 0 };
+
+    out->local_is_loopback = addr_is_loopback(&out->client);
+    if (listener == NULL) {
+        derive_listener(model, out);
+        return true;
+    }
+    if (addr_parse(listener, 53, &out->listener, &err) < 0) {
+        api_reply_error(reply, 400, "bad_listener", "%s", err.message);
+        return false;
+    }
+    addr_format_port(&out->listener, out->listener_text, sizeof(out->listener_text));
+    if (!is_ours(model, &out->listener)) {
+        api_reply_error(reply, 400, "bad_listener", "%s is not listened at (see `listen`)",
+                        out->listener_text);
+        return false;
+    }
+    out->has_listener = true;
+    if (!addr_is_any(&out->listener)) {
+        out->local_is_loopback = addr_is_loopback(&out->listener);
+    }
+    return true;
+}
+
+static bool read_question(const struct model *model, const struct api_request *request,
+                          struct why_question *out, struct api_reply *reply)
 {
     struct error err = { 0 };
 
@@ -62,7 +125,8 @@ static bool read_question(const struct api_request *request, struct why_question
     }
     out->length = (size_t)length;
     return read_type(request->type, out, reply) &&
-           read_client(request->client, request->ecs, out, reply);
+           read_client(request->client, request->ecs, out, reply) &&
+           read_listener(model, request->listener, out, reply);
 }
 
 bool api_why_is_elsewhere(enum query_source source)
@@ -114,8 +178,9 @@ static void ask(const struct work *work, const struct cache *cache)
     struct sockaddr_storage source;
     struct query_client client = {
         .source = (const struct sockaddr *)&source,
-        .local_is_loopback = addr_is_loopback(&question->client),
+        .local_is_loopback = question->local_is_loopback,
         .stream = true,
+        .listener = api_why_listener(question),
     };
 
     (void)addr_to_sockaddr(&question->client, &source);
@@ -323,7 +388,7 @@ void api_why_put(struct control *control, const struct api_request *request,
         .outcome = &outcome,
     };
 
-    if (!read_question(request, &question, reply)) {
+    if (!read_question(why.view.snapshot->model, request, &question, reply)) {
         return;
     }
     outcome.message = malloc(WIRE_MESSAGE_MAX);

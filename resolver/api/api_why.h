@@ -9,7 +9,9 @@
 /*
  * Explain `name` for `type` (A when NULL) as `client` would see it (one on
  * loopback when NULL), or those a resolver asks for with the prefix `ecs`
- * (RFC 7871). Arguments that cannot be read become errors in `reply`.
+ * (RFC 7871), asked at `listener`, which may be NULL where it makes no
+ * difference to which view the client is in. Arguments that cannot be read
+ * become errors in `reply`.
  */
 void api_why_put(struct control *control, const struct api_request *request,
                  struct api_reply *reply);

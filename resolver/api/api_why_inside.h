@@ -20,7 +20,18 @@ struct why_question {
     char client_text[ADDR_TEXT_MAX];
     bool has_subnet; /* as a resolver would ask for this client (RFC 7871) */
     struct addr_prefix subnet;
+    bool local_is_loopback;
+    bool has_listener; /* it is known where the client asks, or it makes no difference */
+    bool has_to_say;   /* it is not known, and makes a difference to the view */
+    struct addr listener;
+    char listener_text[ADDR_TEXT_MAX]; /* as given; "": it was not */
 };
+
+/* Where the client asks, as far as that is known: for snapshot_view. */
+static inline const struct addr *api_why_listener(const struct why_question *question)
+{
+    return question->has_listener ? &question->listener : NULL;
+}
 
 /* What the answering path made of it. */
 struct why_outcome {

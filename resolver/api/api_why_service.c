@@ -19,8 +19,8 @@ static const struct steer_service *in_view(const struct why *why,
     if (policy == NULL || policy->views == NULL) {
         return service;
     }
-    size_t view =
-        snapshot_view(policy->rules, policy->rule_count, client, addr_is_loopback(client), NULL);
+    size_t view = snapshot_view(policy->rules, policy->rule_count, client,
+                                why->question->local_is_loopback, api_why_listener(why->question));
     return view < policy->rule_count && policy->views[view] != NULL ? policy->views[view] : service;
 }
 
@@ -192,6 +192,13 @@ static void explain_client(struct why *why, const struct steer_service *service)
 
     json_writer_object_begin(json, "asker");
     json_writer_string(json, "address", why->question->client_text);
+    if (why->question->listener_text[0] != '\0') {
+        json_writer_string(json, "listener", why->question->listener_text);
+        api_why_step(why, "it asks at %s", why->question->listener_text);
+    } else if (why->question->has_to_say && policy != NULL && policy->views != NULL) {
+        api_why_step(why, "which view it is in depends on the address it asks at: say which one "
+                          "(--listener)");
+    }
     if (policy != NULL && policy->view_name != NULL) {
         json_writer_string(json, "view", policy->view_name);
         api_why_step(why, "the client is in the view %s", policy->view_name);

@@ -285,6 +285,29 @@ bool cli_arguments(const struct cli *cli, int argc, int least, int most)
     return true;
 }
 
+bool cli_json_option(struct cli *cli, int argc, char **argv, int least, int most, bool *out_json)
+{
+    static const struct option longs[] = {
+        { "json", no_argument, NULL, 'j' },
+        { NULL, 0, NULL, 0 },
+    };
+    bool json = false;
+    int option;
+
+    while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
+        json = true;
+    }
+    if (option == CLI_OPTION_EXIT) {
+        return false;
+    }
+    if (!cli_arguments(cli, argc, least, most)) {
+        cli->exit_code = CLI_USAGE;
+        return false;
+    }
+    *out_json = json;
+    return true;
+}
+
 /* ---- dispatch ---- */
 
 static int run_command(struct cli *cli, int argc, char **argv)

@@ -68,6 +68,12 @@ int cli_main(const struct cli_command *commands, int argc, char **argv);
 int cli_option(struct cli *cli, int argc, char **argv, const char *shorts,
                const struct option *longs);
 
+/*
+ * All options and arguments of a subcommand that takes no option but --json.
+ * False: leave with cli->exit_code.
+ */
+bool cli_json_option(struct cli *cli, int argc, char **argv, int least, int most, bool *out_json);
+
 /* Complain that usage is wrong, point at --help. Returns CLI_USAGE. */
 int cli_wrong_usage(const struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

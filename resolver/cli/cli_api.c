@@ -8,6 +8,7 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_find.h"
 #include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_json.h"
 
 /* The message of {"error": {"message": ...}}, or the body as it is. */
 static void print_refusal(const struct cli_http_reply *reply)
@@ -58,4 +59,20 @@ int cli_api_send(const struct cli *cli, const char *method, const char *target,
     text_fini(&socket);
     text_fini(&reply.body);
     return code;
+}
+
+int cli_api_show(const struct cli *cli, const struct text *body, bool json,
+                 int (*put)(const struct cli *cli, const json_t *reply, struct text *out))
+{
+    struct text out = { 0 };
+    json_t *reply = cli_json_read(body);
+
+    if (reply == NULL) {
+        return CLI_NO;
+    }
+    int found = put(cli, reply, &out);
+    int written = cli_write(stdout, json ? body : &out);
+    text_fini(&out);
+    json_decref(reply);
+    return written == CLI_DONE ? found : written;
 }

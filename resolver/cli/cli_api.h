@@ -1,9 +1,12 @@
 #pragma once
 /*
- * cli_api - a request to the running server, its errors shown
+ * cli_api - a request to the running server, its reply or its errors shown
  *
  * One thread.
  */
+#include <jansson.h>
+#include <stdbool.h>
+
 #include "base/text.h"
 
 struct cli;
@@ -19,3 +22,11 @@ int cli_api_call(const struct cli *cli, const char *method, const char *target, 
 /* The same with a body to be sent; NULL: none. */
 int cli_api_send(const struct cli *cli, const char *method, const char *target,
                  const struct text *sent, unsigned timeout_ms, struct text *body);
+
+/*
+ * Write the reply in `body` to stdout: as it came when `json`, else as `put`
+ * words it for people. Returns what `put` found, CLI_DONE or CLI_NO, which is
+ * so in either form; or CLI_NO when the reply cannot be read or written.
+ */
+int cli_api_show(const struct cli *cli, const struct text *body, bool json,
+                 int (*put)(const struct cli *cli, const json_t *reply, struct text *out));

@@ -35,7 +35,7 @@ static void put_entry(const json_t *entry, bool verbose, struct text *out)
     }
 }
 
-static void put_entries(const json_t *reply, bool verbose, struct text *out)
+static int put_entries(const json_t *reply, bool verbose, struct text *out)
 {
     const json_t *entries = json_object_get(reply, "entries");
     unsigned long long matching = cli_json_number(reply, "matching");
@@ -49,48 +49,39 @@ static void put_entries(const json_t *reply, bool verbose, struct text *out)
         text_printf(out, ", %llu shown", shown);
     }
     text_put_char(out, '\n');
+    return matching == 0 ? CLI_NO : CLI_DONE;
 }
 
-static int show_reply(const struct cli *cli, bool flushed, bool records, const struct text *body)
+/* Of many names one line each; of one name its records, too. */
+static int put_many(const struct cli *cli, const json_t *reply, struct text *out)
 {
-    json_t *reply = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
-    struct text out = { 0 };
+    return put_entries(reply, cli->verbose, out);
+}
 
-    if (reply == NULL) {
-        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
-        return CLI_NO;
+static int put_one(const struct cli *cli, const json_t *reply, struct text *out)
+{
+    (void)cli;
+    return put_entries(reply, true, out);
+}
+
+static int put_flushed(const struct cli *cli, const json_t *reply, struct text *out)
+{
+    unsigned long long count = cli_json_number(reply, "flushed");
+
+    if (!cli->quiet) {
+        text_printf(out, "%llu forgotten\n", count);
     }
-    unsigned long long count = cli_json_number(reply, flushed ? "flushed" : "matching");
-    if (!flushed) {
-        put_entries(reply, records || cli->verbose, &out);
-    } else if (!cli->quiet) {
-        text_printf(&out, "%llu forgotten\n", count);
-    }
-    int code = cli_write(stdout, &out);
-    text_fini(&out);
-    json_decref(reply);
-    return code == CLI_DONE && count == 0 ? CLI_NO : code;
+    return count == 0 ? CLI_NO : CLI_DONE;
 }
 
 int cli_cache_run(struct cli *cli, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        { "json", no_argument, NULL, 'j' },
-        { NULL, 0, NULL, 0 },
-    };
     struct text target = { 0 };
     struct text body = { 0 };
-    bool json = false;
-    int option;
+    bool json;
 
-    while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
-        json = true;
-    }
-    if (option == CLI_OPTION_EXIT) {
+    if (!cli_json_option(cli, argc, argv, 2, 2, &json)) {
         return cli->exit_code;
-    }
-    if (!cli_arguments(cli, argc, 2, 2)) {
-        return CLI_USAGE;
     }
     bool flush = strcmp(argv[optind], "flush") == 0;
     if (!flush && strcmp(argv[optind], "show") != 0) {
@@ -103,7 +94,7 @@ int cli_cache_run(struct cli *cli, int argc, char **argv)
                             CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
         bool one = pattern[0] != '*' && strcmp(pattern, "all") != 0;
-        code = json ? cli_write(stdout, &body) : show_reply(cli, flush, one, &body);
+        code = cli_api_show(cli, &body, json, flush ? put_flushed : one ? put_one : put_many);
     }
     text_fini(&target);
     text_fini(&body);

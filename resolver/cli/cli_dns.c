@@ -12,8 +12,7 @@
 #include "resolver/edns.h"
 #include "zones/wire.h"
 
-#define QUERY_MAX \
-    (WIRE_HEADER_BYTES + WIRE_QUESTION_BYTES + WIRE_OPT_BYTES + EDNS_ERROR_BYTES)
+#define QUERY_MAX (WIRE_HEADER_BYTES + WIRE_QUESTION_BYTES + WIRE_OPT_BYTES + EDNS_ERROR_BYTES)
 
 struct ask {
     int fd;
@@ -185,8 +184,8 @@ int cli_dns_ask(const struct addr *server, const struct cli_dns_question *questi
         return error_set(err, -ENOMEM, "out of memory");
     }
     hash_random(&ask.id, sizeof(ask.id));
-    ask.length = wire_query_build(ask.query + 2, ask.id, WIRE_RD, question->dname,
-                                  question->type, WIRE_IN, WIRE_UDP_MOST, false);
+    ask.length = wire_query_build(ask.query + 2, ask.id, WIRE_RD, question->dname, question->type,
+                                  WIRE_IN, WIRE_UDP_MOST, false);
     ask.question_length = name_length(question->dname) + 4;
     if (question->explain) {
         add_explain(&ask);

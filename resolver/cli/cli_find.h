@@ -25,6 +25,7 @@ bool cli_find_socket(const struct cli *cli, struct text *out);
 
 /*
  * Look for `socket:` below `api:` in YAML that may be broken elsewhere, and
- * append its value as written. False when it is not there.
+ * append its value as written. False when it is not there. A step of
+ * cli_find_socket, with a name of its own for its test.
  */
 bool cli_find_scan(const char *yaml, struct text *out);

@@ -30,7 +30,7 @@ static void add_change(const json_t *entry, struct cli_table *table)
     }
 }
 
-static void put_entries(const json_t *reply, bool colored, struct text *out)
+static int put_entries(const struct cli *cli, const json_t *reply, struct text *out)
 {
     static const char *const heads[] = { "TIME", "KIND", "TARGET", "CHANGE", "REASON" };
     const json_t *entries = json_object_get(reply, "entries");
@@ -38,7 +38,7 @@ static void put_entries(const json_t *reply, bool colored, struct text *out)
 
     if (json_array_size(entries) == 0) {
         text_put(out, "nothing happened\n");
-        return;
+        return CLI_DONE;
     }
     cli_table_init(&table, 5, heads);
     for (size_t i = 0; i < json_array_size(entries); i++) {
@@ -51,30 +51,12 @@ static void put_entries(const json_t *reply, bool colored, struct text *out)
         cli_table_add(&table, CLI_PAINT_PLAIN, "%s%s%s%s", cli_json_string(entry, "reason"),
                       author[0] == '\0' ? "" : " (", author, author[0] == '\0' ? "" : ")");
     }
-    cli_table_put(&table, colored, 0, out);
+    cli_table_put(&table, cli_is_colored(cli, stdout), 0, out);
     cli_table_fini(&table);
     if (json_is_true(json_object_get(reply, "cut"))) {
         text_put(out, "there is more; --since with a shorter time shows less\n");
     }
-}
-
-static int show(const struct cli *cli, bool json, const struct text *body)
-{
-    struct text out = { 0 };
-
-    if (json) {
-        return cli_write(stdout, body);
-    }
-    json_t *reply = json_loadb(text_string(body), body->length, 0, NULL);
-    if (reply == NULL) {
-        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
-        return CLI_NO;
-    }
-    put_entries(reply, cli_is_colored(cli, stdout), &out);
-    int code = cli_write(stdout, &out);
-    text_fini(&out);
-    json_decref(reply);
-    return code;
+    return CLI_DONE;
 }
 
 static void put_target(const char *since, const char *target, struct text *out)
@@ -116,7 +98,7 @@ int cli_history_run(struct cli *cli, int argc, char **argv)
     put_target(since, optind < argc ? argv[optind] : NULL, &path);
     int code = cli_api_call(cli, "GET", text_string(&path), HISTORY_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
-        code = show(cli, json, &body);
+        code = cli_api_show(cli, &body, json, put_entries);
     }
     text_fini(&path);
     text_fini(&body);

@@ -8,6 +8,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/text.h"
+
+/* What the server answered, to be json_decref'd; NULL, and it is told on stderr: no JSON. */
+json_t *cli_json_read(const struct text *body);
+
 /* As long as `object` is. Never NULL. */
 const char *cli_json_string(const json_t *object, const char *key);
 

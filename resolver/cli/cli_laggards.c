@@ -36,7 +36,7 @@ static void put_client(const json_t *client, struct cli_table *table)
     text_fini(&left);
 }
 
-static void put_reply(const json_t *reply, bool colored, struct text *out)
+static int put_reply(const struct cli *cli, const json_t *reply, struct text *out)
 {
     static const char *const heads[] = { "CLIENT", "TYPE", "ANSWERED WITH", "ASKED", "TTL LEFT" };
     const json_t *clients = json_object_get(reply, "clients");
@@ -48,63 +48,34 @@ static void put_reply(const json_t *reply, bool colored, struct text *out)
                 cli_json_string(reply, "service"), cli_json_number(reply, "remembered"),
                 cli_json_number(reply, "lagging"), cli_json_number(reply, "expired"));
     if (json_array_size(clients) == 0) {
-        return;
+        return CLI_DONE;
     }
     cli_table_init(&table, 5, heads);
     for (size_t i = 0; i < json_array_size(clients); i++) {
         put_client(json_array_get(clients, i), &table);
     }
-    cli_table_put(&table, colored, 0, out);
+    cli_table_put(&table, cli_is_colored(cli, stdout), 0, out);
     cli_table_fini(&table);
     if (json_is_true(json_object_get(reply, "cut"))) {
         text_put(out, "there are more\n");
     }
-}
-
-static int show(const struct cli *cli, bool json, const struct text *body)
-{
-    struct text out = { 0 };
-
-    if (json) {
-        return cli_write(stdout, body);
-    }
-    json_t *reply = json_loadb(text_string(body), body->length, 0, NULL);
-    if (reply == NULL) {
-        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
-        return CLI_NO;
-    }
-    put_reply(reply, cli_is_colored(cli, stdout), &out);
-    int code = cli_write(stdout, &out);
-    text_fini(&out);
-    json_decref(reply);
-    return code;
+    return CLI_DONE;
 }
 
 int cli_laggards_run(struct cli *cli, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        { "json", no_argument, NULL, 'j' },
-        { NULL, 0, NULL, 0 },
-    };
     struct text path = { 0 };
     struct text body = { 0 };
-    bool json = false;
-    int option;
+    bool json;
 
-    while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
-        json = true;
-    }
-    if (option == CLI_OPTION_EXIT) {
+    if (!cli_json_option(cli, argc, argv, 1, 1, &json)) {
         return cli->exit_code;
-    }
-    if (!cli_arguments(cli, argc, 1, 1)) {
-        return CLI_USAGE;
     }
     text_put(&path, "/api/v1/laggards?name=");
     cli_http_put_escaped(&path, argv[optind]);
     int code = cli_api_call(cli, "GET", text_string(&path), CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
-        code = show(cli, json, &body);
+        code = cli_api_show(cli, &body, json, put_reply);
     }
     text_fini(&path);
     text_fini(&body);

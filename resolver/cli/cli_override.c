@@ -111,30 +111,17 @@ static void put_overrides(const json_t *reply, bool colored, struct text *out)
     cli_table_fini(&table);
 }
 
-static int show(const struct cli *cli, bool json, const struct text *body)
+static int put_reply(const struct cli *cli, const json_t *reply, struct text *out)
 {
-    struct text out = { 0 };
-
-    if (json) {
-        return cli_write(stdout, body);
-    }
-    json_t *reply = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
-    if (reply == NULL) {
-        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
-        return CLI_NO;
-    }
     if (json_is_false(json_object_get(reply, "kept"))) {
         (void)fputs("leeward: warning: it could not be written to disk and ends with the server; "
                     "its log says why\n",
                     stderr);
     }
     if (!cli->quiet) {
-        put_overrides(reply, cli_is_colored(cli, stdout), &out);
+        put_overrides(reply, cli_is_colored(cli, stdout), out);
     }
-    int code = cli_write(stdout, &out);
-    text_fini(&out);
-    json_decref(reply);
-    return code;
+    return CLI_DONE;
 }
 
 static void put_wish(const struct wish *wish, struct text *out)
@@ -164,7 +151,7 @@ static int set(struct cli *cli, const struct wish *wish)
     put_wish(wish, &sent);
     int code = cli_api_send(cli, "POST", OVERRIDES_PATH, &sent, CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
-        code = show(cli, wish->json, &body);
+        code = cli_api_show(cli, &body, wish->json, put_reply);
     }
     text_fini(&sent);
     text_fini(&body);
@@ -181,7 +168,7 @@ static int release(const struct cli *cli, const struct wish *wish, const char *k
     text_printf(&path, "%s%s", kind == NULL ? "" : "?type=", kind == NULL ? "" : kind);
     int code = cli_api_call(cli, "DELETE", text_string(&path), CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
-        code = show(cli, wish->json, &body);
+        code = cli_api_show(cli, &body, wish->json, put_reply);
     }
     text_fini(&path);
     text_fini(&body);

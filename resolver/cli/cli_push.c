@@ -7,6 +7,7 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
 #include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_json.h"
 
 const char cli_push_help[] =
     "Report to a push check how things are: up, degraded or down. TARGET is the check's\n"
@@ -41,25 +42,18 @@ static void put_wish(const char *state, const struct wish *wish, struct text *ou
 }
 
 /* "queue is up for 30s: 2 probes" */
-static int show(const struct cli *cli, const struct text *body)
+static int put_report(const struct cli *cli, const json_t *reply, struct text *out)
 {
-    json_t *reply = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
     const char *target = json_string_value(json_object_get(reply, "target"));
     const char *state = json_string_value(json_object_get(reply, "state"));
-    long long probes = (long long)json_integer_value(json_object_get(reply, "probes"));
-    struct text out = { 0 };
-    int code = CLI_DONE;
+    unsigned long long probes = cli_json_number(reply, "probes");
 
     if (!cli->quiet && target != NULL && state != NULL) {
-        text_printf(&out, "%s is %s for ", target, state);
-        text_put_duration(&out,
-                          (unsigned long long)json_integer_value(json_object_get(reply, "ttl_ms")));
-        text_printf(&out, ": %lld probe%s\n", probes, probes == 1 ? "" : "s");
-        code = cli_write(stdout, &out);
+        text_printf(out, "%s is %s for ", target, state);
+        text_put_duration(out, cli_json_number(reply, "ttl_ms"));
+        text_printf(out, ": %llu probe%s\n", probes, probes == 1 ? "" : "s");
     }
-    text_fini(&out);
-    json_decref(reply);
-    return code;
+    return CLI_DONE;
 }
 
 static int push(struct cli *cli, const char *target, const char *state, const struct wish *wish)
@@ -74,7 +68,7 @@ static int push(struct cli *cli, const char *target, const char *state, const st
     put_wish(state, wish, &sent);
     int code = cli_api_send(cli, "POST", text_string(&path), &sent, CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
-        code = wish->json ? cli_write(stdout, &body) : show(cli, &body);
+        code = cli_api_show(cli, &body, wish->json, put_report);
     }
     text_fini(&path);
     text_fini(&sent);

@@ -52,7 +52,12 @@ static void put_changes(const json_t *review, bool colored, struct text *out)
 static void put_verdict(const json_t *review, bool colored, struct text *out)
 {
     const json_t *list = json_object_get(review, "too_much");
+    const char *older = cli_json_string(review, "older");
 
+    if (older[0] != '\0') {
+        text_printf(out, "a reload would be refused: %s\n", older);
+        return;
+    }
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *excess = json_array_get(list, i);
         struct text line = { 0 };
@@ -72,28 +77,11 @@ static void put_verdict(const json_t *review, bool colored, struct text *out)
     }
 }
 
-static int show(const struct cli *cli, bool json, const struct text *body)
+static int put_review(const struct cli *cli, const json_t *review, struct text *out)
 {
-    struct text out = { 0 };
-    json_t *review = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
-
-    if (review == NULL) {
-        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
-        return CLI_NO;
-    }
-    if (json) {
-        text_put_bytes(&out, text_string(body), body->length);
-    } else {
-        put_changes(review, cli_is_colored(cli, stdout), &out);
-        put_verdict(review, cli_is_colored(cli, stdout), &out);
-    }
-    int code = cli_write(stdout, &out);
-    if (json_is_true(json_object_get(review, "refused"))) {
-        code = CLI_NO;
-    }
-    text_fini(&out);
-    json_decref(review);
-    return code;
+    put_changes(review, cli_is_colored(cli, stdout), out);
+    put_verdict(review, cli_is_colored(cli, stdout), out);
+    return cli_json_truth(review, "refused") ? CLI_NO : CLI_DONE;
 }
 
 /* Nobody runs: against the last accepted configuration, whose endpoints all count as up. */
@@ -148,24 +136,13 @@ static void print_report(const struct config_report *report)
 
 int cli_review_run(struct cli *cli, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        { "json", no_argument, NULL, 'j' },
-        { NULL, 0, NULL, 0 },
-    };
     struct config_report report = { 0 };
     struct text body = { 0 };
     struct model *fresh;
-    bool json = false;
-    int option;
+    bool json;
 
-    while ((option = cli_option(cli, argc, argv, "j", longs)) >= 0) {
-        json = true;
-    }
-    if (option == CLI_OPTION_EXIT) {
+    if (!cli_json_option(cli, argc, argv, 0, 0, &json)) {
         return cli->exit_code;
-    }
-    if (!cli_arguments(cli, argc, 0, 0)) {
-        return CLI_USAGE;
     }
     const char *path = cli->config_path != NULL              ? cli->config_path
                        : access("./leeward.yaml", F_OK) == 0 ? "./leeward.yaml"
@@ -178,7 +155,7 @@ int cli_review_run(struct cli *cli, int argc, char **argv)
     config_report_fini(&report);
     int code = ask(cli, path, fresh, &body);
     if (code == CLI_DONE) {
-        code = show(cli, json, &body);
+        code = cli_api_show(cli, &body, json, put_review);
     }
     text_fini(&body);
     model_free(fresh);

@@ -9,7 +9,7 @@
 #include "resolver/cli/cli_json.h"
 #include "resolver/cli/cli_table.h"
 
-#define SIMULATE_TIMEOUT_MS 60000u
+#define SIMULATE_TIMEOUT_MS 600000u /* every region with a million services */
 #define TARGETS_MAX         64
 
 const char cli_simulate_help[] =
@@ -152,31 +152,17 @@ static void put_scenario(const json_t *scenario, bool colored, bool quiet, struc
     text_put_char(out, '\n');
 }
 
-static int show(const struct cli *cli, bool json, const struct text *body)
+static int put_scenarios(const struct cli *cli, const json_t *reply, struct text *out)
 {
-    json_t *reply = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
     const json_t *scenarios = json_object_get(reply, "scenarios");
-    struct text out = { 0 };
     unsigned long long lost = 0;
 
-    if (reply == NULL) {
-        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
-        return CLI_NO;
-    }
     for (size_t i = 0; i < json_array_size(scenarios); i++) {
         const json_t *scenario = json_array_get(scenarios, i);
         lost += cli_json_number(scenario, "services_without_healthy_region");
-        if (!json) {
-            put_scenario(scenario, cli_is_colored(cli, stdout), cli->quiet, &out);
-        }
+        put_scenario(scenario, cli_is_colored(cli, stdout), cli->quiet, out);
     }
-    if (json) {
-        text_put_bytes(&out, text_string(body), body->length);
-    }
-    int code = cli_write(stdout, &out);
-    text_fini(&out);
-    json_decref(reply);
-    return lost > 0 ? CLI_NO : code;
+    return lost > 0 ? CLI_NO : CLI_DONE;
 }
 
 static void put_list(struct json_writer *json, const char *key, const char *const *list,
@@ -203,7 +189,7 @@ static int simulate(const struct cli *cli, const struct wish *wish)
     json_writer_object_end(&json);
     int code = cli_api_send(cli, "POST", "/api/v1/simulate", &sent, SIMULATE_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
-        code = show(cli, wish->json, &body);
+        code = cli_api_show(cli, &body, wish->json, put_scenarios);
     }
     text_fini(&sent);
     text_fini(&body);

@@ -11,6 +11,7 @@
 #include "resolver/cli/cli.h"
 #include "resolver/cli/cli_api.h"
 #include "resolver/cli/cli_http.h"
+#include "resolver/cli/cli_json.h"
 #include "resolver/cli/cli_status_text.h"
 
 #define REFRESH_MS 1000
@@ -29,9 +30,14 @@ static void on_resize(int signal)
     (void)signal;
 }
 
-static int fetch(const struct cli *cli, struct text *body)
+/* People are shown but some of many services; the rest is not asked for. */
+static int fetch(const struct cli *cli, bool json, struct text *body)
 {
-    return cli_api_call(cli, "GET", "/api/v1/status", CLI_HTTP_TIMEOUT_MS, body);
+    char brief[64];
+    bool all = json || cli->verbose;
+
+    (void)snprintf(brief, sizeof(brief), "/api/v1/status?brief=%u", CLI_STATUS_SERVICES);
+    return cli_api_call(cli, "GET", all ? "/api/v1/status" : brief, CLI_HTTP_TIMEOUT_MS, body);
 }
 
 /* The text for people; CLI_NO when the body cannot be read. */
@@ -42,10 +48,9 @@ static int render(const struct cli *cli, const struct text *body, struct text *o
         .all = cli->verbose,
         .width = cli_width(stdout),
     };
-    json_t *status = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
+    json_t *status = cli_json_read(body);
 
     if (status == NULL) {
-        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
         return CLI_NO;
     }
     cli_status_text_put(status, &view, out);
@@ -57,7 +62,7 @@ static int show_once(const struct cli *cli, bool json)
 {
     struct text body = { 0 };
     struct text out = { 0 };
-    int code = fetch(cli, &body);
+    int code = fetch(cli, json, &body);
 
     if (code == CLI_DONE && json) {
         code = cli_write(stdout, &body);
@@ -112,7 +117,7 @@ static void show_again(const struct cli *cli, bool json, bool terminal)
 {
     struct text body = { 0 };
     struct text out = { 0 };
-    int code = fetch(cli, &body);
+    int code = fetch(cli, json, &body);
 
     if (code == CLI_DONE && json) {
         text_put(&out, text_string(&body));

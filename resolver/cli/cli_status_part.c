@@ -26,7 +26,8 @@ enum cli_paint cli_status_paint(const char *state)
         { "kept", CLI_PAINT_DOUBT },      { "doubted", CLI_PAINT_DOUBT },
         { "unknown", CLI_PAINT_DOUBT },   { "drained", CLI_PAINT_DOUBT },
         { "shared", CLI_PAINT_DOUBT },    { "degraded", CLI_PAINT_DOUBT },
-        { "forced up", CLI_PAINT_DOUBT }, { "unchecked", CLI_PAINT_PLAIN },
+        { "stale", CLI_PAINT_DOUBT },     { "unchecked", CLI_PAINT_PLAIN },
+        { "forced up", CLI_PAINT_DOUBT },
     };
 
     for (unsigned i = 0; i < sizeof(paints) / sizeof(paints[0]); i++) {
@@ -53,7 +54,7 @@ void cli_status_put_override(const json_t *override, struct text *out)
                 : strcmp(state, "up") == 0  ? "forced up"
                                             : "forced down",
                 cli_json_truth(override, "scheduled") ? "maintenance"
-                                                        : cli_json_string(override, "author"),
+                                                      : cli_json_string(override, "author"),
                 cli_json_string(override, "reason"));
     if (until[0] != '\0') {
         text_printf(out, ", until %.19sZ", until); /* without the fraction */

@@ -31,8 +31,7 @@ static void put_answer(struct cli_table *table, const char *name, const char *ty
 
     cli_table_add(table, CLI_PAINT_STRONG, "%s", name);
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", type);
-    put_joined(table, paint, json_object_get(answer, "regions"),
-               cli_json_string(answer, "result"));
+    put_joined(table, paint, json_object_get(answer, "regions"), cli_json_string(answer, "result"));
     cli_table_add(table, paint, "rung %llu", cli_json_number(answer, "rung"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%llus", cli_json_number(answer, "ttl_s"));
     put_joined(table, CLI_PAINT_PLAIN, json_object_get(answer, "addresses"), "-");
@@ -67,8 +66,7 @@ static void put_endpoint(struct cli_table *table, const char *region, const json
     struct text age = { 0 };
 
     text_put_duration(&age, cli_json_number(endpoint, "since_ms_ago"));
-    cli_table_add(table, CLI_PAINT_PLAIN, "  %s %s", region,
-                  cli_json_string(endpoint, "address"));
+    cli_table_add(table, CLI_PAINT_PLAIN, "  %s %s", region, cli_json_string(endpoint, "address"));
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", "");
     cli_table_add(table, cli_status_paint(state), "%s", state);
     cli_table_add(table, CLI_PAINT_PLAIN, "%s", text_string(&age));
@@ -106,7 +104,7 @@ static const char *pool_state(const json_t *pool)
     }
     return cli_json_truth(pool, "parked")   ? "parked"
            : cli_json_truth(pool, "shared") ? "shared"
-                                              : "ramping";
+                                            : "ramping";
 }
 
 static void put_pool_row(struct cli_table *table, const json_t *pool, const struct text *what)
@@ -300,12 +298,13 @@ void cli_status_put_services(const json_t *status, const struct cli_status_view 
 {
     static const char *const heads[] = { "SERVICE", "TYPE", "FROM", "BY", "TTL", "ADDRESSES" };
     const json_t *services = json_object_get(status, "services");
+    size_t left_out = (size_t)cli_json_number(status, "services_left_out"); /* by the server */
     size_t count = json_array_size(services);
-    bool all = view->all || count <= CLI_STATUS_SERVICES;
+    bool all = view->all || count + left_out <= CLI_STATUS_SERVICES;
+    size_t shown = 0;
     struct cli_table table;
-    size_t left_out = 0;
 
-    if (count == 0) {
+    if (count + left_out == 0) {
         return;
     }
     cli_table_init(&table, 6, heads);
@@ -313,19 +312,20 @@ void cli_status_put_services(const json_t *status, const struct cli_status_view 
         const json_t *service = json_array_get(services, i);
         if (all || any_needs_look(service)) {
             put_service(&table, service, view->all);
+            shown++;
         } else {
             left_out++;
         }
     }
     text_put_char(out, '\n');
-    if (left_out < count) {
+    if (shown > 0) {
         cli_table_put(&table, view->colored, view->width, out);
     }
     if (left_out > 0) {
         text_printf(out,
                     "%zu %sservices answer from their first region, all endpoints up (-v lists "
                     "them)\n",
-                    left_out, left_out < count ? "more " : "");
+                    left_out, shown > 0 ? "more " : "");
     }
     cli_table_fini(&table);
 }

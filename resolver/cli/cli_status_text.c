@@ -127,8 +127,8 @@ static bool decides_nothing(const json_t *check)
 /* What a check says against its target, on which evidence. */
 static void put_cause(struct cli_table *table, const json_t *check)
 {
-    bool is_telling = !cli_status_is_fine(cli_json_string(check, "state")) ||
-                      cli_json_truth(check, "degraded");
+    bool is_telling =
+        !cli_status_is_fine(cli_json_string(check, "state")) || cli_json_truth(check, "degraded");
     const char *reason = is_telling ? cli_json_string(check, "reason") : "";
     const char *evidence = cli_json_string(json_object_get(check, "evidence"), "text");
 
@@ -199,8 +199,8 @@ static void put_region_counts(struct cli_table *table, const json_t *region)
 static void put_region_reason(struct cli_table *table, const json_t *region)
 {
     const json_t *override = json_object_get(region, "override");
-    bool plain = strcmp(cli_json_string(region, "state"), "in") == 0 &&
-                 !cli_json_truth(region, "lifted");
+    bool plain =
+        strcmp(cli_json_string(region, "state"), "in") == 0 && !cli_json_truth(region, "lifted");
     struct text reason = { 0 };
 
     if (json_is_object(override)) {
@@ -301,8 +301,7 @@ static void put_probing(const json_t *status, struct text *out)
                 "\nchecks: %llu, %llu probes sent; late by %llums at p99, %llums at most; "
                 "%llu in flight",
                 cli_json_number(probing, "checks"), cli_json_number(probing, "started"),
-                cli_json_number(probing, "late_p99_ms"),
-                cli_json_number(probing, "late_most_ms"),
+                cli_json_number(probing, "late_p99_ms"), cli_json_number(probing, "late_most_ms"),
                 cli_json_number(probing, "in_flight"));
     if (cli_json_number(probing, "put_off") > 0) {
         text_printf(out, "; %llu had to wait for others to end",

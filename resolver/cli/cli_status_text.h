@@ -10,7 +10,7 @@
 #include "base/text.h"
 
 /* Services shown without `all`; of more only those that need a look. */
-#define CLI_STATUS_SERVICES 40
+#define CLI_STATUS_SERVICES 40u
 
 /* Zones shown without `all`. */
 #define CLI_STATUS_ZONES 20

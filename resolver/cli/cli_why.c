@@ -16,34 +16,23 @@ static void put_argument(const char *key, const char *value, struct text *out)
 }
 
 static void put_target(const char *name, const char *type, const char *client, const char *ecs,
-                       struct text *out)
+                       const char *listener, struct text *out)
 {
     text_put(out, "/api/v1/why?name=");
     cli_http_put_escaped(out, name);
     put_argument("type", type, out);
     put_argument("client", client, out);
     put_argument("ecs", ecs, out);
+    put_argument("listener", listener, out);
 }
 
-static int show(const struct cli *cli, const struct text *body, bool json)
+static int put_why(const struct cli *cli, const json_t *why, struct text *out)
 {
-    struct text out = { 0 };
-
-    if (json) {
-        return cli_write(stdout, body);
-    }
-    json_t *why = json_loadb(text_string(body), body->length, JSON_REJECT_DUPLICATES, NULL);
-    if (why == NULL) {
-        (void)fputs("leeward: the server's answer cannot be read\n", stderr);
-        return CLI_NO;
-    }
     const struct cli_why_view view = { .colored = cli_is_colored(cli, stdout),
                                        .all = cli->verbose };
-    cli_why_text_put(why, &view, &out);
-    int code = cli_write(stdout, &out);
-    json_decref(why);
-    text_fini(&out);
-    return code;
+
+    cli_why_text_put(why, &view, out);
+    return CLI_DONE;
 }
 
 int cli_why_run(struct cli *cli, int argc, char **argv)
@@ -52,10 +41,12 @@ int cli_why_run(struct cli *cli, int argc, char **argv)
         { "json", no_argument, NULL, 'j' },
         { "client", required_argument, NULL, 512 },
         { "ecs", required_argument, NULL, 513 },
+        { "listener", required_argument, NULL, 514 },
         { NULL, 0, NULL, 0 },
     };
     const char *client = NULL;
     const char *ecs = NULL;
+    const char *listener = NULL;
     bool json = false;
     int option;
 
@@ -64,8 +55,10 @@ int cli_why_run(struct cli *cli, int argc, char **argv)
             json = true;
         } else if (option == 512) {
             client = optarg;
-        } else {
+        } else if (option == 513) {
             ecs = optarg;
+        } else {
+            listener = optarg;
         }
     }
     if (option == CLI_OPTION_EXIT) {
@@ -76,10 +69,11 @@ int cli_why_run(struct cli *cli, int argc, char **argv)
     }
     struct text target = { 0 };
     struct text body = { 0 };
-    put_target(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, client, ecs, &target);
+    put_target(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, client, ecs, listener,
+               &target);
     int code = cli_api_call(cli, "GET", text_string(&target), CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
-        code = show(cli, &body, json);
+        code = cli_api_show(cli, &body, json, put_why);
     }
     text_fini(&target);
     text_fini(&body);

@@ -117,8 +117,8 @@ static void put_endpoint(const json_t *endpoint, bool colored, struct text *out)
     text_put(out, " is ");
     cli_table_paint(out, colored, state_paint(state), state);
     text_put(out, " for ");
-    text_put_duration(out, (unsigned long long)json_integer_value(
-                               json_object_get(endpoint, "since_ms_ago")));
+    text_put_duration(
+        out, (unsigned long long)json_integer_value(json_object_get(endpoint, "since_ms_ago")));
     text_put_char(out, '\n');
     for (size_t i = 0; i < json_array_size(checks); i++) {
         put_check(json_array_get(checks, i), colored, out);

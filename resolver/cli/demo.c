@@ -197,8 +197,8 @@ static void tell_reason(struct demo *demo)
     struct error ignored = { 0 };
     struct text line = { 0 };
 
-    if (cli_http(demo->world.socket_path, "GET", "/api/v1/status", NULL, 1000, &reply,
-                 &ignored) == 0) {
+    if (cli_http(demo->world.socket_path, "GET", "/api/v1/status", NULL, 1000, &reply, &ignored) ==
+        0) {
         json_t *status = json_loadb(text_string(&reply.body), reply.body.length, 0, NULL);
         if (demo->scenario->dns) {
             put_region_reason(status, &line);

@@ -80,7 +80,7 @@ struct connection_limits {
 /* No stream is open. NULL when memory is out. */
 struct connection_set *connection_set_new(uv_loop_t *loop);
 
-/* Other limits than those above, from now on. */
+/* Other limits than those above, from now on: for those who cannot wait so long, as tests. */
 void connection_set_limits(struct connection_set *set, const struct connection_limits *limits);
 
 /*

@@ -1,7 +1,8 @@
 """Nothing is healthy anywhere: what on_all_down says, and never an empty answer."""
 
 from lib import dns, patience
-from lib.world import SERVICE, answers_with, config, service, tsan, watch
+from lib.world import (SERVICE, answers_with, config, dns_check, http_check, service, tsan,
+                       watch)
 
 
 def rung(server):
@@ -54,6 +55,22 @@ def test_last_good_keeps_the_set_of_endpoints(w):
         several[2].do("http die")
         patience.until(lambda: rung(server) == 6, "nothing is up")
         answers_with(server, several[1], several[2])  # as it last stood on rung 1
+
+
+def test_last_good_keeps_several_regions_that_answered_together(w):
+    seoul, tokyo, singapore = regions = w.three_regions()
+    of = service(regions, policy="all", check={"all": ["own", "common"]})
+    server = w.start(config(regions, {SERVICE: of}, gates=False,
+                            checks={"own": http_check(), "common": dns_check(singapore)}))
+    answers_with(server, *regions)
+    tokyo.do("http die")
+    answers_with(server, seoul, singapore)
+    singapore.do("dns servfail")  # which all are asked for, so that all go at once
+    patience.until(lambda: rung(server) == 6, "nothing is up")
+    assert server.addresses_of(SERVICE) == {seoul.address, singapore.address}
+    server.restart()
+    patience.until(lambda: rung(server) == 6, "nothing is up")
+    assert server.addresses_of(SERVICE) == {seoul.address, singapore.address}, "kept by name"
 
 
 def test_all_answers_with_every_endpoint(w):

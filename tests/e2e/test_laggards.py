@@ -1,6 +1,7 @@
 """Why an answer is what it is, said to clients; and which clients have not heard of the new one."""
 
 import json
+import re
 import struct
 
 from lib import dns, patience
@@ -87,7 +88,12 @@ def test_who_asks_why_is_told(w):
     seoul.do("http die")
     answers_with(server, tokyo)
     code, text = server.ask(SERVICE, options=wish).ede
-    assert "tokyo (in, 1 of 1 up)" in text and "seoul (in, 0 of 1 up)" in text, text
+    assert "tokyo (in, 1 of 1 up)" in text, text
+    # since when, by which check, on what evidence, and what would change it
+    assert re.search(r"not seoul \(in, 0 of 1 up; %s down for \d+m?s: seoul http %s:\d+/\S* ?"
+                     r".*(refused|reset).*; back \d+m?s after they pass\)" %
+                     (re.escape(seoul.address), re.escape(seoul.address)), text), text
+    assert "; if tokyo fails: singapore; " in text, text
     shown = server.run_cli("query", SERVICE, "--explain").stdout
     assert "extended error 0 (Other): " + SERVICE in shown and tokyo.address in shown, shown
     for option in ("--json", "-e"), ("--json", "-e", "-t"):

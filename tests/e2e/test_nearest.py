@@ -1,12 +1,15 @@
 """Clients are led to what is near to them: by prefix, by subnet of whom is asked for, by country."""
 
+import fcntl
 import os
 import random
 import shutil
+import signal
+import threading
 
 from lib import dns, patience
 from lib.told import Told
-from lib.world import SERVICE, tsan
+from lib.world import SERVICE, Skip, tsan
 
 SEOUL, TOKYO, FRANKFURT = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 POOLS = {"seoul": [SEOUL], "tokyo": [TOKYO], "frankfurt": [FRANKFURT]}
@@ -165,6 +168,82 @@ def test_a_damaged_database_is_refused_and_the_server_goes_on(w):
     patience.until(lambda: stage.server.reload()[0] == 200, "the good one is taken again")
     stage.leads(SEOUL, source=KOREAN)
     assert stage.server.process.pid == pid and not stage.server.has_ended()
+
+
+class Held:
+    """Whoever opens the file waits until it is let go: the kernel's own lease on it."""
+
+    def __init__(self, path):
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # that somebody waits
+        self.fd = os.open(path, os.O_RDWR)
+        try:
+            fcntl.fcntl(self.fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as refused:
+            os.close(self.fd)
+            raise Skip(f"no lease on a file here: {refused}") from None
+
+    def let_go(self):
+        fcntl.fcntl(self.fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        os.close(self.fd)
+
+
+def readers_of(pid):
+    """Children of the server that read a database."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        children = file.read().split()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+            children += file.read().split()
+    found = []
+    for child in set(children):
+        try:
+            with open(f"/proc/{child}/cmdline", "rb") as file:
+                found += [child] if b"_geo" in file.read().split(b"\0") else []
+        except OSError:
+            pass  # it has ended meanwhile
+    return found
+
+
+@tsan
+def test_a_database_that_is_slow_to_read_holds_nothing_up(w):
+    path = copy_to(w, "many.mmdb")
+    stage = Stage(w, [geo(path)])
+    server = stage.server
+    stage.leads(FRANKFURT, source=KOREAN)
+    with open(os.path.join(DATA, "country.mmdb"), "rb") as file:
+        replace(path, file.read())
+    held = Held(path)
+    asked = threading.Thread(target=server.reload, daemon=True)
+    asked.start()  # or it was begun by the change itself
+    patience.until(lambda: readers_of(server.process.pid), "the database is being read")
+    generation = server.status()["generation"]
+    stage.told.say(FRANKFURT, "down")
+    patience.until(lambda: FRANKFURT not in stage.answer(source=KOREAN).addresses,
+                   lambda: f"Frankfurt is left, not {stage.answer(source=KOREAN)}")
+    status, body = server.reload()
+    assert status == 409 and "under way" in str(body), (status, body)
+    assert server.status()["generation"] == generation, "it waits for the database"
+    assert readers_of(server.process.pid), "which nobody has read meanwhile"
+    held.let_go()
+    stage.leads(TOKYO, source=JAPANESE)
+    assert server.status()["generation"] > generation
+    asked.join()
+
+
+@tsan
+def test_a_server_stops_though_a_database_is_slow_to_read(w):
+    path = copy_to(w)
+    stage = Stage(w, [geo(path)])
+    server = stage.server
+    copy_to(w)
+    held = Held(path)
+    server.send_signal(signal.SIGHUP)
+    patience.until(lambda: readers_of(server.process.pid), "the database is being read")
+    reader = readers_of(server.process.pid)[0]
+    server.send_signal(signal.SIGTERM)
+    patience.until(server.has_ended, "the server ends")
+    assert not os.path.exists(f"/proc/{reader}"), "and its reader with it"
+    held.let_go()
 
 
 def test_flipped_bits_kill_nobody(w):

@@ -4,8 +4,8 @@ import json
 import os
 import signal
 
-from lib import patience
-from lib.world import SERVICE, answers_with, config, service, timing, tsan, watch
+from lib import dns, patience
+from lib.world import SERVICE, answers_with, config, http_check, service, timing, tsan, watch
 
 OTHER = "db.svc.example.com"
 WHY = ("--reason", "a test")
@@ -112,6 +112,24 @@ def test_force_outranks_drain_and_checks(w):
     answers_with(server, seoul)
 
 
+def test_a_port_written_does_not_widen_what_is_meant(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    by_tcp = {"tcp": {"port": 80}, **timing()}
+    server = w.start(config(regions, {
+        SERVICE: service(regions),
+        OTHER: service(regions[:1], check=by_tcp, endpoints={"seoul": [seoul.tcp]}),
+    }, gates=False))
+    answers_with(server, seoul)
+    assert seoul.tcp in refused(server, "force", "down", seoul.http, *WHY)
+    said = refused(server, "force", "down", f"{seoul.address}:1", *WHY)
+    assert f"there is {seoul.address}:" in said, said
+    done(server, "force", "down", tokyo.http, *WHY)  # nothing else is there
+    done(server, "force", "down", seoul.address, *WHY)
+    patience.until(lambda: server.endpoint(OTHER, seoul.address)["state"] == "forced down",
+                   "both of Seoul's are meant")
+
+
 def test_what_is_forced_down_is_never_answered(w):
     regions = w.three_regions()
     seoul, tokyo, singapore = regions
@@ -209,6 +227,31 @@ def test_a_simulation_changes_nothing_and_tells_the_truth(w):
     answers_with(server, tokyo)  # as was foretold
 
 
+def test_a_simulation_follows_who_leans_on_whom(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    leaning = service(regions, on_all_down="servfail", check={"all": [
+        {"service": OTHER}, {"region": "tokyo"}, http_check()]})
+    server = w.start(config(regions, {SERVICE: leaning, OTHER: service(regions[:1])}))
+    answers_with(server, seoul)
+    lost = {region.name: refused(server, "simulate", "--down", region.name)
+            for region in (seoul, tokyo)}
+    assert all(f"{SERVICE} seoul" in " ".join(said.split()) for said in lost.values()), lost
+    tokyo.do("dns die")
+    patience.until(lambda: server.ask(SERVICE).rcode == dns.SERVFAIL, "as was foretold")
+    assert "no healthy region" in lost["tokyo"] and "servfail" in lost["tokyo"], lost
+
+
+def test_history_that_is_not_kept_is_no_peace(w):
+    regions = w.three_regions()
+    server = w.server(config(regions))
+    with open(server.state_path, "w", encoding="utf-8"):
+        pass  # no directory
+    server.start()
+    patience.until(lambda: "the journal is not kept" in server.log_text(), "it cannot be")
+    assert "the journal is not kept" in refused(server, "history")
+
+
 def shrunk(regions, count):
     """Seoul has four addresses in the first, `count` of them in this one."""
     addresses = [f"127.0.1.{i + 1}:{regions[0].http.rsplit(':', 1)[1]}" for i in range(count)]
@@ -255,6 +298,9 @@ def test_an_older_generation_never_overwrites_a_newer_one(w):
     server.restart()
     answers_with(server, seoul)  # from what was accepted last, loudly
     assert "older" in server.readyz()[1], server.readyz()
+    patience.until(lambda: [e["to"] for e in history(server) if e["kind"] in ("start", "reload")]
+                   == ["started", "refused", "stopped", "started", "refused"],
+                   lambda: history(server))
     server.reload_with(dict(old, generation=43))
     answers_with(server, tokyo)
 
@@ -271,11 +317,15 @@ def test_after_crashes_in_a_row_it_starts_without_state(w):
     server.wait_ready()
     assert "starting without restored state" in server.log_text(), server.log_tail()
     assert "ended abnormally" in server.readyz()[1]
+    patience.until(lambda: [e["to"] for e in history(server) if e["kind"] == "guard"] ==
+                   ["without restored state"], "the decision is in the journal")
     server.stop()
     server.spawn()
     patience.until(server.is_listening, "it answers again")
     server.wait_ready()
     assert "ended abnormally" not in server.readyz()[1], "a clean end ends the count"
+    patience.until(lambda: [e["to"] for e in history(server) if e["kind"] == "start"] ==
+                   ["started"] * 3 + ["stopped", "started"], lambda: history(server))
 
 
 def test_health_is_kept_over_a_restart(w):

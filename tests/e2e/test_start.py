@@ -1,13 +1,16 @@
 """Starting and stopping: with dead targets, bad files, taken ports, unwritable places."""
 
 import os
+import pwd
+import shutil
 import signal
 import socket
 import time
 
 from lib import dns, patience
-from lib.world import (SERVICE, answers_with, config, dns_check, forwarding, http_check, service,
-                       timing, tsan)
+from lib.certificates import Authority
+from lib.world import (SERVICE, Skip, answers_with, config, dns_check, forwarding, http_check,
+                       service, timing, tsan)
 
 
 def slow_world(w, timeout_ms):
@@ -160,6 +163,19 @@ def test_an_unwritable_state_directory_is_a_warning(w):
     assert server.status()["ready"]
 
 
+def test_a_missing_state_directory_is_made_for_the_user_it_becomes(w):
+    if os.geteuid() != 0:
+        raise Skip("only root becomes somebody else")
+    server = w.server(config(w.three_regions(), node={"user": "nobody"}))
+    for folder in (server.folder, w.folder, os.path.dirname(w.folder)):
+        os.chmod(folder, 0o711)
+    shutil.chown(server.folder, "nobody")  # of the socket
+    server.start()
+    accepted = os.path.join(server.state_path, "accepted.yaml")
+    patience.until(lambda: os.path.exists(accepted), "the configuration is kept")
+    assert os.stat(accepted).st_uid == pwd.getpwnam("nobody").pw_uid
+
+
 def test_the_last_accepted_config_is_used_when_the_file_is_bad(w):
     regions = w.three_regions()
     server = w.start(config(regions))
@@ -214,6 +230,28 @@ def test_a_zone_file_that_went_bad_does_not_keep_the_rest_from_starting(w):
     if server.has_ended():
         assert server.exit_code == 1
         server.process = None
+
+
+def test_what_a_check_needs_and_is_gone_does_not_keep_it_from_starting(w):
+    plugin = w.write_file("plugin", "#!/bin/sh\nexit 0\n")
+    os.chmod(plugin, 0o755)
+    authorities = Authority(w.folder).path
+    seoul = w.region("seoul", "127.0.1.1", 1)
+    server = w.start(config([seoul], {
+        SERVICE: service([seoul], check={"exec": {"command": [plugin]}}),
+        "tls.example": service([seoul], check={"tls": {"ca_file": authorities}})}, gates=False))
+    server.stop()
+    os.unlink(plugin)
+    os.unlink(authorities)
+    server.spawn()
+    patience.until(lambda: server.is_listening() or server.has_ended(), "it answers")
+    assert not server.has_ended(), server.log_tail()
+    assert server.addresses_of(SERVICE) == {seoul.address}
+    assert "running the last accepted configuration" in server.log_text()
+    status = server.run_cli("status").stdout
+    assert "NOT the file on disk" in status and "plugin cannot be run" in status, status
+    patience.until(lambda: "authorities" in server.run_cli("why", "tls.example").stdout,
+                   lambda: server.run_cli("why", "tls.example").stdout)
 
 
 def test_strict_refuses_a_bad_file(w):

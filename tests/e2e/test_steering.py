@@ -247,6 +247,15 @@ def test_a_listener_makes_a_view(w):
     assert dns.ask(inner, SERVICE, tcp=True).addresses == {"10.1.0.1"}
     assert dns.ask(server.at, SERVICE).addresses == {SEOUL}
     assert dns.ask(server.at, SERVICE, tcp=True).addresses == {SEOUL}
+    at = f"127.0.0.2:{server.port}"
+    why = server.get("/api/v1/why", name=SERVICE, listener=at)
+    assert "the client is in the view inside" in why["steps"] and "10.1.0.1" in str(why["answer"]), why
+    said = server.run_cli("why", SERVICE, "--listener", at)
+    assert said.returncode == 0 and "10.1.0.1" in said.stdout, said
+    said = server.run_cli("why", SERVICE)
+    assert SEOUL in said.stdout and "say which one (--listener)" in said.stdout, said
+    said = server.run_cli("why", SERVICE, "--listener", "127.0.0.3")
+    assert said.returncode != 0 and "not listened at" in said.stderr, said
 
 
 # ---- SRV

@@ -88,6 +88,19 @@ def is_sleeping(pid):
         return False
 
 
+def test_a_program_that_is_gone_changes_nothing_and_is_told_of(w):
+    seoul = w.region("seoul", "127.0.1.1", 1)
+    program = script(w, "plugin", "exit 0\n")
+    server = w.start(told([seoul], {"exec": {"command": [program]}}))
+    patience.until(lambda: server.endpoint(SERVICE, seoul.address)["state"] == "up", "it is up")
+    os.unlink(program)
+    patience.until(lambda: server.endpoint(SERVICE, seoul.address)["state"] == "stale",
+                   lambda: f"it is stale, but {server.endpoint(SERVICE, seoul.address)}")
+    assert server.addresses_of(SERVICE) == {seoul.address}
+    assert "No such file" in server.run_cli("status").stdout, server.run_cli("status").stdout
+    assert "to=stale" in server.log_text()
+
+
 def test_without_programs_there_is_no_spawner(w):
     regions = w.three_regions()
     server = w.start(config(regions))
@@ -127,6 +140,8 @@ def test_a_report_about_nothing_is_refused(w):
     server = w.start(told(regions, {"push": {"ttl": "1h"}}), ready=False)
     done = server.run_cli("push", "api.svc.exampel.com", "up")
     assert done.returncode == 1 and f"did you mean '{SERVICE}'?" in done.stderr, done
+    done = server.run_cli("push", SERVICE + "/192.0.2.99", "up")
+    assert done.returncode == 1 and "of no endpoint at 192.0.2.99" in done.stderr, done
 
 
 # ---- files

@@ -4,7 +4,9 @@ The docs say what the program does: check_docs.py LEEWARD [--write]
 
 docs/config.md and docs/leeward.schema.json are what the program prints; --write
 makes them anew. Every complete configuration in README.md and docs/ (a yaml block
-that begins with "# leeward.yaml") and every ops/*.yaml passes `leeward check`. In a
+that begins with "# leeward.yaml") and every ops/*.yaml passes `leeward check`. Commands
+are there, and so are their options. What is logged above the level of debug has a
+row in docs/operating.md. In a
 console block, the output below "$ leeward check ..." is that of the program in a
 folder with the configuration above it, and with the zone files of the page (zone
 blocks that begin with "; NAME"). Links lead to files of the tree.
@@ -23,10 +25,16 @@ import tree
 
 REFERENCE = "docs/config.md"
 SCHEMA = "docs/leeward.schema.json"
+EVENTS = "docs/operating.md"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+# After a prompt, between backquotes, or indented.
+COMMAND = re.compile(r"(?:^\$ |`|^    )leeward ([a-z-][^`\n]*)", re.MULTILINE)
+OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+EVENT = re.compile(r'log_event\(\s*(LOG_\w+),\s*"([^"]*)"')
 
 # What the examples take from the environment.
 VARIABLES = {"REGION": "seoul"}
@@ -66,11 +74,35 @@ def check_example(leeward, root, path):
         yield f"{path}: {output}"
 
 
+def check_events(root):
+    known = tree.text(root, EVENTS)
+    for path in tree.files(root):
+        if path.endswith(".c") and path.split("/")[0] in ("base", "zones", "policy", "resolver"):
+            for level, event in EVENT.findall(tree.text(root, path)):
+                if level != "LOG_DEBUG" and not re.search(f"`{re.escape(event)}[` ]", known):
+                    yield f"{path}: logs '{event}', of which {EVENTS} does not tell"
+
+
+class Helps:
+    """What `leeward help COMMAND` says, asked once."""
+
+    def __init__(self, leeward):
+        self.leeward, self.known = leeward, {}
+
+    def options(self, command):
+        """The options of a command, or None when there is none of that name."""
+        if command not in self.known:
+            status, text = run(self.leeward, "help", command)
+            self.known[command] = set(OPTION.findall(text)) if status == 0 else None
+        return self.known[command]
+
+
 class Page:
     """One Markdown file, read from top to bottom."""
 
-    def __init__(self, leeward, root, path, folder):
+    def __init__(self, leeward, root, path, folder, helps):
         self.leeward, self.root, self.path, self.folder = leeward, root, path, folder
+        self.helps = helps
         self.text = tree.text(root, path)
         self.complete = 0
 
@@ -85,6 +117,7 @@ class Page:
                 yield from self.check_config(place, body)
             elif kind == "console":
                 yield from self.check_console(place, body)
+        yield from self.check_commands()
         yield from self.check_links()
 
     def write(self, name, body):
@@ -113,6 +146,19 @@ class Page:
             if output.strip() != said.strip():
                 yield f"{place}: `{command}` says:\n{output}"
 
+    def check_commands(self):
+        for match in COMMAND.finditer(self.text):
+            words = re.sub(r"\"[^\"]*\"|'[^']*'", "TEXT", match.group(1)).split("  ")[0].split()
+            command = next((word for word in words if not word.startswith("-")), "help")
+            options = self.helps.options(command)
+            place = f"{self.path}:{self.text.count(chr(10), 0, match.end()) + 1}"
+            if options is None:
+                yield f"{place}: there is no command '{command}'"
+                continue
+            for option in OPTION.findall(" ".join(words)):
+                if option not in options:
+                    yield f"{place}: '{command}' has no option {option}"
+
     def check_links(self):
         prose = FENCE.sub("", self.text)
         for target, anchor in LINK.findall(prose):
@@ -131,7 +177,8 @@ def anchors(text):
 
 
 def check(leeward, root):
-    found = list(check_generated(leeward, root))
+    found = list(check_generated(leeward, root)) + list(check_events(root))
+    helps = Helps(leeward)
     complete = 0
     for path in tree.files(root):
         folder, name = os.path.split(path)
@@ -139,7 +186,7 @@ def check(leeward, root):
             found += check_example(leeward, root, path)
         elif path == "README.md" or (folder == "docs" and name.endswith(".md")):
             with tempfile.TemporaryDirectory() as scratch:
-                page = Page(leeward, root, path, scratch)
+                page = Page(leeward, root, path, scratch, helps)
                 found += page.check()
                 complete += page.complete
     if complete == 0:

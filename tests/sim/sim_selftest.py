@@ -827,27 +827,34 @@ def attempt(test, *arguments):
     return True
 
 
+def attempt_all(tests, region):
+    """Each with a region that has no fault; then it is to end well."""
+    good = True
+    try:
+        for test in tests:
+            good = attempt(test, region) and good
+            region.do("all heal")
+        region.process.terminate()
+        code = region.process.wait(PATIENCE_S)
+        if code != 0:
+            print(f"FAILED the region ended with {code}")
+            good = False
+    finally:
+        region.close()
+    return good
+
+
 def main():
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    binary, good = os.path.abspath(sys.argv[1]), True
+    binary = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as directory:
         region = Region(binary, directory, "--index", "3", "--record", "api.corp.example", "A",
                         "192.0.2.1", "--record", "api.corp.example", "A", "192.0.2.2",
                         "--record", "www.corp.example", "CNAME", "api.corp.example",
                         "--record", "corp.example", "MX", "10 mail.corp.example")
-        try:
-            for test in TESTS:
-                good = attempt(test, region) and good
-                region.do("all heal")
-            region.process.terminate()
-            code = region.process.wait(PATIENCE_S)
-            if code != 0:
-                print(f"FAILED the region ended with {code}")
-                good = False
-        finally:
-            region.close()
+        good = attempt_all(TESTS, region)
         for test in PROCESS_TESTS:
             good = attempt(test, binary, directory) and good
     print("all good" if good else "there were mismatches")

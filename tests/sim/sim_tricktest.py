@@ -18,7 +18,7 @@ import time
 
 from sim_selftest import (
     A, AAAA, CNAME, DNAME, FORMERR, MX, NOERROR, NOTIMP, NXDOMAIN, PATIENCE_S, REFUSED, SERVFAIL,
-    SILENCE_S, SOA, TXT, Message, Mismatch, Region, attempt, expect, expect_true, make_query,
+    SILENCE_S, SOA, TXT, Message, Mismatch, Region, attempt_all, expect, expect_true, make_query,
     read_exactly)
 
 BADVERS, BADCOOKIE = 16, 23
@@ -687,21 +687,11 @@ def main():
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    binary, good = os.path.abspath(sys.argv[1]), True
+    binary = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as directory:
         region = Region(binary, directory, "--index", "3", "--tls-dir", directory)
         region.folder = directory
-        try:
-            for test in TESTS:
-                good = attempt(test, region) and good
-                region.do("all heal")
-            region.process.terminate()
-            code = region.process.wait(PATIENCE_S)
-            if code != 0:
-                print(f"FAILED the region ended with {code}")
-                good = False
-        finally:
-            region.close()
+        good = attempt_all(TESTS, region)
     print("all good" if good else "there were mismatches")
     return 0 if good else 1
 

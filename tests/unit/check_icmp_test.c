@@ -249,6 +249,8 @@ static void silence_lasts_until_it_is_cancelled(void **state)
     end(&w);
 }
 
+#define SHORT_QUOTE (20 + 8) /* RFC 792: the header and 64 bits, no more */
+
 /* What is not about this very request is passed over, what is decides. */
 static void forge(struct probe_world *w, bool at_last_an_error)
 {
@@ -259,14 +261,15 @@ static void forge(struct probe_world *w, bool at_last_an_error)
     assert_true(put(IGNORE_ALL, "1"));
     probe_start(w);
     size_t size = sniff(fd, request, sizeof(request));
-    send_reply(fd, request, size, 7);      /* another sequence number */
-    send_reply(fd, request, size, 8 + 5);  /* another cookie */
-    send_error(fd, request, size, 20 + 7); /* about another request */
-    send_error(fd, request, size, 17);     /* that went elsewhere */
+    send_reply(fd, request, size, 7);             /* another sequence number */
+    send_reply(fd, request, size, 8 + 5);         /* another cookie */
+    send_error(fd, request, size, 20 + 7);        /* about another request */
+    send_error(fd, request, size, 17);            /* that went elsewhere */
+    send_error(fd, request, SHORT_QUOTE, 20 + 2); /* of another checksum, so of another cookie */
     (void)uv_run(&w->loop, UV_RUN_NOWAIT);
     assert_int_equal(w->done_count, 0);
     if (at_last_an_error) {
-        send_error(fd, request, size, 0);
+        send_error(fd, request, SHORT_QUOTE, 0);
     } else {
         send_reply(fd, request, size, 0);
     }

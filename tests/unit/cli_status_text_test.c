@@ -82,8 +82,7 @@ static void what_was_said_by_hand_is_shown_with_its_reason(void **state)
 
     (void)state;
     render(hands, &view, &out);
-    assert_shows(text_string(&out),
-                 "drained by alice: kernel update, until 2026-11-22T18:00:00Z");
+    assert_shows(text_string(&out), "drained by alice: kernel update, until 2026-11-22T18:00:00Z");
     assert_shows(text_string(&out), "THIS NODE IS CUT OFF for 4s: no witness answers");
     assert_shows(text_string(&out), "OVERRIDE  WHAT");
     assert_shows(text_string(&out), "parked");
@@ -271,6 +270,27 @@ static void of_many_services_only_those_in_trouble_are_listed(void **state)
     text_fini(&out);
 }
 
+static void those_that_the_server_left_out_are_counted(void **state)
+{
+    struct cli_status_view view = { 0 };
+    struct text json = { 0 };
+    struct text out = { 0 };
+
+    (void)state;
+    put_many(&json, 1, 0);
+    json.length--; /* the closing brace */
+    text_put(&json, ",\"services_left_out\":99}");
+    render(text_string(&json), &view, &out);
+    assert_non_null(strstr(text_string(&out), "s0.example"));
+    assert_non_null(strstr(text_string(&out), "99 more services answer from their first region"));
+    text_fini(&out);
+    render("{\"services\":[],\"services_left_out\":99}", &view, &out);
+    assert_non_null(strstr(text_string(&out), "\n99 services answer from their first region"));
+    assert_null(strstr(text_string(&out), "SERVICE"));
+    text_fini(&json);
+    text_fini(&out);
+}
+
 static void anything_may_be_missing(void **state)
 {
     static const char *const bodies[] = {
@@ -303,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_canary_gone_everywhere_says_so),
         cmocka_unit_test(zones_are_listed_with_file_and_serial),
         cmocka_unit_test(of_many_services_only_those_in_trouble_are_listed),
+        cmocka_unit_test(those_that_the_server_left_out_are_counted),
         cmocka_unit_test(anything_may_be_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

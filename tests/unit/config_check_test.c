@@ -58,7 +58,7 @@ static void a_dns_check_knows_its_transports(void **state)
 static void a_tcp_check_talks(void **state)
 {
     struct model *model = load_good(CHECK("tcp: {port: 25, send: \"EHLO me\\r\\n\", expect: "
-                                          "\"250\", tls: {verify: off, days_left: 0}}"));
+                                          "\"250\", tls: {verify: off}}"));
     const struct model_check *check = only_check(model);
 
     (void)state;
@@ -309,7 +309,7 @@ static void what_a_kind_cannot_mean_is_refused(void **state)
         { "checks: {c: {push: {ttl: 1ms}}}\n", 1, 26, "1s to 1d", NULL },
         { "checks: {c: {file: {}}}\n", 1, 14, "path is required", NULL },
         { "checks: {c: {tcp: {port: 1}, fall: never}}\n", 1, 36, "'never' is not a whole number",
-          NULL },
+          ", or auto" },
         { "checks: {c: {tcp: {port: 1}, false_alarm: 1/30d, fall: 3}}\n", 1, 30, "needs fall: auto",
           NULL },
         { "checks: {c: {tcp: {port: 1}, false_alarm: 30d, fall: auto}}\n", 1, 43,
@@ -317,6 +317,16 @@ static void what_a_kind_cannot_mean_is_refused(void **state)
         { "checks: {c: {tcp: {port: 1}, false_alarm: 1/1m, fall: auto}}\n", 1, 43, "out of range",
           NULL },
         { "checks: {c: {tcp: {port: 1}, degraded_above: 0s}}\n", 1, 46, "1ms to 1m", NULL },
+        { "checks: {c: {tcp: {port: 1}, degraded_above: 1s}}\n", 1, 46,
+          "no pass takes longer: timeout is 500ms", "raise timeout" },
+        { "checks: {c: {tcp: {port: 1, timeout: 1s}}}\n", 1, 29, "unknown key 'timeout'",
+          "write it beside tcp, not in it" },
+        { "checks: {c: {http: {port: 1, expect: 200}}}\n", 1, 38, "must be a map",
+          "its keys: status, body, match and json" },
+        { "checks: {c: {dns: {name: \"{randm}.a\"}}}\n", 1, 26, "unknown word '{randm}'",
+          "only {random}" },
+        { "checks: {c: {exec: {command: /bin/true -H}}}\n", 1, 30, "cannot be run",
+          "elements of a list" },
     };
 
     (void)state;
@@ -363,7 +373,7 @@ static const char whole[] =
     "checks:\n"
     "  secure: {https: {server: 10.0.0.3, host: \"x.example:1\", name: y.example}}\n"
     "  told: {push: {ttl: 90s}}\n"
-    "  plain: {https: {path: /a, days_left: 0}, degraded_above: 1s}\n"
+    "  plain: {https: {path: /a, days_left: 0}, timeout: 2s, degraded_above: 1s}\n"
     "  mail: {tcp: {port: 25, send: \"Q\\r\\n\\t\\x01\", expect: \"250 \\\"\", tls: on}}\n"
     "  none: {dns: {name: a, transport: tcp, expect: {match: \"^a.*[0-9]{1,3}$\"}}}\n"
     "services:\n"

@@ -9,22 +9,8 @@
 
 #include "policy/config.h"
 #include "policy/config_default.h"
+#include "tests/unit/config_world.h"
 #include "tests/unit/scratch.h"
-
-static struct model *load(const char *yaml)
-{
-    struct config_report report;
-    struct model *model = NULL;
-    struct text out = { 0 };
-
-    if (config_load_text(yaml, "t.yaml", &model, &report) < 0) {
-        config_report_print(&report, &out);
-        print_error("of:\n%s\n%s", yaml, text_string(&out));
-        fail();
-    }
-    config_report_fini(&report);
-    return model;
-}
 
 static void the_host_s_resolvers_are_forwarded_to(void **state)
 {
@@ -41,7 +27,7 @@ static void the_host_s_resolvers_are_forwarded_to(void **state)
                                      "nameserver\t2001:db8::53 # second\n"
                                      "nameserver 127.0.0.53\n");
     assert_int_equal(config_default_build(path, &yaml, &err), 0);
-    struct model *model = load(text_string(&yaml));
+    struct model *model = load_good(text_string(&yaml));
     assert_int_equal(model->listener_count, 1);
     assert_int_equal(model->listeners[0].address.port, 5300);
     assert_true(addr_is_loopback(&model->listeners[0].address));

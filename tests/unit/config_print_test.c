@@ -10,21 +10,7 @@
 #include "policy/config.h"
 #include "policy/config_print.h"
 #include "policy/config_sections.h"
-
-static struct model *load(const char *yaml)
-{
-    struct config_report report;
-    struct model *model = NULL;
-    struct text out = { 0 };
-
-    if (config_load_text(yaml, "t.yaml", &model, &report) < 0) {
-        config_report_print(&report, &out);
-        print_error("of:\n%s\n%s", yaml, text_string(&out));
-        fail();
-    }
-    config_report_fini(&report);
-    return model;
-}
+#include "tests/unit/config_world.h"
 
 static const char whole[] =
     "node: {region: \"no\", threads: 2, user: nobody, name: \"n 1\"}\n"
@@ -147,8 +133,8 @@ static void what_is_printed_loads_and_prints_the_same(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        struct model *first = load(texts[i]);
-        struct model *second = load(first->source);
+        struct model *first = load_good(texts[i]);
+        struct model *second = load_good(first->source);
         struct text printed = { 0 };
         config_print(second, &printed);
         assert_string_equal(text_string(&printed), first->source);
@@ -161,8 +147,8 @@ static void what_is_printed_loads_and_prints_the_same(void **state)
 
 static void what_is_printed_means_the_same(void **state)
 {
-    struct model *first = load(whole);
-    struct model *second = load(first->source);
+    struct model *first = load_good(whole);
+    struct model *second = load_good(first->source);
 
     (void)state;
     for (size_t i = 0; i < first->service_count; i++) {
@@ -195,8 +181,8 @@ static void what_is_printed_means_the_same(void **state)
 
 static void what_is_printed_asks_the_same(void **state)
 {
-    struct model *first = load(whole);
-    struct model *second = load(first->source);
+    struct model *first = load_good(whole);
+    struct model *second = load_good(first->source);
     const struct model_upstream *a = first->forwards[2].upstreams;
     const struct model_upstream *b = second->forwards[2].upstreams;
 
@@ -264,8 +250,8 @@ static void expect_same_filters(const struct model_service *a, const struct mode
 
 static void what_is_printed_steers_the_same(void **state)
 {
-    struct model *first = load(deciding);
-    struct model *second = load(first->source);
+    struct model *first = load_good(deciding);
+    struct model *second = load_good(first->source);
 
     (void)state;
     assert_int_equal(first->service_count, 7);
@@ -296,8 +282,8 @@ static void what_is_printed_steers_the_same(void **state)
 
 static void what_is_printed_guards_and_tells_the_same(void **state)
 {
-    struct model *first = load(deciding);
-    struct model *second = load(first->source);
+    struct model *first = load_good(deciding);
+    struct model *second = load_good(first->source);
     const struct model_guards *guards = &second->guards;
 
     (void)state;
@@ -371,14 +357,14 @@ static void scalars_are_quoted_where_they_have_to_be(void **state)
 
 static void the_timing_table_names_the_slowest_check(void **state)
 {
-    struct model *model = load(whole);
+    struct model *model = load_good(whole);
     struct text out = { 0 };
 
     (void)state;
     config_print_timing(model, &out);
     assert_non_null(strstr(text_string(&out), "api.svc.example.com"));
-    assert_non_null(strstr(text_string(&out),
-                           "1200ms    1600ms    2300ms            2s  the tcp check"));
+    assert_non_null(
+        strstr(text_string(&out), "1200ms    1600ms    2300ms            2s  the tcp check"));
     assert_non_null(strstr(text_string(&out), "b.svc.example.com"));
     text_fini(&out);
     model_free(model);
@@ -386,7 +372,7 @@ static void the_timing_table_names_the_slowest_check(void **state)
 
 static void the_timing_table_tells_views_from_their_service(void **state)
 {
-    struct model *model = load(deciding);
+    struct model *model = load_good(deciding);
     struct text out = { 0 };
 
     (void)state;

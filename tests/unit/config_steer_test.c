@@ -127,7 +127,7 @@ static void a_chain_that_makes_no_sense_is_refused(void **state)
         { TWO "    steer: [{limitt: 2}]\n", 6, 14, "unknown key 'limitt'",
           "did you mean 'limit'?" },
         { TWO "    steer: [[nearest]]\n", 6, 13, "must be a single value", NULL },
-        { TWO "    steer: [{latency: 10ms}]\n", 6, 23, "must be a map", NULL },
+        { TWO "    steer: [{latency: 10ms}]\n", 6, 23, "must be a map", "its key: band" },
         { TWO "    steer: [{latency: {band: 10}}]\n", 6, 30, "has no unit", NULL },
         { TWO "    steer: [{sticky: {ipv4: 0}}]\n", 6, 29, "it must be 1 to 32", NULL },
         { TWO "    steer: [{sticky: {ipv6: 129}}]\n", 6, 29, "it must be 1 to 128", NULL },

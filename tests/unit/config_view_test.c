@@ -170,7 +170,7 @@ static void endpoints_of_a_view_meet_what_the_service_asks_for(void **state)
         { "regions: {a: {minimum_healthy: 0}}\nviews: {i: {clients: loopback}}\n"
           "services:\n  s:\n    minimum_healthy: 2\n    endpoints: {a: [192.0.2.1, 192.0.2.2]}\n"
           "    views: {i: {endpoints: {a: 10.0.0.1}}}\n",
-          5, 22, "2 must be healthy, but a has 1 endpoint", NULL },
+          5, 22, "2 must be healthy, but a has 1 endpoint in the view i", NULL },
         { "regions: {a: {minimum_healthy: 0}}\nviews: {i: {clients: loopback}}\n"
           "services:\n  s:\n    minimum_healthy: 1\n    steer: capacity\n"
           "    endpoints: {a: {address: 192.0.2.1, capacity: 1}}\n"

@@ -218,6 +218,32 @@ static void silence_that_turns_to_refusal_is_told(void **state)
     assert_int_equal(w.d.state, DETECT_DOWN);
 }
 
+static void wrong_answers_that_it_always_gave_do_not_end_a_silence(void **state)
+{
+    const struct model_timing timing = auto_timing();
+    (void)state;
+
+    __attribute__((cleanup(end))) struct world w = { 0 };
+    begin_up(&w, &timing, 5);
+    for (unsigned i = 0; i < 4000; i++) { /* one answer in five is wrong, all its life */
+        (void)probe_once(&w, i % 5 == 4 ? DETECT_STRONG : DETECT_PASS, 2);
+        assert_int_not_equal(w.d.state, DETECT_DOWN);
+    }
+    assert_in_range(detect_evidence(&w.d, w.now_ms).wrong_permille, 150, 250);
+    break_it(&w, DETECT_SILENT);
+    assert_true(run_to_state(&w, DETECT_DOWN, false, w.now_ms + 5 * SECOND));
+    assert_true(w.d.silently);
+    uint32_t needed = detect_strong_needed(&w.d);
+    assert_true(needed > timing.fall); /* what makes the verdict unmakes the silence, no less */
+    uint32_t already = w.d.strong_run;
+    for (uint32_t i = already + 1; i < needed; i++) {
+        assert_false(probe_once(&w, DETECT_STRONG, 2));
+        assert_true(w.d.silently);
+    }
+    assert_true(probe_once(&w, DETECT_STRONG, 2));
+    assert_false(w.d.silently);
+}
+
 static void a_first_result_tells_how_it_went_down(void **state)
 {
     (void)state;
@@ -298,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_verdict_without_evidence_does_not_pretend_any),
         cmocka_unit_test(counted_evidence_is_shown_too),
         cmocka_unit_test(silence_that_turns_to_refusal_is_told),
+        cmocka_unit_test(wrong_answers_that_it_always_gave_do_not_end_a_silence),
         cmocka_unit_test(a_first_result_tells_how_it_went_down),
         cmocka_unit_test(a_change_of_degraded_is_told),
         cmocka_unit_test(a_target_that_flaps_shows_it),

@@ -192,11 +192,13 @@ static void who_asks_about_a_region_follows_it(void **state)
     pass_all(&w);
     memcpy(&untouched, group(&w, 0, 0), sizeof(untouched));
     assert_true(up(&w, s, 0, ADDR_V4) == 1);
+    w.now_ms += 60000;
     give_times(&w, TOKYO_DNS, DETECT_STRONG, 3);
     assert_true(up(&w, s, 0, ADDR_V4) == 0);
     assert_memory_equal(&untouched, group(&w, 0, 0), sizeof(untouched));
     health_view_endpoint(w.binding, s, 0, 0, &view);
     assert_string_equal(view.failing, "region tokyo is not in");
+    assert_true(view.since_ms + 30000 > w.now_ms); /* not since its own check began to pass */
     give_times(&w, TOKYO_DNS, DETECT_PASS, 2);
     assert_true(held(&w, s, 0, ADDR_V4) == 1); /* with its region */
     bring_back(&w, TOKYO_DNS);

@@ -352,6 +352,30 @@ static void gates_that_fall_everywhere_lift(void **state)
     end(&w);
 }
 
+static void what_passes_while_its_gate_is_lifted_is_proof_when_it_falls(void **state)
+{
+    struct world w;
+    (void)state;
+
+    set_up_model(&w);
+    add_usual_service(&w);
+    begin(&w);
+    pass_all(&w);
+    give_times(&w, TOKYO_DNS, DETECT_STRONG, 3);
+    give_times(&w, SINGAPORE_DNS, DETECT_STRONG, 3);
+    w.now_ms += 1;
+    give_times(&w, SEOUL_DNS, DETECT_STRONG, 3);
+    assert_int_equal(region_flags(&w, 0), 0); /* lifted, with the others */
+    give_times(&w, "203.0.113.10:8080", DETECT_PASS, 1);
+    give_times(&w, TOKYO_DNS, DETECT_PASS, 2);
+    assert_int_equal(region_flags(&w, 0), HEALTH_REGION_GATED);
+    /* at once, not after each endpoint's next pass */
+    assert_int_equal(atomic_load(&group(&w, 0, 0)->flags) >> HEALTH_EPOCH_SHIFT,
+                     region_epoch(&w, 0));
+    assert_true(proven(&w, 0, 0, ADDR_V4) == 1);
+    end(&w);
+}
+
 static void a_gate_beside_a_region_in_hold_down_does_not_lift(void **state)
 {
     struct world w;
@@ -542,6 +566,7 @@ int main(void)
         cmocka_unit_test(proof_is_what_passed_since_the_gate),
         cmocka_unit_test(a_region_that_proves_itself_has_its_proof_before_the_gate),
         cmocka_unit_test(gates_that_fall_everywhere_lift),
+        cmocka_unit_test(what_passes_while_its_gate_is_lifted_is_proof_when_it_falls),
         cmocka_unit_test(a_gate_beside_a_region_in_hold_down_does_not_lift),
         cmocka_unit_test(minimum_regions_may_be_more_than_one),
         cmocka_unit_test(regions_an_operator_took_out_do_not_count_as_in),

@@ -87,6 +87,7 @@ static void an_error_tells_which_request_it_is_about(void **state)
     assert_int_equal(packet.sequence, 7);
     assert_int_equal(packet.cookie_size, 0);
     assert_memory_equal(packet.target, "\xcb\x00\x71\x0a", 4);
+    assert_true(icmp_packet_is_about(false, &packet, 7, cookie));
     assert_string_equal(icmp_packet_error_words(false, packet.type, packet.code),
                         "host unreachable");
 }
@@ -107,6 +108,75 @@ static void an_error_of_ipv6_is_read_too(void **state)
     assert_int_equal(packet.target[0], 0xfd);
     assert_string_equal(icmp_packet_error_words(true, packet.type, packet.code),
                         "time exceeded on the way");
+}
+
+/* An error that quotes so much of the request for `sequence`, one byte of it changed. */
+static void read_error(bool is_v6, uint16_t sequence, size_t quoted, size_t damaged,
+                       struct icmp_packet *out)
+{
+    static uint8_t error[128]; /* read as long as `out` is */
+    uint8_t echo[ICMP_PACKET_BYTES];
+
+    memset(error, 0, sizeof(error));
+    error[0] = is_v6 ? ICMP_PACKET_V6_UNREACHABLE : ICMP_PACKET_V4_UNREACHABLE;
+    icmp_packet_build(is_v6, 0xbeef, sequence, cookie, echo);
+    if (damaged < quoted) {
+        echo[damaged] ^= 0x55;
+    }
+    size_t size = is_v6 ? put_v6(error + 8, echo, quoted) : put_v4(error + 8, 5, echo, quoted);
+    icmp_packet_read(is_v6, false, error, 8 + size, out);
+}
+
+static void a_short_quote_is_believed_by_its_checksum(void **state)
+{
+    const size_t nothing = ICMP_PACKET_BYTES;
+    struct icmp_packet packet;
+
+    (void)state;
+    for (size_t quoted = 8; quoted <= ICMP_PACKET_BYTES; quoted++) {
+        read_error(false, 7, quoted, nothing, &packet);
+        assert_int_equal(packet.meaning, ICMP_PACKET_ERROR);
+        assert_true(icmp_packet_is_about(false, &packet, 7, cookie));
+        assert_false(icmp_packet_is_about(false, &packet, 8, cookie));
+        for (size_t i = 6; i < quoted; i++) { /* sequence number and cookie, as far as quoted */
+            read_error(false, 7, quoted, i, &packet);
+            assert_false(icmp_packet_is_about(false, &packet, 7, cookie));
+        }
+    }
+    for (size_t i = 2; i < 8; i++) { /* and checksum and id, where the cookie is not whole */
+        read_error(false, 7, 8, i, &packet);
+        assert_false(icmp_packet_is_about(false, &packet, 7, cookie));
+    }
+}
+
+static void over_ipv6_the_whole_request_is_quoted(void **state)
+{
+    struct icmp_packet packet;
+
+    (void)state;
+    for (size_t quoted = 8; quoted < ICMP_PACKET_BYTES; quoted++) {
+        read_error(true, 7, quoted, ICMP_PACKET_BYTES, &packet);
+        assert_int_equal(packet.meaning, ICMP_PACKET_ERROR);
+        assert_false(icmp_packet_is_about(true, &packet, 7, cookie));
+    }
+    read_error(true, 7, ICMP_PACKET_BYTES, ICMP_PACKET_BYTES, &packet);
+    assert_true(icmp_packet_is_about(true, &packet, 7, cookie));
+}
+
+static void a_reply_without_the_whole_cookie_is_nobodys(void **state)
+{
+    uint8_t echo[ICMP_PACKET_BYTES];
+    struct icmp_packet packet;
+
+    (void)state;
+    icmp_packet_build(false, 0xbeef, 7, cookie, echo);
+    echo[0] = ICMP_PACKET_V4_REPLY;
+    for (size_t size = 8; size < sizeof(echo); size++) {
+        icmp_packet_read(false, false, echo, size, &packet);
+        assert_false(icmp_packet_is_about(false, &packet, 7, cookie));
+    }
+    icmp_packet_read(false, false, echo, sizeof(echo), &packet);
+    assert_true(icmp_packet_is_about(false, &packet, 7, cookie));
 }
 
 static void what_is_cut_short_or_about_others_is_foreign(void **state)
@@ -142,6 +212,9 @@ int main(void)
         cmocka_unit_test(a_reply_is_read_behind_a_header_of_any_length),
         cmocka_unit_test(an_error_tells_which_request_it_is_about),
         cmocka_unit_test(an_error_of_ipv6_is_read_too),
+        cmocka_unit_test(a_short_quote_is_believed_by_its_checksum),
+        cmocka_unit_test(over_ipv6_the_whole_request_is_quoted),
+        cmocka_unit_test(a_reply_without_the_whole_cookie_is_nobodys),
         cmocka_unit_test(what_is_cut_short_or_about_others_is_foreign),
     };
 

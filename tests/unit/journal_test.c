@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <jansson.h>
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "policy/journal.h"
@@ -49,18 +49,35 @@ static void note(struct journal *journal, const char *target, const char *reason
 }
 
 /* The entries that fit, as a JSON list; the caller's. */
-static json_t *read_back(const struct journal_query *query)
+static json_t *read_cut(const struct journal_query *query, bool *out_cut)
 {
     struct text list = { 0 };
     struct text whole = { 0 };
 
-    size_t count = journal_read(directory, query, &list);
+    size_t count = journal_read(directory, query, &list, out_cut);
     text_printf(&whole, "[%s]", text_string(&list));
     json_t *entries = json_loads(text_string(&whole), JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(entries);
     assert_int_equal(json_array_size(entries), count);
     text_fini(&list);
     text_fini(&whole);
+    return entries;
+}
+
+static json_t *read_back(const struct journal_query *query)
+{
+    bool ignored;
+
+    return read_cut(query, &ignored);
+}
+
+/* The same once the loop has written what was noted. */
+static json_t *read_written(uv_loop_t *loop, const struct journal_query *query, bool *out_cut,
+                            size_t count)
+{
+    (void)uv_run(loop, UV_RUN_DEFAULT);
+    json_t *entries = read_cut(query, out_cut);
+    assert_int_equal(json_array_size(entries), count);
     return entries;
 }
 
@@ -114,8 +131,7 @@ static void only_what_is_asked_for_is_read(void **state)
     json_decref(entries);
     entries = read_back(&newest);
     assert_int_equal(json_array_size(entries), 3);
-    assert_int_equal(
-        json_integer_value(json_object_get(json_array_get(entries, 2), "number")), 10);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(entries, 2), "number")), 10);
     json_decref(entries);
     entries = read_back(&named);
     assert_int_equal(json_array_size(entries), 5);
@@ -219,6 +235,48 @@ static void a_directory_that_cannot_be_written_ends_nothing(void **state)
         note(journal, "seoul", "what cannot be written is left out in the end");
     }
     (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(journal_trouble(journal) < 0);
+    journal_close(journal);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* What is too old to be looked at, or too much, is told of. */
+static void that_there_is_more_is_said(void **state)
+{
+    char filler[2000];
+    uv_loop_t loop;
+    bool cut;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    struct journal *journal = journal_new(&loop);
+    journal_open(journal, directory, 1 << 20, 20);
+    for (unsigned i = 0; i < 10; i++) {
+        note(journal, "oldest", "");
+    }
+    uint64_t then_ms = clock_wall_ms();
+    struct journal_query all = { .limit = 10 }, some = { .limit = 9 };
+    json_t *entries = read_written(&loop, &all, &cut, 10);
+    assert_false(cut);
+    json_decref(entries);
+    json_decref(read_cut(&some, &cut));
+    assert_true(cut);
+
+    memset(filler, 'x', sizeof(filler) - 1);
+    filler[sizeof(filler) - 1] = '\0';
+    for (size_t written = 0; written < JOURNAL_READ_MAX; written += sizeof(filler)) {
+        note(journal, "tokyo", filler);
+        (void)uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    struct journal_query oldest = { .limit = 100, .target = "oldest" };
+    entries = read_cut(&oldest, &cut);
+    assert_int_equal(json_array_size(entries), 0);
+    assert_true(cut); /* they are there, but nobody looked so far back */
+    json_decref(entries);
+    struct journal_query later = { .limit = 100, .target = "oldest", .since_ms = then_ms + 60000 };
+    json_decref(read_cut(&later, &cut));
+    assert_false(cut); /* what was not looked at is older than that */
     journal_close(journal);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&loop), 0);
@@ -236,6 +294,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_written_ends_nothing, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(that_there_is_more_is_said, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

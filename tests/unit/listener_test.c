@@ -5,7 +5,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "resolver/listener.h"
+#include "tests/unit/descriptors.h"
 
 static struct model_listener at(const char *address)
 {
@@ -22,19 +22,6 @@ static struct model_listener at(const char *address)
 
     assert_int_equal(addr_parse(address, 0, &model.address, &err), 0);
     return model;
-}
-
-static unsigned descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-    (void)closedir(dir);
-    return count;
 }
 
 static uint16_t port_of(int fd)

@@ -31,6 +31,8 @@ static void a_target_means_regions_pools_or_endpoints(void **state)
 {
     struct override region = make("seoul", OVERRIDE_DRAIN);
     struct override pool = make("tokyo/api", OVERRIDE_DRAIN);
+    struct override whole = make("tokyo/api.example.com.", OVERRIDE_DRAIN);
+    struct override nothing = make("tokyo/", OVERRIDE_DRAIN);
     struct override glob = make("*/db.example.com", OVERRIDE_DRAIN);
     struct override address = make("203.0.113.10", OVERRIDE_FORCE_DOWN);
     struct addr with_port, other;
@@ -44,6 +46,8 @@ static void a_target_means_regions_pools_or_endpoints(void **state)
     assert_false(override_means_pool(&region, "seoul", "api.example.com"));
     assert_true(override_means_pool(&pool, "tokyo", "api.example.com"));
     assert_true(override_means_pool(&pool, "tokyo", "API.example.com"));
+    assert_true(override_means_pool(&whole, "tokyo", "api.example.com"));
+    assert_false(override_means_pool(&nothing, "tokyo", "api.example.com"));
     assert_false(override_means_pool(&pool, "tokyo", "api2.example.com"));
     assert_false(override_means_pool(&pool, "seoul", "api.example.com"));
     assert_false(override_means_region(&pool, "tokyo"));

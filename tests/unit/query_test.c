@@ -1,42 +1,11 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "no_malloc.h"
 #include "world.h"
-
-/*
- * Allocation in this program goes through these: while `forbidden` is set each
- * one is counted and fails.
- */
-static volatile bool forbidden; /* volatile: the compiler knows that malloc reads no variable */
-static unsigned forbidden_calls;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    forbidden_calls += forbidden;
-    return forbidden ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    forbidden_calls += forbidden;
-    return forbidden ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    forbidden_calls += forbidden;
-    return forbidden ? NULL : __real_realloc(memory, size);
-}
 
 static const char yaml[] =
     "node: {name: t, region: seoul}\n"
@@ -224,8 +193,8 @@ static void what_is_no_query_gets_the_right_error_or_none(void **state)
     w->length = 11;
     assert_int_equal(world_answer(w), QUERY_DROP);
     /* another opcode: NOTIMP, its opcode kept */
-    w->length = wire_query_build(w->message, 7, 4u << WIRE_OPCODE_SHIFT, name, WIRE_SOA, WIRE_IN,
-                                 0, false);
+    w->length =
+        wire_query_build(w->message, 7, 4u << WIRE_OPCODE_SHIFT, name, WIRE_SOA, WIRE_IN, 0, false);
     assert_int_equal(world_answer(w), QUERY_SEND);
     assert_int_equal(world_rcode(w), WIRE_NOTIMP);
     assert_int_equal(w->length, WIRE_HEADER_BYTES);
@@ -279,9 +248,8 @@ static void every_prefix_and_every_changed_byte_is_survived(void **state)
 {
     struct world *w = *state;
     uint8_t whole[512];
-    size_t length = wire_query_build(whole, 9, WIRE_RD,
-                                     (const uint8_t *)"\3api\3svc\7example\3com", WIRE_A, WIRE_IN,
-                                     1232, true);
+    size_t length = wire_query_build(whole, 9, WIRE_RD, (const uint8_t *)"\3api\3svc\7example\3com",
+                                     WIRE_A, WIRE_IN, 1232, true);
 
     for (size_t cut = 0; cut <= length; cut++) {
         memcpy(w->message, whole, length);

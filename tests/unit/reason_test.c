@@ -41,13 +41,24 @@ static const char yaml[] =
     "node: {name: t, region: seoul}\n"
     "listen: [127.0.0.1:5300]\n"
     "access: {recursion: [loopback]}\n"
-    "regions: {seoul: {minimum_healthy: 0}, tokyo: {minimum_healthy: 0}}\n"
+    "checks:\n"
+    "  open: {tcp: {port: 80}, fall: 3}\n"
+    "  canary: {dns: {name: canary.example.com, server: 192.0.2.53}, fall: 3}\n"
+    "regions:\n"
+    "  seoul: {minimum_healthy: 1, checks: [canary]}\n"
+    "  tokyo: {minimum_healthy: 0}\n"
     "views: {inside: {clients: [127.0.0.0/8]}}\n"
     "services:\n"
     "  api.svc.example.com:\n"
     "    order: [seoul, tokyo]\n"
     "    ttl: {normal: 30s, suspect: 5s}\n"
     "    minimum_healthy: 1\n"
+    "    endpoints: {seoul: [192.0.2.1, 192.0.2.2], tokyo: [198.51.100.1]}\n"
+    "  far.svc.example.com:\n"
+    "    order: [seoul, tokyo]\n"
+    "    minimum_healthy: 1\n"
+    "    ttl: {normal: 30s, suspect: 5s}\n"
+    "    check: open\n"
     "    endpoints: {seoul: [192.0.2.1, 192.0.2.2], tokyo: [198.51.100.1]}\n"
     "  seen.svc.example.com:\n"
     "    order: [seoul, tokyo]\n"
@@ -58,6 +69,38 @@ static const char yaml[] =
     "zones: {svc.example.com: {nameservers: [ns1.example.com]}}\n"
     "forward: {\".\": {upstreams: [127.0.0.1:1]}}\n";
 
+/* The probe whose label holds these words. */
+static struct health_probe *probe_of(struct world *w, const char *words)
+{
+    for (size_t i = 0; i < health_probe_count(w->health); i++) {
+        struct health_probe *probe = health_probe(w->health, i);
+        if (probe->used && strstr(probe->label, words) != NULL) {
+            return probe;
+        }
+    }
+    fail_msg("no probe %s", words);
+    return NULL;
+}
+
+static void give(struct world *w, const char *words, unsigned times, enum detect_outcome outcome,
+                 const char *reason, uint64_t now_ms)
+{
+    struct health_probe *probe = probe_of(w, words);
+
+    for (unsigned i = 0; i < times; i++) {
+        uint32_t number = health_probe_sent(w->health, probe, now_ms);
+        health_probe_result(w->health, probe, number, outcome, false, reason, now_ms);
+    }
+}
+
+/* Everything passes once. */
+static void pass_all(struct world *w)
+{
+    for (size_t i = 0; i < health_probe_count(w->health); i++) {
+        give(w, health_probe(w->health, i)->label, 1, DETECT_PASS, "well", 2000);
+    }
+}
+
 static int set_up(void **state)
 {
     struct world *world = __real_malloc(sizeof(*world));
@@ -65,6 +108,7 @@ static int set_up(void **state)
     if (world == NULL || !world_init(world, yaml)) {
         return -1;
     }
+    pass_all(world);
     *state = world;
     return 0;
 }
@@ -130,7 +174,8 @@ static void who_asks_is_told_why(void **state)
     ask_with(w, "api.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
     assert_int_equal(world_count(w, 0), 2);
     assert_string_equal(explained(w), "api.svc.example.com for 127.0.0.1/32: rung 1 (in): "
-                                      "seoul (in, 2 of 2 up); ttl 30 s; not tokyo (in, 1 of 1 up)");
+                                      "seoul (in, 2 of 2 up); ttl 30 s; if seoul fails: tokyo; "
+                                      "not tokyo (in, 1 of 1 up)");
 }
 
 static void nobody_else_is(void **state)
@@ -152,14 +197,108 @@ static void whatever_the_option_holds(void **state)
     assert_non_null(explained(w));
 }
 
-static void a_drained_region_is_named(void **state)
+static void a_drained_region_is_named_since_when_and_until_when(void **state)
 {
     struct world *w = *state;
 
     assert_true(health_override(w->health, "seoul", HEALTH_REGION_DRAINED, true, 2000));
+    w->thread.now_ms = 2000 + 192 * 1000;
     ask_with(w, "api.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
-    assert_non_null(strstr(explained(w), "tokyo (in, 1 of 1 up)"));
-    assert_non_null(strstr(explained(w), "not seoul (drained, 2 of 2 up)"));
+    assert_string_equal(explained(w),
+                        "api.svc.example.com for 127.0.0.1/32: rung 1 (in): tokyo (in, 1 of 1 up); "
+                        "ttl 30 s; if tokyo fails: seoul; not seoul (drained for 3m 12s, "
+                        "2 of 2 up; until it is released)");
+}
+
+/* ---- what is not well ---- */
+
+static void what_is_down_is_told_since_when_by_which_check_and_on_what(void **state)
+{
+    struct world *w = *state;
+
+    give(w, "seoul tcp 192.0.2.2:80", 3, DETECT_STRONG, "connection refused", 3000);
+    w->thread.now_ms = 3000 + 40 * 1000;
+    ask_with(w, "far.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
+    assert_int_equal(world_count(w, 0), 1);
+    assert_string_equal(explained(w),
+                        "far.svc.example.com for 127.0.0.1/32: rung 1 (in): seoul (in, 1 of 2 up; "
+                        "192.0.2.2 down for 40s: seoul tcp 192.0.2.2:80: connection refused, "
+                        "3 of 3 in a row); ttl 30 s; if seoul fails: tokyo; not tokyo (in, "
+                        "1 of 1 up)");
+
+    give(w, "seoul tcp 192.0.2.1:80", 3, DETECT_STRONG, "connection refused", 4000);
+    ask_with(w, "far.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
+    assert_non_null(strstr(explained(w),
+                           "not seoul (in, 0 of 2 up; 192.0.2.1 down for 39s: seoul tcp "
+                           "192.0.2.1:80: connection refused, 3 of 3 in a row and 1 more; "
+                           "back 10s after they pass)"));
+}
+
+static void what_passes_again_is_told_with_the_time_it_has_left(void **state)
+{
+    struct world *w = *state;
+
+    give(w, "seoul tcp 192.0.2.2:80", 3, DETECT_STRONG, "connection refused", 3000);
+    give(w, "seoul tcp 192.0.2.1:80", 3, DETECT_STRONG, "connection refused", 3000);
+    give(w, "seoul tcp 192.0.2.1:80", 2, DETECT_PASS, "accepted", 4000);
+    w->thread.now_ms = 6000;
+    ask_with(w, "far.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
+    assert_non_null(strstr(explained(w),
+                           "192.0.2.1 in hold_down for 2s: seoul tcp 192.0.2.1:80 passes again "
+                           "and 1 more; back in 8s)"));
+}
+
+static void a_gated_region_is_told_with_its_check(void **state)
+{
+    struct world *w = *state;
+
+    give(w, "192.0.2.53", 3, DETECT_STRONG, "SERVFAIL", 3000);
+    w->thread.now_ms = 3000 + 26 * 3600 * 1000;
+    ask_with(w, "far.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
+    const char *text = explained(w);
+    assert_non_null(strstr(text, "rung 1 (in): tokyo (in, 1 of 1 up); ttl 30 s; "
+                                 "if tokyo fails: seoul; "));
+    assert_non_null(strstr(text, "not seoul (gated by its own checks for 1d 2h: 0 of 1 checks "
+                                 "pass, minimum_healthy 1; seoul "));
+    assert_non_null(strstr(text, ": SERVFAIL, 3 of 3 in a row; 2 of 2 up; back 10s after they "
+                                 "pass)"));
+    give(w, "192.0.2.53", 2, DETECT_PASS, "answered", 4000);
+    ask_with(w, "far.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
+    assert_non_null(strstr(explained(w), "not seoul (in hold_down for "));
+    assert_non_null(strstr(explained(w), " passes again; 2 of 2 up; back in 0ms)"));
+}
+
+static void what_is_well_again_is_told_no_more(void **state)
+{
+    struct world *w = *state;
+
+    ask_with(w, "far.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
+    char before[REASON_TEXT_MAX + 1];
+    (void)snprintf(before, sizeof(before), "%s", explained(w));
+    give(w, "192.0.2.53", 3, DETECT_STRONG, "SERVFAIL", 3000);
+    give(w, "seoul tcp 192.0.2.1:80", 3, DETECT_STRONG, "connection refused", 3000);
+    for (uint64_t now_ms = 4000; now_ms < 20000; now_ms += 500) {
+        give(w, "192.0.2.53", 1, DETECT_PASS, "answered", now_ms);
+        give(w, "seoul tcp 192.0.2.1:80", 1, DETECT_PASS, "accepted", now_ms);
+    }
+    w->thread.now_ms = 20000;
+    ask_with(w, "far.svc.example.com", WIRE_A, 1232, wish, sizeof(wish));
+    assert_string_equal(explained(w), before);
+}
+
+static void the_answer_is_whole_however_much_there_is_to_say(void **state)
+{
+    struct world *w = *state;
+
+    give(w, "192.0.2.53", 3, DETECT_STRONG, "SERVFAIL", 3000);
+    give(w, "seoul tcp 192.0.2.1:80", 3, DETECT_STRONG, "connection refused", 3000);
+    for (uint16_t payload = 512; payload <= 1232; payload++) {
+        ask_with(w, "far.svc.example.com", WIRE_A, payload, wish, sizeof(wish));
+        assert_int_equal(world_count(w, 0), 1);
+        assert_int_equal(world_flags(w) & WIRE_TC, 0);
+        assert_true(w->length <= payload);
+        assert_non_null(explained(w));
+    }
 }
 
 static void view_and_place_are_told(void **state)
@@ -256,7 +395,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_asks_is_told_why, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_else_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whatever_the_option_holds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_drained_region_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_drained_region_is_named_since_when_and_until_when, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_down_is_told_since_when_by_which_check_and_on_what,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_passes_again_is_told_with_the_time_it_has_left, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_gated_region_is_told_with_its_check, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_well_again_is_told_no_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_answer_is_whole_however_much_there_is_to_say, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(view_and_place_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_comes_beside_the_clients_subnet, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_never_grows_beyond_the_payload, set_up, tear_down),

@@ -223,6 +223,86 @@ static void seoul_2018_proves_itself_while_its_resolvers_are_gone(void **state)
     free(sim);
 }
 
+/* ---- Seoul, by the number of its resolvers ---- */
+
+/* Of three so many answer from that minute on, two are its minimum; and what api and web answer. */
+static const struct stage {
+    unsigned minute;
+    unsigned resolvers;
+    uint64_t pools;
+} stages[] = {
+    { BEGINS, 3, FIRST },         { FALLS, 2, FIRST },        { AT(8, 21), 1, SECOND_ONE },
+    { IS_GONE, 0, SECOND_ONE },   { RETURNS, 1, SECOND_ONE }, { AT(9, 10), 2, FIRST },
+    { AT(9, 20), 1, SECOND_ONE }, { AT(9, 30), 2, FIRST },    { IS_WHOLE, 3, FIRST },
+};
+
+static const struct stage *stage_at(uint64_t now_ms)
+{
+    size_t i = 0;
+
+    while (i + 1 < sizeof(stages) / sizeof(stages[0]) &&
+           now_ms >= ms_of(stages[i + 1].minute, BEGINS)) {
+        i++;
+    }
+    return &stages[i];
+}
+
+static enum detect_outcome resolver_fate(struct sim *sim, const struct health_probe *probe,
+                                         uint32_t *out_after_ms)
+{
+    const uint8_t *address = probe->target.bytes;
+    bool is_seouls = address[0] == 10 && address[1] == 1;
+
+    *out_after_ms = 5;
+    return is_seouls && address[3] - 2u >= stage_at(sim->now_ms)->resolvers ? DETECT_SILENT
+                                                                            : DETECT_PASS;
+}
+
+#define HOLD_DOWN_MS 10000u
+
+/* So long after a change it is in the answers: a verdict; or `rise` and hold_down, doubled once. */
+static uint64_t settled_ms(const struct sim *sim, const struct stage *stage)
+{
+    const struct model *model = sim->snapshot->model;
+
+    return stage->pools == FIRST ? 2000 + 2 * HOLD_DOWN_MS
+                                 : timing_service_ms(model, &model->services[API]) + 20;
+}
+
+/* In each minute it is known what each service answers, to the second. */
+static void seoul_2018_minute_by_minute(void **state)
+{
+    struct sim *sim = malloc(sizeof(*sim));
+    struct seen seen = { { 0 }, { 0 } };
+
+    (void)state;
+    assert_non_null(sim);
+    char yaml[4096];
+    (void)snprintf(yaml, sizeof(yaml), three_regions, "leave");
+    sim_begin(sim, sim_load(yaml), 1, resolver_fate, NULL);
+    for (unsigned minute = BEGINS; minute < ENDS; minute++) {
+        for (unsigned s = 2; s < 60; s++) {
+            sim_run(sim, ms_of(minute, BEGINS) + s * SECOND);
+            look(sim, &seen);
+            const struct stage *now = stage_at(sim->now_ms);
+            uint64_t past_ms = sim->now_ms - ms_of(now->minute, BEGINS);
+            uint64_t before = now == stages ? now->pools : now[-1].pools;
+            bool settled = past_ms >= settled_ms(sim, now);
+            bool held = now->pools == FIRST && past_ms < HOLD_DOWN_MS;
+            for (size_t i = API; i <= WEB; i++) {
+                assert_true((!held && seen.pools[i] == now->pools) ||
+                            (!settled && seen.pools[i] == before));
+            }
+            assert_int_equal(seen.pools[ONLY], FIRST);
+        }
+    }
+    for (size_t i = API; i <= WEB; i++) {
+        assert_int_equal(seen.changes[i], 4); /* away and back, twice */
+    }
+    sim_end(sim);
+    free(sim);
+}
+
 /* ---- us-east-1 ---- */
 
 #define EAST_BEGINS AT(6, 40)
@@ -414,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seoul_2018_leaves_and_comes_back_once),
         cmocka_unit_test(seoul_2018_proves_itself_while_its_resolvers_are_gone),
+        cmocka_unit_test(seoul_2018_minute_by_minute),
         cmocka_unit_test(us_east_1_2025_with_addresses_kept_nothing_moves),
         cmocka_unit_test(us_east_1_2025_believed_at_once_moves_what_can),
     };

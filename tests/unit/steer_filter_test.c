@@ -47,7 +47,7 @@ static void roll_filters(struct filter_world *f, struct dice *dice)
     for (unsigned p = 0; p < f->w.service.pool_count; p++) {
         struct health_group *g = &f->w.groups[p];
         for (unsigned e = 0; e < ENDS; e++) {
-            set_weight(f, p, e, least + roll(dice, 4));
+            put_weight(f, p, e, least + roll(dice, 4));
         }
         f->shares[p].load = f->policy.has_load ? roll(dice, 1000) : 0;
         f->policy.load_sum += f->shares[p].load;
@@ -69,6 +69,7 @@ static void roll_filters(struct filter_world *f, struct dice *dice)
         }
     }
     f->w.service.max_addresses = 1 + roll(dice, 8);
+    settle(f);
 }
 
 static bool is_forced_down(const struct filter_world *f, uint32_t pool)
@@ -139,6 +140,9 @@ static bool check_put(const struct filter_world *f, unsigned family,
     struct steer_client one = *client;
     struct steer_choice choice;
 
+    if (f->w.service.way[family] != STEER_WAY_QUICK) {
+        return false;
+    }
     int count = steer_put_quick(&f->w.service, family, &one, 12, turn, quick, cap, &quick_length,
                                 &quick_cut);
     if (count < 0) {
@@ -270,7 +274,7 @@ static void a_service_without_filters_ramps_as_well(void **state)
 
     begin_filters(&f, 0, 3, 2);
     f.w.service.policy = NULL;
-    f.w.service.direct[ADDR_V4] = true;
+    f.w.service.way[ADDR_V4] = STEER_WAY_DIRECT;
     atomic_store(&f.w.groups[0].flags, HEALTH_GROUP_RAMPING);
     atomic_store(&f.w.groups[0].ramp, WHOLE / 2);
     count_pools(&f, counts);
@@ -350,7 +354,7 @@ static void the_hand_demotes_excludes_and_raises(void **state)
             steer_set_hand(&w.service, p, hand, false);
         }
     }
-    assert_true(w.service.direct[ADDR_V4]);
+    assert_int_equal(w.service.way[ADDR_V4], STEER_WAY_DIRECT);
     assert_choice(&w, ADDR_V4, 1, 0, 3);
 }
 

@@ -5,6 +5,8 @@
  * cmocka is included before.
  */
 #include "policy/steer_draw.h"
+#include "policy/steer_share.h"
+#include "policy/steer_wheel.h"
 #include "tests/unit/steer_world.h"
 
 #define WHOLE 65536u
@@ -14,23 +16,78 @@ struct filter_world {
     struct steer_policy policy;
     struct steer_share shares[POOLS];
     uint32_t weights[POOLS][ADDR_FAMILIES][STEER_ENDPOINTS_MAX];
+    uint64_t lots[ADDR_FAMILIES][POOLS * STEER_ENDPOINTS_MAX];
     uint64_t keys[POOLS][ADDR_FAMILIES][STEER_ENDPOINTS_MAX];
+    struct steer_wheel wheels[ADDR_FAMILIES];
+    struct steer_slot slots[ADDR_FAMILIES][2 * POOLS * STEER_ENDPOINTS_MAX];
+    uint16_t picks[ADDR_FAMILIES][POOLS * STEER_ENDPOINTS_MAX];
 };
 
-static inline void set_weight(struct filter_world *f, unsigned pool, unsigned end, uint32_t weight)
+static inline void put_weight(struct filter_world *f, unsigned pool, unsigned end, uint32_t weight)
 {
     uint64_t bit = UINT64_C(1) << end;
 
     for (unsigned family = 0; family < ADDR_FAMILIES; family++) {
         struct steer_share *share = &f->shares[pool];
-        if (end < f->w.pools[pool].counts[family]) {
-            share->sums[family] -= f->weights[pool][family][end];
-            share->sums[family] += weight;
-        }
         f->weights[pool][family][end] = weight;
         share->idle[family] = weight == 0 ? share->idle[family] | bit : share->idle[family] & ~bit;
         f->policy.has_idle = f->policy.has_idle || weight == 0;
     }
+}
+
+static inline void settle_family(struct filter_world *f, unsigned family, bool weighted, int shift)
+{
+    unsigned count = 0;
+
+    for (uint32_t p = 0; p < f->w.service.pool_count; p++) {
+        f->shares[p].lots[family] = &f->lots[family][count];
+        for (unsigned e = 0; e < f->w.pools[p].counts[family]; e++) {
+            uint32_t weight = weighted ? f->weights[p][family][e] : 1;
+            f->lots[family][count++] = steer_share_lot(weight, shift, p, e);
+        }
+    }
+    f->policy.lots[family] = f->lots[family];
+    f->policy.endpoints[family] = count;
+    f->policy.wheels[family] = NULL;
+    if (steer_share_wants_wheel(&f->policy, &f->w.service, family)) {
+        uint64_t used[POOLS * STEER_ENDPOINTS_MAX];
+        memcpy(used, f->lots[family], count * sizeof(*used));
+        steer_wheel_fill(f->slots[family], steer_wheel_slots(count), f->picks[family], used, count,
+                         &f->wheels[family]);
+        f->policy.wheels[family] = &f->wheels[family];
+    }
+}
+
+/* What follows from the weights, as a snapshot has it. */
+static inline void settle(struct filter_world *f)
+{
+    bool weighted = (f->policy.filters & STEER_WEIGHT) != 0;
+    uint64_t sum = 0;
+    size_t count = 0;
+
+    for (uint32_t p = 0; p < f->w.service.pool_count; p++) {
+        for (unsigned family = 0; family < ADDR_FAMILIES; family++) {
+            for (unsigned e = 0; e < f->w.pools[p].counts[family]; e++, count++) {
+                sum += weighted ? f->weights[p][family][e] : 1;
+            }
+        }
+    }
+    for (unsigned family = 0; family < ADDR_FAMILIES; family++) {
+        settle_family(f, family, weighted, steer_share_shift(sum, count));
+    }
+    steer_share_settle(&f->policy, f->shares, &f->w.service);
+    f->policy.quick = steer_share_quick(&f->policy, &f->w.service);
+    for (unsigned family = 0; family < ADDR_FAMILIES; family++) {
+        bool by_hand = atomic_load(&f->w.service.has_hand);
+        f->w.service.way[family] =
+            (uint8_t)(by_hand ? STEER_WAY_CHOOSE : steer_way_of(&f->w.service, family));
+    }
+}
+
+static inline void set_weight(struct filter_world *f, unsigned pool, unsigned end, uint32_t weight)
+{
+    put_weight(f, pool, end, weight);
+    settle(f);
 }
 
 /* Lay filters over a world that is there. */
@@ -38,11 +95,9 @@ static inline void lay_filters(struct filter_world *f, unsigned filters)
 {
     f->policy = (struct steer_policy){ .filters = filters, .sticky_bits = { 24, 56 } };
     memset(f->shares, 0, sizeof(f->shares));
-    memset(f->weights, 0, sizeof(f->weights));
     for (unsigned p = 0; p < f->w.service.pool_count; p++) {
         f->shares[p].key = steer_draw_key(1, names[p], strlen(names[p]));
         for (unsigned family = 0; family < ADDR_FAMILIES; family++) {
-            f->shares[p].weights[family] = f->weights[p][family];
             f->shares[p].keys[family] = f->keys[p][family];
             for (unsigned e = 0; e < STEER_ENDPOINTS_MAX; e++) {
                 struct addr address = address_of(p, family, e);
@@ -50,14 +105,12 @@ static inline void lay_filters(struct filter_world *f, unsigned filters)
             }
         }
         for (unsigned e = 0; e < STEER_ENDPOINTS_MAX; e++) {
-            set_weight(f, p, e, 1);
+            put_weight(f, p, e, 1);
         }
     }
     f->policy.shares = f->shares;
     f->w.service.policy = &f->policy;
-    for (unsigned family = 0; family < ADDR_FAMILIES; family++) {
-        f->w.service.direct[family] = steer_may_be_direct(&f->w.service, family);
-    }
+    settle(f);
 }
 
 static inline void begin_filters(struct filter_world *f, unsigned filters, unsigned pools,

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "policy/steer_names.h"
 #include "tests/unit/steer_world.h"
 
 /* ---- each rung ---- */
@@ -288,6 +289,121 @@ static void the_last_good_set_is_remembered(void **state)
     assert_choice(&w, ADDR_V6, 6, 1, 2);
 }
 
+/* All regions together, as of `policy: all`. */
+static const struct steer_policy together = { .filters = STEER_ALL };
+
+static void begin_together(struct world *w, unsigned pools, unsigned v4, unsigned v6)
+{
+    begin(w, pools, v4, v6, 1);
+    w->service.policy = &together;
+    w->service.way[ADDR_V4] = w->service.way[ADDR_V6] = STEER_WAY_CHOOSE;
+    w->service.on_all_down = MODEL_ALL_DOWN_LAST_GOOD;
+}
+
+static void die(struct world *w)
+{
+    for (uint32_t i = 0; i < w->service.pool_count; i++) {
+        set_up(w, i, 0, 0);
+    }
+}
+
+static void several_regions_are_remembered_together(void **state)
+{
+    struct world w;
+    (void)state;
+
+    begin_together(&w, 3, 4, 2);
+    set_up(&w, 0, 5, 1);
+    set_up(&w, 2, 10, 2);
+    steer_remember(&w.service);
+    die(&w);
+    struct steer_choice choice = choose(&w, ADDR_V4);
+    assert_int_equal(choice.rung, 6);
+    assert_true(bits_of(&choice, 0) == 5 && bits_of(&choice, 1) == 0 && bits_of(&choice, 2) == 10);
+    choice = choose(&w, ADDR_V6);
+    assert_true(bits_of(&choice, 0) == 1 && bits_of(&choice, 1) == 0 && bits_of(&choice, 2) == 2);
+
+    set_region(&w, 0, HEALTH_REGION_FORCED_DOWN);
+    atomic_store(&w.groups[2].barred[ADDR_V4], 2);
+    assert_choice(&w, ADDR_V4, 6, 2, 8); /* what an operator has taken out is answered no more */
+    set_region(&w, 2, HEALTH_REGION_FORCED_DOWN);
+    assert_choice(&w, ADDR_V4, 6, 1, 15); /* nothing is left of it: all that may be */
+}
+
+static void of_very_many_endpoints_the_regions_are_remembered(void **state)
+{
+    struct world w;
+    (void)state;
+
+    for (unsigned more = 0; more < 2; more++) { /* 64 endpoints are kept one by one, 65 are not */
+        begin_together(&w, 3, 0, 0);
+        set_pool(&w, 0, 31, 0, 1);
+        set_pool(&w, 1, 2, 0, 1);
+        set_pool(&w, 2, 31 + more, 0, 1);
+        set_up(&w, 0, 3, 0);
+        set_up(&w, 2, UINT64_C(1) << 30, 0);
+        steer_remember(&w.service);
+        die(&w);
+        struct steer_choice choice = choose(&w, ADDR_V4);
+        assert_int_equal(choice.rung, 6);
+        assert_true(bits_of(&choice, 0) == (more == 0 ? 3 : UINT64_MAX >> 33));
+        assert_true(bits_of(&choice, 1) == 0);
+        assert_true(bits_of(&choice, 2) ==
+                    (more == 0 ? UINT64_C(1) << 30 : UINT64_MAX >> (64 - 32)));
+    }
+}
+
+static void several_regions_are_inherited_by_name_and_address(void **state)
+{
+    struct world old, w;
+    (void)state;
+
+    begin_together(&old, 3, 4, 0);
+    set_up(&old, 0, 9, 0);
+    set_up(&old, 1, 6, 0);
+    set_up(&old, 2, 1, 0);
+    steer_remember(&old.service);
+
+    begin_together(&w, 2, 4, 0); /* singapore, with seoul's behind it; tokyo is gone */
+    w.pools[0].region_name = names[2];
+    w.pools[1].region_name = names[0];
+    uint8_t *room = add_records(w.records[ADDR_V4], 2, ADDR_V4, 4);
+    (void)add_records(room, 0, ADDR_V4, 4);
+    steer_inherit(&w.service, &old.service);
+    struct steer_choice choice = choose(&w, ADDR_V4);
+    assert_int_equal(choice.rung, 6);
+    assert_true(bits_of(&choice, 0) == 1 && bits_of(&choice, 1) == 9);
+}
+
+static void several_regions_come_back_from_their_names(void **state)
+{
+    struct addr addresses[HEALTH_FILE_GOOD_MAX];
+    struct health_good good;
+    struct world old, w;
+    unsigned lines = 0;
+    (void)state;
+
+    begin_together(&old, 3, 4, 0);
+    set_up(&old, 0, 9, 0);
+    set_up(&old, 2, 6, 0);
+    steer_remember(&old.service);
+    begin_together(&w, 3, 4, 0);
+    for (uint32_t pool = 0; pool < 3; pool++) {
+        if (steer_names_of(&old.service, ADDR_V4, pool, addresses, &good)) {
+            assert_true(steer_names_recall(&w.service, &good));
+            lines++;
+        }
+    }
+    assert_int_equal(lines, 2);
+    struct steer_choice choice = choose(&w, ADDR_V4);
+    assert_int_equal(choice.rung, 6);
+    assert_true(bits_of(&choice, 0) == 9 && bits_of(&choice, 1) == 0 && bits_of(&choice, 2) == 6);
+    good.region = "elsewhere";
+    assert_false(steer_names_recall(&w.service, &good));
+    choice = choose(&w, ADDR_V4);
+    assert_true(bits_of(&choice, 0) == 9); /* that took nothing away */
+}
+
 static void families_are_remembered_where_each_was(void **state)
 {
     struct world w;
@@ -339,7 +455,7 @@ static void memory_is_inherited_by_region_and_address(void **state)
     w.pools[1].region_name = names[0];
     for (unsigned i = 0; i < 3; i++) {
         struct addr address = address_of(1, ADDR_V4, 3 - i);
-        steer_record_put(w.records[0][ADDR_V4] + i * 16, &address, NORMAL);
+        steer_record_put(w.records[ADDR_V4] + i * 16, &address, NORMAL);
     }
     w.service.on_all_down = MODEL_ALL_DOWN_LAST_GOOD;
     steer_inherit(&w.service, &old.service);
@@ -353,7 +469,7 @@ static void memory_is_inherited_by_region_and_address(void **state)
 
     /* and so do endpoints that are all gone */
     w.pools[0].region_name = names[1];
-    add_records(w.records[0][ADDR_V4], 50, ADDR_V4, 3);
+    add_records(w.records[ADDR_V4], 50, ADDR_V4, 3);
     steer_inherit(&w.service, &old.service);
     assert_true(choose(&w, ADDR_V4).several);
 }
@@ -629,6 +745,10 @@ int main(void)
         cmocka_unit_test(a_family_without_anything_up_gets_nodata_while_another_lives),
         cmocka_unit_test(when_all_is_down_the_configured_thing_happens),
         cmocka_unit_test(the_last_good_set_is_remembered),
+        cmocka_unit_test(several_regions_are_remembered_together),
+        cmocka_unit_test(of_very_many_endpoints_the_regions_are_remembered),
+        cmocka_unit_test(several_regions_are_inherited_by_name_and_address),
+        cmocka_unit_test(several_regions_come_back_from_their_names),
         cmocka_unit_test(families_are_remembered_where_each_was),
         cmocka_unit_test(a_family_that_was_not_answered_last_stays_unanswered),
         cmocka_unit_test(memory_is_inherited_by_region_and_address),

@@ -22,7 +22,7 @@ struct world {
     struct health_region regions[POOLS];
     struct health_group groups[POOLS];
     struct steer_pool pools[POOLS];
-    uint8_t records[POOLS][ADDR_FAMILIES][STEER_ENDPOINTS_MAX * 28];
+    uint8_t records[ADDR_FAMILIES][POOLS * STEER_ENDPOINTS_MAX * 28];
     uint8_t fallback[ADDR_FAMILIES][2 * 28];
     struct steer_memory memory;
     struct steer_service service;
@@ -42,11 +42,24 @@ static inline struct addr address_of(unsigned pool, unsigned family, unsigned en
     return address;
 }
 
-static inline void add_records(uint8_t *out, unsigned pool, unsigned family, unsigned count)
+static inline uint8_t *add_records(uint8_t *out, unsigned pool, unsigned family, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++, out += steer_record_bytes(family)) {
         struct addr address = address_of(pool, family, i);
-        steer_record_put(out + i * steer_record_bytes(family), &address, NORMAL);
+        steer_record_put(out, &address, NORMAL);
+    }
+    return out;
+}
+
+/* Those of all pools one after the other, as a snapshot has them. */
+static inline void lay_records(struct world *w)
+{
+    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+        uint8_t *room = w->records[f];
+        for (unsigned i = 0; i < POOLS; i++) {
+            w->pools[i].records[f] = room;
+            room = add_records(room, i, f, w->pools[i].counts[f]);
+        }
     }
 }
 
@@ -62,12 +75,11 @@ static inline void set_pool(struct world *w, unsigned pool, unsigned v4, unsigne
     p->counts[ADDR_V4] = (uint8_t)v4;
     p->counts[ADDR_V6] = (uint8_t)v6;
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        p->records[f] = w->records[pool][f];
-        add_records(w->records[pool][f], pool, f, p->counts[f]);
         w->service.has_family[f] = w->service.has_family[f] || p->counts[f] > 0;
-        w->service.direct[f] = w->service.has_family[f];
+        w->service.way[f] = w->service.has_family[f] ? STEER_WAY_DIRECT : STEER_WAY_CHOOSE;
     }
     w->groups[pool].minimum = minimum;
+    lay_records(w);
 }
 
 static inline void begin(struct world *w, unsigned pools, unsigned v4, unsigned v6,
