@@ -1,10 +1,11 @@
 /*
  * replay - recorded queries through the query path, without sockets
  *
- * usage: bench-replay CONFIG QUERIES COUNT
+ * usage: bench-replay CONFIG QUERIES COUNT [REGION]
  * QUERIES holds lines "NAME TYPE"; each becomes a query with EDNS as most
  * resolvers send it. All of them are answered in turn until COUNT answers were
- * made. Prints a JSON line: answers, nanoseconds and allocations per answer.
+ * made; REGION is down meanwhile. Prints a JSON line: answers, nanoseconds and
+ * allocations per answer.
  * `replay_answers` is the symbol to count instructions of (bench/callgrind.py).
  */
 #include <arpa/inet.h>
@@ -28,8 +29,8 @@ struct recorded {
 };
 
 void replay_answers(struct query_thread *thread, const struct snapshot *snapshot,
-                    const struct query_client *client, const struct recorded *queries,
-                    size_t count, size_t answers);
+                    const struct query_client *client, const struct recorded *queries, size_t count,
+                    size_t answers);
 
 static size_t allocations; /* counted between the two clock readings only */
 static bool counting;
@@ -94,7 +95,7 @@ static size_t read_queries(const char *path, struct recorded *queries)
         if (name_parse(name, dname, &err) < 0) {
             die("name", err.message);
         }
-        uint16_t number = strcmp(type, "AAAA") == 0 ? WIRE_AAAA
+        uint16_t number = strcmp(type, "AAAA") == 0  ? WIRE_AAAA
                           : strcmp(type, "TXT") == 0 ? WIRE_TXT
                                                      : WIRE_A;
         queries[count].length = wire_query_build(queries[count].bytes, (uint16_t)count, WIRE_RD,
@@ -166,12 +167,16 @@ int main(int argc, char **argv)
     const struct query_client client = { .source = (struct sockaddr *)&source,
                                          .local_is_loopback = true };
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: bench-replay CONFIG QUERIES COUNT\n");
+    if (argc != 4 && argc != 5) {
+        fprintf(stderr, "usage: bench-replay CONFIG QUERIES COUNT [REGION]\n");
         return 2;
     }
     struct health *health = health_new(ignore, NULL);
     struct snapshot *snapshot = load(argv[1], health);
+    uint32_t flag = HEALTH_REGION_FORCED_DOWN;
+    if (argc == 5 && !health_override(health, argv[4], flag, true, clock_now_ms())) {
+        die("no such region", argv[4]);
+    }
     struct recorded *queries = calloc(QUERIES_MAX, sizeof(*queries));
     size_t count = queries == NULL ? 0 : read_queries(argv[2], queries);
     size_t answers = strtoull(argv[3], NULL, 10);

@@ -86,23 +86,24 @@ def write_files(options, directory):
 # ---- our own code
 
 
-def replay(options, config_path, queries_path, answers):
+def replay(options, config_path, queries_path, answers, *down):
     done = subprocess.run([lab.program(options, "bench-replay"), config_path, queries_path,
-                           str(answers)], capture_output=True, text=True, check=False, timeout=600)
+                           str(answers), *down], capture_output=True, text=True, check=False,
+                          timeout=600)
     if done.returncode != 0:
         raise lab.Failed(f"bench-replay: {done.stderr.strip()}")
     return json.loads(done.stdout)
 
 
-def instructions(options, config_path, queries_path):
+def instructions(options, config_path, queries_path, *down):
     """Instructions for each call of query_answer with all it calls, and the functions they
-    are spent in; None without valgrind."""
+    are spent in, with the region `down` if one is named; None without valgrind."""
     if shutil.which("valgrind") is None:
         return None
     done = subprocess.run(
         [sys.executable, os.path.join(lab.ROOT, "bench", "callgrind.py"), "--json", "--top", "1000",
          lab.program(options, "bench-replay"), "query_answer", str(options.counted), "--",
-         config_path, queries_path, str(options.counted)],
+         config_path, queries_path, str(options.counted), *down],
         capture_output=True, text=True, check=False, timeout=900)
     if done.returncode != 0:
         raise lab.Failed(done.stderr.strip())

@@ -2,9 +2,10 @@
 """What choosing costs: instructions and time of an answer, for each policy.
 
 Services of 5 regions with 4 endpoints each are asked through the query path
-without sockets (bench-replay), once for the time and once under callgrind for
-the instructions; what a policy adds is the difference to the first region in
-order with the same number of addresses in the answer. See bench/README.md.
+without sockets (bench-replay), once for the time and twice under callgrind for
+the instructions, with all regions up and with the second one down; what a policy
+adds is the difference to the first region in order with the same number of
+addresses in the answer. See bench/README.md.
 """
 import argparse
 import shutil
@@ -20,6 +21,7 @@ ADDED = 300  # instructions that a policy may add
 SERVICES = 200
 REGIONS, ENDPOINTS = 5, 4
 LOAD = "{" + ", ".join(f"r{r}: {90 + 10 * r}" for r in range(REGIONS)) + "}"
+DOWN = "r1"  # not the first in order: what that costs is the order's, not the policy's
 # the filters, and how many addresses an answer holds
 POLICIES = {
     "order": ("[region_order]", 4),
@@ -38,6 +40,20 @@ POLICIES = {
     "capacity": ("[nearest, capacity]", 4),
     "capacity by load": ("[nearest, {capacity: {load: " + LOAD + "}}]", 4),
     "capacity, weight": ("[nearest, capacity, weight]", 4),
+}
+# What several filters add together: more than the limit for one of them.
+TOGETHER = {
+    "all, weight, sticky": ("[all, weight, sticky]", 4),
+    "nearest, weight": ("[nearest, weight]", 4),
+    "nearest, sticky": ("[nearest, sticky]", 4),
+    "nearest, weight, sticky": ("[nearest, weight, sticky]", 4),
+    "latency, weight": ("[latency, weight]", 4),
+    "latency, sticky": ("[latency, sticky]", 4),
+    "latency, weight, sticky": ("[latency, weight, sticky]", 4),
+    "capacity, sticky": ("[nearest, capacity, sticky]", 4),
+    "capacity, weight, sticky": ("[nearest, capacity, weight, sticky]", 4),
+    "load, weight": ("[nearest, {capacity: {load: " + LOAD + "}}, weight]", 4),
+    "load, weight, sticky": ("[nearest, {capacity: {load: " + LOAD + "}}, weight, sticky]", 4),
 }
 BASES = {4: "order", 1: "order, limit 1"}
 
@@ -90,6 +106,7 @@ def measure(options, directory, number, filters):
     counted = replay.instructions(options, config, asked)
     if counted is not None:
         row["instructions"] = counted["ir_per_call"]
+        row["down"] = replay.instructions(options, config, asked, DOWN)["ir_per_call"]
     return row
 
 
@@ -102,35 +119,44 @@ def base_of(rows, addresses):
 
 
 def print_row(rows, name):
-    row, addresses = rows[name], POLICIES[name][1]
+    row, addresses = rows[name], (POLICIES | TOGETHER)[name][1]
     if "instructions" not in row:
-        print(f"{name:22}{addresses:>10}{'-':>14}{'-':>8}{row['ns']:9.0f}")
+        print(f"{name:24}{addresses:>10}{'-':>14}{'-':>8}{'-':>10}{row['ns']:7.0f}")
         return
-    row["added"] = row["instructions"] - base_of(rows, addresses)
-    print(f"{name:22}{addresses:>10}{row['instructions']:14.0f}{row['added']:8.0f}{row['ns']:9.0f}")
+    base = base_of(rows, addresses)
+    row["added"], row["added_down"] = row["instructions"] - base, row["down"] - base
+    print(f"{name:24}{addresses:>10}{row['instructions']:14.0f}{row['added']:8.0f}"
+          f"{row['added_down']:10.0f}{row['ns']:7.0f}")
 
 
 def verdict(rows):
-    return [f"{name}: adds {row['added']:.0f} instructions, more than {ADDED}"
-            for name, row in rows.items() if row.get("added", 0) > ADDED]
+    return [f"{name}: adds {row[key]:.0f} instructions{when}, more than {ADDED}"
+            for name, row in rows.items() if name in POLICIES
+            for key, when in (("added", ""), ("added_down", " while a region is down"))
+            if row.get(key, 0) > ADDED]
 
 
 def main():
     options = parse_arguments()
     lab.print_machine()
-    chosen = [name for name in POLICIES
-              if options.policy in (None, name) or name in BASES.values()]
+    known = POLICIES | TOGETHER
+    chosen = [name for name in known if options.policy in (None, name) or name in BASES.values()]
     directory = tempfile.mkdtemp(prefix="leeward-bench-")
     rows = {}
     try:
         print(f"\nsteer: {REGIONS} regions of {ENDPOINTS} endpoints; {options.runs} runs of "
               f"{options.answers} answers, {options.counted} under callgrind")
-        print(f"{'policy':22}{'addresses':>10}{'instructions':>14}{'added':>8}{'ns':>9}")
+        print(f"{'policy':24}{'addresses':>10}{'instructions':>14}{'added':>8}{'one down':>10}"
+              f"{'ns':>7}")
         for number, name in enumerate(sorted(chosen, key=lambda n: n not in BASES.values())):
-            rows[name] = measure(options, directory, number, POLICIES[name][0])
+            rows[name] = measure(options, directory, number, known[name][0])
         for name in chosen:
-            print_row(rows, name)
-        print(f"{'limit':22}{'':>10}{'':>14}{ADDED:>8}")
+            if name in POLICIES:
+                print_row(rows, name)
+        print(f"{'limit':24}{'':>10}{'':>14}{ADDED:>8}{ADDED:>10}")
+        for name in chosen:
+            if name in TOGETHER:
+                print_row(rows, name)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     lab.write_json(options, {"rows": rows})

@@ -214,6 +214,10 @@ bool health_is_isolated(const struct health *health, uint64_t *out_since_ms, cha
 /* For people: any thread must not; control thread only. */
 void health_view_region(const struct health *health, const struct health_binding *binding,
                         size_t region, struct health_region_view *out);
+
+/* How many of its own checks pass, as `up` of the view; without the words for people. */
+uint32_t health_region_passing(const struct health_binding *binding, size_t region);
+
 size_t health_group_size(const struct health_binding *binding, size_t service, size_t pool);
 void health_view_endpoint(const struct health_binding *binding, size_t service, size_t pool,
                           size_t endpoint, struct health_endpoint_view *out);
@@ -276,3 +280,19 @@ enum health_force {
  */
 void health_force_endpoint(struct health *health, const struct addr *address,
                            enum health_force force, uint64_t now_ms);
+
+/*
+ * The operator's word on one region of one service, as a flag of a region:
+ * HEALTH_REGION_DRAINED, FORCED_DOWN or FORCED_UP; 0: none. Words of groups do
+ * not have it, for services with the same endpoints share them.
+ */
+typedef uint32_t health_pool_word(void *user, const char *region, const char *service);
+
+/*
+ * Conditions on services ask `word` (NULL: nobody says anything) from now on.
+ * When it says something else than before, call health_pool_words_changed.
+ */
+void health_ask_pool_words(struct health *health, health_pool_word *word, void *user);
+
+/* It says something else now: judge again what leans on services. */
+void health_pool_words_changed(struct health *health, uint64_t now_ms);

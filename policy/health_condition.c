@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "policy/health_hand.h"
 #include "policy/health_isolation.h"
 #include "policy/health_suppose.h"
 
@@ -112,8 +113,34 @@ static unsigned region_standing(const struct region_slot *region)
     return away == HEALTH_REGION_HELD ? STANDING_RISEN | STANDING_PROVEN : 0;
 }
 
-bool health_condition_stands(uint32_t region_word, const struct health_group *words)
+static unsigned count_barred(const struct health_group *words)
 {
+    unsigned count = 0;
+
+    for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+        uint64_t barred = atomic_load_explicit(&words->barred[f], memory_order_relaxed);
+        count += (unsigned)__builtin_popcountll(barred);
+    }
+    return count;
+}
+
+/* What is said of the pool, laid over its region's word: force, then drain, as answers have it. */
+static uint32_t with_hand(uint32_t region_word, uint32_t said)
+{
+    if ((region_word & HEALTH_REGION_FORCED_UP) != 0) {
+        said &= ~(uint32_t)HEALTH_REGION_DRAINED;
+    }
+    return region_word | (said & (HEALTH_REGION_DRAINED | HEALTH_REGION_FORCED_DOWN));
+}
+
+bool health_condition_stands(uint32_t region_word, uint32_t said, size_t endpoint_count,
+                             const struct health_group *words)
+{
+    if ((said & HEALTH_REGION_FORCED_UP) != 0) {
+        return (region_word & HEALTH_REGION_FORCED_DOWN) == 0 &&
+               endpoint_count > count_barred(words);
+    }
+    region_word = with_hand(region_word, said);
     uint32_t away = region_word & HEALTH_REGION_AWAY & ~(uint32_t)HEALTH_REGION_HELD;
     bool proves = (region_word & HEALTH_REGION_PROVE) != 0;
     unsigned count = 0;
@@ -131,12 +158,14 @@ bool health_condition_stands(uint32_t region_word, const struct health_group *wo
     return count >= words->minimum;
 }
 
-static unsigned service_standing(const struct health_condition *condition)
+static unsigned service_standing(const struct health *health,
+                                 const struct health_condition *condition)
 {
     for (size_t i = 0; i < condition->group_count; i++) {
         const struct group_slot *group = condition->groups[i];
         uint32_t word = atomic_load_explicit(&group->region->words.word, memory_order_relaxed);
-        if (health_condition_stands(word, &group->words)) {
+        uint32_t said = health_hand_pool(health, group->region->name, condition->name);
+        if (health_condition_stands(word, said, group->endpoint_count, &group->words)) {
             return STANDING_ALL;
         }
     }
@@ -200,7 +229,7 @@ static unsigned judge_region(const struct subject *s, const struct health_condit
 static unsigned judge_service(const struct subject *s, const struct health_condition *condition)
 {
     if (s->supposed == NULL) {
-        return service_standing(condition);
+        return service_standing(s->health, condition);
     }
     return s->supposed->service(s->supposed->user, condition->index) ? STANDING_ALL : 0;
 }

@@ -50,8 +50,12 @@ uint64_t health_condition_since(const struct health_condition *condition,
 /* Is there a region or a service in it? */
 bool health_condition_asks_others(const struct health_condition *condition);
 
-/* Does a pool with these words, in a region with this word, stand on rung 1 or 2? */
-bool health_condition_stands(uint32_t region_word, const struct health_group *words);
+/*
+ * Does a pool of so many endpoints with these words, in a region with this
+ * word, stand on rung 1 or 2? `said` is the operator's word on it alone.
+ */
+bool health_condition_stands(uint32_t region_word, uint32_t said, size_t endpoint_count,
+                             const struct health_group *words);
 
 /*
  * A condition with its regions and the groups of its services looked up in

@@ -302,7 +302,7 @@ static bool store_bits(struct group_slot *group, const struct picture *p)
         store_small(&words->flags, before);
     }
     for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-        (void)store_word(&words->barred[f], p->barred[f]);
+        changed = store_word(&words->barred[f], p->barred[f]) || changed;
         (void)store_word(&words->degraded[f], p->degraded[f]);
         /* `up` first: who comes out of hold_down must never be seen in neither */
         changed = store_word(&words->up[f], p->up[f]) || changed;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "policy/health_cascade.h"
+#include "policy/health_condition.h"
 #include "policy/health_group.h"
 #include "policy/health_region.h"
 
@@ -119,6 +120,29 @@ void health_force_endpoint(struct health *health, const struct addr *address,
     set_endpoint(health, address, force);
     for (struct group_slot *g = health->groups; g != NULL; g = g->hh.next) {
         if (apply(g, address, force)) {
+            health_group_queue(health, g);
+        }
+    }
+    health_group_settle(health, now_ms);
+    health_cascade_tell_all(health);
+}
+
+uint32_t health_hand_pool(const struct health *health, const char *region, const char *service)
+{
+    return health->pool_word == NULL ? 0
+                                     : health->pool_word(health->pool_word_user, region, service);
+}
+
+void health_ask_pool_words(struct health *health, health_pool_word *word, void *user)
+{
+    health->pool_word = word;
+    health->pool_word_user = user;
+}
+
+void health_pool_words_changed(struct health *health, uint64_t now_ms)
+{
+    for (struct group_slot *g = health->groups; g != NULL; g = g->hh.next) {
+        if (g->condition != NULL && health_condition_asks_others(g->condition)) {
             health_group_queue(health, g);
         }
     }

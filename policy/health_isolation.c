@@ -17,6 +17,15 @@ static bool is_local(const struct probe_slot *probe)
     return kind == MODEL_CHECK_PUSH || kind == MODEL_CHECK_FILE;
 }
 
+/*
+ * Does its success show that this node's network works? Of a program nobody
+ * knows where it looked; when it goes DOWN that may be the network all the same.
+ */
+static bool is_of_network(const struct probe_slot *probe)
+{
+    return !is_local(probe) && probe->probe.check->kind != MODEL_CHECK_EXEC;
+}
+
 /* It went DOWN when nothing had succeeded any more. */
 static bool is_of_episode(const struct health *health, const struct probe_slot *probe)
 {
@@ -91,6 +100,12 @@ static bool lacks_witnesses(const struct health *health, uint32_t *out_reachable
     return *out_reachable < (minimum < ever ? minimum : ever);
 }
 
+/* Since when no success has shown a network; 0: none has yet. Programs alone: the witnesses'. */
+static uint64_t silent_since_ms(const struct health *health)
+{
+    return health->target_ms != 0 ? health->target_ms : health->heard_ms;
+}
+
 /* The shortest interval of targets that were up before this began; 0: there are none. */
 static uint32_t shortest_interval_ms(const struct health *health)
 {
@@ -117,10 +132,10 @@ static void begin(struct health *health, uint32_t reachable, uint64_t now_ms)
     health->isolated = true;
     health->isolated_ms = now_ms;
     (void)snprintf(health->isolated_reason, sizeof(health->isolated_reason),
-                   "%u of %zu witnesses answer and no check has succeeded for %llums: this node "
-                   "is cut off, answers stay as they were",
+                   "%u of %zu witnesses answer and no check of the network has succeeded for "
+                   "%llums: this node is cut off, answers stay as they were",
                    reachable, health->committed->witness_count,
-                   (unsigned long long)(now_ms - health->target_ms));
+                   (unsigned long long)(now_ms - silent_since_ms(health)));
     health_cascade_forget(health, health->heard_ms);
     health_refresh(health, now_ms);
     tell(health, "connected", "isolated");
@@ -128,17 +143,18 @@ static void begin(struct health *health, uint32_t reachable, uint64_t now_ms)
 
 void health_isolation_tick(struct health *health, uint64_t now_ms)
 {
+    uint64_t since_ms = silent_since_ms(health);
     uint32_t reachable;
 
     health->isolate_ms = 0;
-    if (health->isolated || health->target_ms == 0 || !lacks_witnesses(health, &reachable)) {
+    if (health->isolated || since_ms == 0 || !lacks_witnesses(health, &reachable)) {
         return;
     }
     uint64_t interval = shortest_interval_ms(health);
     if (interval == 0) {
         return;
     }
-    uint64_t due_ms = health->target_ms + INTERVALS * interval;
+    uint64_t due_ms = since_ms + INTERVALS * interval;
     if (now_ms >= due_ms) {
         begin(health, reachable, now_ms);
     } else {
@@ -171,6 +187,20 @@ static void absolve(struct health *health, struct probe_slot *slot, uint64_t now
     }
 }
 
+/*
+ * What failed in the episode and is not DOWN yet begins anew: what was sent
+ * then comes to nothing as it did, and must not be the last that was missing.
+ */
+static void forgive(const struct health *health, struct probe_slot *slot, uint64_t now_ms)
+{
+    struct detect *d = &slot->probe.detect;
+
+    if ((d->state == DETECT_UP || d->state == DETECT_SUSPECT) && !is_local(slot) &&
+        (d->first_failure_ms == 0 || d->first_failure_ms > health->heard_ms)) {
+        detect_absolve(d, now_ms);
+    }
+}
+
 /* What went DOWN in the episode proves nothing; what is dead goes DOWN again. */
 static void end(struct health *health, const char *heard, uint64_t now_ms)
 {
@@ -178,9 +208,13 @@ static void end(struct health *health, const char *heard, uint64_t now_ms)
         struct probe_slot *slot = health->probes[i];
         const struct detect *d = &slot->probe.detect;
         bool is_up_again = slot->stood != PROBE_HELD && slot->stood != PROBE_DOWN;
-        if (slot->probe.used && d->state == DETECT_DOWN && !d->held && is_up_again &&
-            is_of_episode(health, slot)) {
+        if (!slot->probe.used) {
+            continue;
+        }
+        if (d->state == DETECT_DOWN && !d->held && is_up_again && is_of_episode(health, slot)) {
             absolve(health, slot, now_ms);
+        } else {
+            forgive(health, slot, now_ms);
         }
     }
     health->isolated = false;
@@ -197,7 +231,7 @@ void health_isolation_note(struct health *health, const struct probe_slot *probe
 {
     bool is_success = outcome == DETECT_PASS || outcome == DETECT_WARNING;
 
-    if (is_local(probe)) {
+    if (is_local(probe) || (is_success && !is_of_network(probe))) {
         return;
     }
     if (is_success) {

@@ -223,7 +223,8 @@ static void note_departure(struct health *health, struct region_slot *region, ui
         region->left_ms = now_ms;
         health->left_ms = now_ms;
     }
-    if (((before ^ after) & HEALTH_REGION_AWAY) != 0) {
+    /* forced up outranks what is said of a service in it alone */
+    if (((before ^ after) & (HEALTH_REGION_AWAY | HEALTH_REGION_FORCED_UP)) != 0) {
         for (size_t i = 0; i < region->dependent_count; i++) {
             health_group_queue(health, region->dependents[i]);
         }

@@ -68,7 +68,8 @@ void health_suppose_capacity(const struct health_binding *binding, size_t servic
                           memory_order_relaxed);
 }
 
-bool health_suppose_stands(uint32_t region_word, const struct health_group *words)
+bool health_suppose_stands(uint32_t region_word, uint32_t said, size_t endpoint_count,
+                           const struct health_group *words)
 {
-    return health_condition_stands(region_word, words);
+    return health_condition_stands(region_word, said, endpoint_count, words);
 }

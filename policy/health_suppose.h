@@ -42,5 +42,9 @@ void health_suppose_conditions(const struct health_binding *binding, size_t serv
 void health_suppose_capacity(const struct health_binding *binding, size_t service, size_t pool,
                              struct health_group *words);
 
-/* Is a pool with these words in a region with this word well, as a condition about it sees it? */
-bool health_suppose_stands(uint32_t region_word, const struct health_group *words);
+/*
+ * Is a pool of so many endpoints with these words in a region with this word
+ * well, as a condition about it sees it? `said`: see health_pool_word.
+ */
+bool health_suppose_stands(uint32_t region_word, uint32_t said, size_t endpoint_count,
+                           const struct health_group *words);

@@ -204,16 +204,16 @@ struct health {
     struct shared_check *checks;
     struct region_slot *regions;
     struct group_slot *groups;
-    struct text group_key;     /* of the group looked for last */
-    struct text key;           /* of the probe looked for last */
-    size_t key_of_check;       /* so many bytes of it are what the check says, */
+    struct text group_key;           /* of the group looked for last */
+    struct text key;                 /* of the probe looked for last */
+    size_t key_of_check;             /* so many bytes of it are what the check says, */
     const struct model_check *keyed; /* which is this one; NULL: of none that comes again */
-    uint64_t next_id;          /* of groups */
-    struct group_slot *doomed; /* that nobody keeps */
+    uint64_t next_id;                /* of groups */
+    struct group_slot *doomed;       /* that nobody keeps */
     bool is_burying;
     const struct health_binding *committed; /* NULL: none is */
-    struct group_slot *spare_group; /* zeroed, for the next one to be looked for */
-    size_t renewed; /* so many of its services have had their words since */
+    struct group_slot *spare_group;         /* zeroed, for the next one to be looked for */
+    size_t renewed;                         /* so many of its services have had their words since */
     bool quiet; /* what changes now is neither a departure nor a return */
     struct group_list dirty;
     struct group_list sharing;
@@ -223,6 +223,8 @@ struct health {
     uint64_t left_ms; /* when anything was last left; 0: never */
     struct region_word *region_words;
     struct endpoint_word *endpoint_words;
+    health_pool_word *pool_word; /* NULL: none has one */
+    void *pool_word_user;
     struct restored_probe *restored; /* what the file said, until a binding is committed */
     struct restored_region *restored_regions;
 

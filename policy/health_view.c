@@ -27,6 +27,14 @@ void health_view_region(const struct health *health, const struct health_binding
     out->probe_count = slot->probe_count;
 }
 
+uint32_t health_region_passing(const struct health_binding *binding, size_t region)
+{
+    uint32_t up, held;
+
+    health_region_count(binding->health, binding->regions[region], &up, &held);
+    return up;
+}
+
 static bool is_suspected(const struct group_endpoint *endpoint)
 {
     for (size_t i = 0; i < endpoint->probe_count; i++) {

@@ -27,6 +27,7 @@ struct compare {
     struct review *review;
     struct entry *services;
     struct entry *entries; /* the memory of them */
+    bool *gated;           /* by region of the old model: its new minimum is not met */
 };
 
 static void *get(size_t count, size_t size)
@@ -233,6 +234,22 @@ static void put_difference(struct text *out, const struct model_pool *from,
 }
 
 /*
+ * The region's own minimum is met by its checks now and would not be any more.
+ * Checks that come count as passing.
+ */
+static bool would_gate(const struct compare *c, size_t region, const struct model_region *to)
+{
+    const struct model_region *from = &c->old->model->regions[region];
+    size_t passing =
+        c->old->passing == NULL ? from->check_count : c->old->passing(c->old->user, region);
+    size_t more = to->check_count > from->check_count ? to->check_count - from->check_count : 0;
+    size_t after = passing + more < to->check_count ? passing + more : to->check_count;
+
+    return model_minimum_count(from->minimum_healthy, (uint32_t)from->check_count) <= passing &&
+           model_minimum_count(to->minimum_healthy, (uint32_t)to->check_count) > after;
+}
+
+/*
  * A minimum that is met now and would not be any more takes the region out of
  * the service as if its endpoints were gone. New ones count as up.
  */
@@ -248,6 +265,9 @@ static uint32_t count_unmet(const struct compare *c, size_t service, size_t pool
                                           (uint32_t)from->endpoint_count) > healthy) {
         return 0;
     }
+    if (c->gated[from->region]) {
+        return healthy;
+    }
     for (size_t e = 0; e < to->endpoint_count; e++) {
         after += find_endpoint(from, &to->endpoints[e]) == NULL;
     }
@@ -257,6 +277,16 @@ static uint32_t count_unmet(const struct compare *c, size_t service, size_t pool
     return model_minimum_count(to_service->minimum_healthy, (uint32_t)to->endpoint_count) > after
                ? healthy
                : 0;
+}
+
+static void add_unmet(struct compare *c, const char *key, const char *region, uint32_t lost)
+{
+    struct text text = { 0 };
+
+    text_printf(&text, "endpoints in %s: minimum_healthy would not be met", region);
+    struct review_change *change = add_change(c, REVIEW_ENDPOINTS, key, &text);
+    change->lost = lost;
+    change->by_state = true;
 }
 
 static uint32_t compare_pool(struct compare *c, size_t service, size_t pool,
@@ -274,18 +304,17 @@ static uint32_t compare_pool(struct compare *c, size_t service, size_t pool,
 
     put_difference(&list, from, to);
     if (unmet > lost) {
-        lost = unmet;
-        text_printf(&list, "%sminimum_healthy would not be met", between(&list));
+        add_unmet(c, key, region, unmet - lost);
     }
     if (to_service == NULL || list.length == 0) {
         text_fini(&list);
-        return lost;
+        return unmet > lost ? unmet : lost;
     }
     struct text text = { 0 };
     text_printf(&text, "endpoints in %s: %s", region, text_string(&list));
     text_fini(&list);
     add_change(c, REVIEW_ENDPOINTS, key, &text)->lost = lost;
-    return lost;
+    return unmet > lost ? unmet : lost;
 }
 
 /* Pools that only the fresh service has. */
@@ -456,6 +485,7 @@ static void compare_regions(struct compare *c)
             put_region(c, REVIEW_REGION_REMOVED, from);
             continue;
         }
+        c->gated[i] = would_gate(c, i, to);
         review_words_region(from, to, &text);
         add_words(c, REVIEW_REGION, from->name, &text);
     }
@@ -558,7 +588,9 @@ static void make_id(struct review *review)
     qsort(review->changes, review->change_count, sizeof(*review->changes), by_text);
     for (size_t i = 0; i < review->change_count; i++) {
         const struct review_change *change = &review->changes[i];
-        text_printf(&all, "%d|%s|%s\n", (int)change->kind, change->name, change->text);
+        if (!change->by_state) {
+            text_printf(&all, "%d|%s|%s\n", (int)change->kind, change->name, change->text);
+        }
     }
     REQUIRE(!text_failed(&all));
     uint64_t hash = hash_bytes(&key, text_string(&all), all.length);
@@ -574,6 +606,7 @@ struct review *review_new(const struct review_old *old, const struct model *fres
         return NULL;
     }
     c.review->changes = get(1, sizeof(*c.review->changes));
+    c.gated = get(old->model->region_count, sizeof(*c.gated));
     index_services(&c);
     compare_regions(&c);
     for (size_t i = 0; i < old->model->service_count; i++) {
@@ -586,6 +619,7 @@ struct review *review_new(const struct review_old *old, const struct model *fres
     c.review->generation = fresh->file_generation;
     c.review->running = old->model->file_generation;
     free_index(&c);
+    free(c.gated);
     make_id(c.review);
     c.review->accepted = c.review->excess_count > 0 && fresh->guards.accept != NULL &&
                          strcmp(fresh->guards.accept, c.review->id) == 0;

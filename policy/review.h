@@ -40,6 +40,7 @@ struct review_change {
     char *name;    /* of the service, region or zone */
     char *text;    /* "endpoints in seoul: -203.0.113.10 (up), +203.0.113.12" */
     uint32_t lost; /* healthy endpoints that would leave */
+    bool by_state; /* follows from what is up, too: no part of the ID */
 };
 
 /* Of a service that would lose more than is allowed. */
@@ -64,12 +65,16 @@ struct review {
 /* Does endpoint `endpoint` of pool `pool` of service `service` of the old model count as up? */
 typedef bool review_is_up(const void *user, size_t service, size_t pool, size_t endpoint);
 
+/* How many checks of region `region` of the old model pass? */
+typedef uint32_t review_passing(const void *user, size_t region);
+
 /* How many healthy endpoints of the service named left within the window already. */
 typedef uint32_t review_lost_before(const void *user, const char *service);
 
 struct review_old {
     const struct model *model;
     review_is_up *is_up;             /* NULL: all are */
+    review_passing *passing;         /* NULL: all do */
     review_lost_before *lost_before; /* NULL: none */
     const void *user;
 };

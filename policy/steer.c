@@ -58,6 +58,22 @@ static bool choose_last_good(const struct steer_service *s, unsigned family,
     return never && others > 0;
 }
 
+/* Why `last_good` was not it, and what came of `all` instead. */
+static const char *explain_all(const struct steer_service *s, const struct steer_choice *choice)
+{
+    bool is_remembered = false;
+
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        is_remembered = is_remembered || steer_memory_bits(s, ADDR_V4, i) != 0 ||
+                        steer_memory_bits(s, ADDR_V6, i) != 0;
+    }
+    if (choice->result == STEER_SERVFAIL) {
+        return "last_good, but everything is forced down: servfail";
+    }
+    return is_remembered ? "last_good, but what is remembered is forced down: all"
+                         : "last_good, but nothing is remembered: all";
+}
+
 static void choose_all_down(const struct steer_service *s, unsigned family,
                             const struct steer_view *views, struct steer_choice *choice,
                             struct text *trace)
@@ -79,11 +95,13 @@ static void choose_all_down(const struct steer_service *s, unsigned family,
             what = "last_good";
             break;
         }
-        what = "last_good, but nothing is remembered: all";
         choose_all(s, family, views, choice);
+        what = trace == NULL ? what : explain_all(s, choice);
         break;
     case MODEL_ALL_DOWN_ALL:
         choose_all(s, family, views, choice);
+        what = choice->result == STEER_SERVFAIL ? "all, but everything is forced down: servfail"
+                                                : what;
         break;
     }
     if (trace != NULL) {

@@ -108,7 +108,7 @@ enum steer_way {
 /* How steer_put_quick may answer. */
 enum steer_quick {
     STEER_QUICK_NOT,
-    STEER_QUICK_FIRST,    /* from the first pool, drawn or not */
+    STEER_QUICK_ORDERED,  /* from the first pool in order, drawn or not */
     STEER_QUICK_DRAWN,    /* drawn from all pools by the wheel */
     STEER_QUICK_STICKY,   /* from the pool of all that the client sticks to */
     STEER_QUICK_CAPACITY, /* from the pool drawn by what each can carry */

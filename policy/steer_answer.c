@@ -170,8 +170,8 @@ unsigned steer_put(const struct steer_service *service, unsigned family,
 int steer_put_direct(const struct steer_service *service, unsigned family, uint16_t owner,
                      uint32_t turn, uint8_t *out, size_t cap, size_t *out_length, bool *out_cut)
 {
-    uint64_t bits;
-    bool is_short;
+    uint64_t bits = 0;
+    bool is_short = false;
     const struct steer_pool *pool = steer_direct(service, NULL, family, &bits, &is_short);
 
     if (pool == NULL) {

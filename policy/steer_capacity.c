@@ -26,7 +26,10 @@ static inline uint64_t capacity_of(const struct steer_pool *pool)
     return capacity;
 }
 
-/* Bring all numbers below 2^NUMBER_BITS: only their proportions count. */
+/*
+ * Bring all numbers below 2^NUMBER_BITS: only their proportions count, but what
+ * can carry something still does.
+ */
 static void scale_down(const struct steer_burden *b, struct level *level, uint64_t seen)
 {
     unsigned shift = 64u - (unsigned)__builtin_clzll(seen) - NUMBER_BITS;
@@ -35,7 +38,9 @@ static void scale_down(const struct steer_burden *b, struct level *level, uint64
     level->demand >>= shift;
     for (uint64_t rest = b->pools; rest != 0; rest &= rest - 1) {
         unsigned i = (unsigned)__builtin_ctzll(rest);
+        bool some = level->capacity[i] != 0;
         level->capacity[i] >>= shift;
+        level->capacity[i] += some && level->capacity[i] == 0;
         level->load[i] >>= shift;
         level->capacity_sum += level->capacity[i];
     }
@@ -64,7 +69,7 @@ static void read_level(const struct steer_burden *b, struct level *level)
 /* What each has left beside its own clients; more than there is, when there is too little. */
 static void find_spare(const struct steer_burden *b, struct level *level)
 {
-    bool full = level->demand > level->capacity_sum;
+    bool full = level->demand > level->capacity_sum && level->capacity_sum > 0;
 
     level->spare_sum = 0;
     for (uint64_t rest = b->pools; rest != 0; rest &= rest - 1) {

@@ -72,52 +72,35 @@ static inline uint64_t score(uint64_t hash, uint64_t weight)
     return (weight << 32) / ((uint64_t)minus_log2((uint32_t)(hash >> 32)) + 1);
 }
 
-/* Where all weigh the same the hash decides: by as many bits of it as the score does. */
-static uint32_t sticky_pool_of_equals(const struct steer_share *share, uint64_t pools,
-                                      uint64_t seed)
+uint32_t steer_draw_sticky_pool(const struct steer_policy *policy, unsigned family, uint64_t pools,
+                                uint64_t seed)
 {
-    uint32_t best = (uint32_t)__builtin_ctzll(pools);
-    uint64_t best_hash = 0;
-
-    for (uint32_t i = 0; pools != 0; pools >>= 1, i++, share++) {
-        uint64_t hash = steer_draw_mix(seed, share->key) >> 32;
-        if ((pools & 1) != 0 && hash > best_hash) {
-            best = i;
-            best_hash = hash;
-        }
-    }
-    return best;
-}
-
-uint32_t steer_draw_sticky_pool(const struct steer_urn *urn, uint64_t seed)
-{
-    const struct steer_policy *policy = urn->service->policy;
     const struct steer_share *shares = policy->shares;
-    uint64_t pools = urn->pools;
     uint64_t best_score = 0;
     uint32_t best = (uint32_t)__builtin_ctzll(pools);
 
-    if (policy->is_even[urn->family]) {
-        return sticky_pool_of_equals(shares, pools, seed);
+    if (policy->is_even[family]) {
+        return steer_draw_sticky_equal(shares, pools, seed);
     }
     for (; pools != 0; pools &= pools - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(pools);
         /* by what is configured, not by what is up: or every change would move clients */
-        uint64_t its = score(steer_draw_mix(seed, shares[i].key), shares[i].sums[urn->family]);
+        uint64_t its = score(steer_draw_mix(seed, shares[i].key), shares[i].sums[family]);
         best = its > best_score ? i : best;
         best_score = its > best_score ? its : best_score;
     }
     return best;
 }
 
-uint64_t steer_draw_sticky_before(const struct steer_urn *urn, uint64_t seed, uint32_t pool)
+uint64_t steer_draw_sticky_before(const struct steer_service *service, unsigned family,
+                                  uint64_t seed, uint32_t pool)
 {
     uint64_t before = 0;
 
-    for (uint32_t i = 0; i < urn->service->pool_count; i++) {
-        struct steer_urn both = *urn;
-        both.pools = UINT64_C(1) << i | UINT64_C(1) << pool;
-        before |= steer_draw_sticky_pool(&both, seed) != pool ? UINT64_C(1) << i : 0;
+    for (uint32_t i = 0; i < service->pool_count; i++) {
+        uint64_t both = UINT64_C(1) << i | UINT64_C(1) << pool;
+        bool is_other = steer_draw_sticky_pool(service->policy, family, both, seed) != pool;
+        before |= is_other ? UINT64_C(1) << i : 0;
     }
     return before;
 }
@@ -267,11 +250,14 @@ static unsigned draw_listed(const struct left *left, const uint64_t *lots, uint6
     return draw_all(&draw, most, picks);
 }
 
-/* Of those whose bit is set, by the wheel; fewer, when few are left. Clears their bits. */
-static inline unsigned draw_spun(const struct steer_wheel *wheel, struct left *left, uint64_t seed,
+/*
+ * Of those whose bit is set, by the wheel; fewer, when few are left. Clears
+ * their bits, and moves the seed on to where others go on.
+ */
+static inline unsigned draw_spun(const struct steer_wheel *wheel, struct left *left, uint64_t *seed,
                                  unsigned most, uint16_t *picks)
 {
-    struct steer_spin spin = steer_wheel_begin(wheel, seed, most);
+    struct steer_spin spin = steer_wheel_begin(wheel, *seed, most);
     unsigned count = 0;
 
     while (count < most && spin.tries > 0) {
@@ -282,6 +268,7 @@ static inline unsigned draw_spun(const struct steer_wheel *wheel, struct left *l
             picks[count++] = wheel->picks[lot];
         }
     }
+    *seed = spin.at;
     return count;
 }
 
@@ -298,7 +285,7 @@ unsigned steer_draw_lots(const struct steer_urn *urn, uint64_t seed, unsigned mo
         pour(urn, false, &left);
     }
     if (wheel != NULL) {
-        count = draw_spun(wheel, &left, seed, most, picks);
+        count = draw_spun(wheel, &left, &seed, most, picks);
     }
     if (__builtin_expect(count == most, true)) {
         return count;

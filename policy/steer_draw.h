@@ -11,8 +11,6 @@
 #include "policy/steer.h"
 #include "policy/steer_wheel.h"
 
-#define STEER_DRAW_MULTIPLIER UINT64_C(0xd1342543de82ef95) /* odd, of a good spectrum */
-
 /* What is chosen from: the endpoints of some pools. */
 struct steer_urn {
     const struct steer_service *service;
@@ -51,11 +49,30 @@ static inline uint64_t steer_draw_prefix(const struct steer_client *client,
     return hash_fold(seed + ADDR_V4 + 1, STEER_DRAW_MULTIPLIER);
 }
 
+/* Of pools that all weigh the same; the hash decides by as many bits as a score does. */
+static inline uint32_t steer_draw_sticky_equal(const struct steer_share *share, uint64_t pools,
+                                               uint64_t seed)
+{
+    uint32_t best = (uint32_t)__builtin_ctzll(pools);
+    uint64_t best_hash = 0;
+
+    for (uint32_t i = 0; pools != 0; pools >>= 1, i++, share++) {
+        uint64_t hash = steer_draw_mix(seed, share->key) >> 32;
+        if ((pools & 1) != 0 && hash > best_hash) {
+            best = i;
+            best_hash = hash;
+        }
+    }
+    return best;
+}
+
 /* The pool that the seed sticks to: it moves only when that pool leaves the set. */
-uint32_t steer_draw_sticky_pool(const struct steer_urn *urn, uint64_t seed);
+uint32_t steer_draw_sticky_pool(const struct steer_policy *policy, unsigned family, uint64_t pools,
+                                uint64_t seed);
 
 /* Those of all pools that the seed would rather stick to than to `pool`. */
-uint64_t steer_draw_sticky_before(const struct steer_urn *urn, uint64_t seed, uint32_t pool);
+uint64_t steer_draw_sticky_before(const struct steer_service *service, unsigned family,
+                                  uint64_t seed, uint32_t pool);
 
 /*
  * Draw at most `most` endpoints (at least 1) from what is in the urn, which is

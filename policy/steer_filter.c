@@ -26,8 +26,7 @@ static uint64_t before(const struct steer_pass *p, uint32_t pool)
         return 0;
     }
     if ((p->filters & STEER_CAPACITY) == 0 && p->client != NULL && is_sticking_to_pool(p)) {
-        const struct steer_urn urn = steer_pass_urn(p, UINT64_MAX, NULL);
-        return steer_draw_sticky_before(&urn, p->seed, pool);
+        return steer_draw_sticky_before(p->service, p->family, p->seed, pool);
     }
     if ((p->filters & (STEER_LATENCY | STEER_CAPACITY | STEER_ALL)) != 0) {
         return UINT64_MAX; /* whoever comes back may be */
@@ -97,7 +96,7 @@ static uint32_t one_of(const struct steer_pass *p, uint64_t pools)
         bits[i] = (pools & bit(i)) != 0 ? p->ladder->bits[i] : 0;
     }
     if ((p->filters & STEER_STICKY) != 0) {
-        return steer_draw_sticky_pool(&urn, p->seed);
+        return steer_draw_sticky_pool(p->policy, p->family, pools, p->seed);
     }
     uint16_t drawn;
     (void)steer_draw_lots(&urn, steer_draw_mix(p->seed, STEER_SALT_POOL), 1, &drawn);
@@ -146,9 +145,13 @@ static uint32_t choose_ordered(const struct steer_pass *p, uint64_t pools)
         const char *filter = (p->filters & STEER_LATENCY) != 0   ? "latency"
                              : (p->filters & STEER_NEAREST) != 0 ? "nearest"
                                                                  : "region_order";
-        const char *why = (p->filters & STEER_LATENCY) != 0
-                              ? "the preferred of those within the band of the quickest"
-                              : "the first of them";
+        const char *why = "the first of them";
+        if ((p->filters & STEER_LATENCY) != 0) {
+            steer_trace_latency(p->trace, p->service, pools, p->policy->band_us);
+            why = steer_pass_latency(p->service->pools[chosen].group) == UINT32_MAX
+                      ? "nothing is measured, so the first of them"
+                      : "the preferred of those within the band of the quickest";
+        }
         steer_trace_filter(p->trace, p->service, filter, bit(chosen), pools & ~bit(chosen), why);
     }
     return chosen;
@@ -221,7 +224,7 @@ static void pick(const struct steer_pass *p, uint64_t pools, const uint64_t *bit
                          : (p->filters & STEER_WEIGHT) != 0 ? "weight: drawn for this answer"
                                                             : "shuffle: drawn for this answer";
 
-    choice->pick_count = (uint8_t)steer_pass_pick(p, pools, bits, choice->picks);
+    choice->pick_count = (uint8_t)steer_pass_pick(p, pools, choice->several, bits, choice->picks);
     if (p->trace != NULL) {
         steer_trace_picks(p->trace, p->service, p->family, filter, choice);
     }

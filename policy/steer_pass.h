@@ -187,13 +187,17 @@ static inline unsigned steer_pass_pick_of(const struct steer_pass *p, uint32_t p
                : steer_draw_even(pool, bits, seed, most, picks);
 }
 
-/* The same from all of `pools`, with the bits of each. */
-static inline unsigned steer_pass_pick(const struct steer_pass *p, uint64_t pools,
+/*
+ * The same from all of `pools`, with the bits of each; `several`: also those of
+ * the pools that do not answer are set, and one that is left of many is drawn
+ * from as many are.
+ */
+static inline unsigned steer_pass_pick(const struct steer_pass *p, uint64_t pools, bool several,
                                        const uint64_t *bits, uint16_t *picks)
 {
     unsigned most = p->service->max_addresses;
 
-    if ((pools & (pools - 1)) == 0) {
+    if (!several) {
         uint32_t pool = (uint32_t)__builtin_ctzll(pools);
         return steer_pass_pick_of(p, pool, bits[pool], picks);
     }

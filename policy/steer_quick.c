@@ -188,31 +188,49 @@ static inline uint8_t *put_drawn(struct putting *a)
     return at;
 }
 
-/* STEER_QUICK_FIRST; STEER_NO_POOL where a closer look is due, as with the other two. */
-static inline uint32_t find_first(struct putting *a, uint64_t *out_bits)
+/* STEER_QUICK_ORDERED; STEER_NO_POOL where a closer look is due, as with the other two. */
+static inline uint32_t find_ordered(struct putting *a, uint64_t *out_bits)
 {
-    if (__builtin_expect(!steer_is_calm(a->pass.service->pools, ADDR_V4, out_bits), false)) {
-        return STEER_NO_POOL;
+    const struct steer_service *s = a->pass.service;
+
+    if (a->pass.policy->places != NULL) {
+        steer_pass_locate(&a->pass);
     }
     if ((a->pass.filters & STEER_DRAWS) != 0) {
         steer_pass_seed(&a->pass);
     }
-    return 0;
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        uint32_t pool = a->pass.order == NULL ? i : a->pass.order[i];
+        enum steer_look look = steer_calm_look(&s->pools[pool], ADDR_V4, out_bits);
+        if (__builtin_expect(look != STEER_PASS, true)) {
+            return look == STEER_STANDS ? pool : STEER_NO_POOL;
+        }
+    }
+    return STEER_NO_POOL;
 }
 
 /*
- * STEER_QUICK_STICKY: the pool the client would stick to if all stood; where
- * that stands, how the others are does not matter.
+ * STEER_QUICK_STICKY: of the pools in the order that the client would stick to
+ * them the first that stands; how those behind it are does not matter.
  */
 static inline uint32_t find_sticky(struct putting *a, uint64_t *out_bits)
 {
     const struct steer_service *s = a->pass.service;
+    const struct steer_policy *policy = a->pass.policy;
 
     steer_pass_seed(&a->pass);
-    const struct steer_urn all = steer_pass_urn(&a->pass, UINT64_MAX >> (64 - s->pool_count), NULL);
-    uint32_t pool = steer_draw_sticky_pool(&all, a->pass.seed);
-    bool is_calm = steer_is_calm(&s->pools[pool], ADDR_V4, out_bits);
-    return __builtin_expect(is_calm, true) ? pool : STEER_NO_POOL;
+    uint64_t left = UINT64_MAX >> (64 - s->pool_count);
+    do {
+        uint32_t pool = policy->is_even[ADDR_V4]
+                            ? steer_draw_sticky_equal(policy->shares, left, a->pass.seed)
+                            : steer_draw_sticky_pool(policy, ADDR_V4, left, a->pass.seed);
+        enum steer_look look = steer_calm_look(&s->pools[pool], ADDR_V4, out_bits);
+        if (__builtin_expect(look == STEER_STANDS, true)) {
+            return pool;
+        }
+        left &= look == STEER_PASS ? ~(UINT64_C(1) << pool) : 0;
+    } while (left != 0);
+    return STEER_NO_POOL;
 }
 
 /* STEER_QUICK_CAPACITY: all in one look at each pool. */
@@ -247,7 +265,7 @@ static inline uint8_t *put_several(const struct putting *a, uint64_t pools,
     if ((a->pass.filters & STEER_DRAWS) == 0) {
         return copy_several(a->out, &a->stamp, a->pass.service, choice->bits_of, a->turn);
     }
-    unsigned count = steer_pass_pick(&a->pass, pools, choice->bits_of, picks);
+    unsigned count = steer_pass_pick(&a->pass, pools, true, choice->bits_of, picks);
     return copy_picks(a->out, &a->stamp, a->pass.service->pools, picks, count);
 }
 
@@ -258,8 +276,8 @@ static inline __attribute__((always_inline)) uint8_t *put_common(struct putting 
     uint8_t *end;
 
     switch (a->pass.policy->quick) {
-    case STEER_QUICK_FIRST:
-        pool = find_first(a, &bits);
+    case STEER_QUICK_ORDERED:
+        pool = find_ordered(a, &bits);
         break;
     case STEER_QUICK_DRAWN:
         end = put_drawn(a);

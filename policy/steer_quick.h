@@ -52,8 +52,7 @@ steer_quick_together(struct steer_pass *p, struct steer_choice *choice)
         choice->several = true;
         choice->pool = (uint32_t)__builtin_ctzll(pools);
         if ((p->filters & STEER_STICKY) != 0 && p->client != NULL && (pools & (pools - 1)) != 0) {
-            const struct steer_urn urn = steer_pass_urn(p, pools, choice->bits_of);
-            choice->pool = steer_draw_sticky_pool(&urn, p->seed);
+            choice->pool = steer_draw_sticky_pool(p->policy, p->family, pools, p->seed);
             pools = UINT64_C(1) << choice->pool;
             choice->several = false;
         }
@@ -96,7 +95,7 @@ static inline uint64_t steer_quick_quickest(const struct steer_pass *p, struct s
 static inline uint64_t steer_quick_ordered(const struct steer_pass *p, struct steer_choice *choice)
 {
     uint32_t first = p->order == NULL ? 0 : p->order[0];
-    bool is_short;
+    bool is_short = false;
 
     if (__builtin_expect(p->service->pool_count == 0 ||
                              !steer_is_calm(&p->service->pools[first], p->family, &choice->bits),
@@ -114,7 +113,8 @@ static inline uint64_t steer_quick_ordered(const struct steer_pass *p, struct st
 }
 
 /* The pools that answer, in `choice` as well; 0: not to be said so quickly. */
-static inline uint64_t steer_quick_pools(struct steer_pass *p, struct steer_choice *choice)
+static inline __attribute__((always_inline)) uint64_t steer_quick_pools(struct steer_pass *p,
+                                                                        struct steer_choice *choice)
 {
     unsigned drawing = STEER_DRAWS | STEER_TRICKLE | STEER_CAPACITY;
     unsigned together = p->filters & STEER_TOGETHER;
@@ -160,7 +160,8 @@ static inline bool steer_quick(const struct steer_service *service, unsigned fam
     choice->short_ttl = false;
     choice->pick_count = 0;
     if ((p.filters & STEER_DRAWS) != 0) {
-        choice->pick_count = (uint8_t)steer_pass_pick(&p, pools, choice->bits_of, choice->picks);
+        choice->pick_count =
+            (uint8_t)steer_pass_pick(&p, pools, choice->several, choice->bits_of, choice->picks);
     }
     return true;
 }

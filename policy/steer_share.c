@@ -66,8 +66,8 @@ enum steer_quick steer_share_quick(const struct steer_policy *policy,
     if (policy->has_idle || service->pool_count == 0 || (all && service->cnames != NULL)) {
         return STEER_QUICK_NOT;
     }
-    if ((policy->filters & ~drawing) == 0) {
-        return STEER_QUICK_FIRST;
+    if ((policy->filters & ~(drawing | STEER_NEAREST)) == 0) {
+        return STEER_QUICK_ORDERED;
     }
     if ((policy->filters & STEER_TRICKLE) != 0) {
         return STEER_QUICK_GENERAL;
@@ -75,8 +75,11 @@ enum steer_quick steer_share_quick(const struct steer_policy *policy,
     if ((policy->filters & STEER_CAPACITY) != 0) {
         return policy->has_load ? STEER_QUICK_GENERAL : STEER_QUICK_CAPACITY;
     }
+    if (policy->places != NULL) {
+        return STEER_QUICK_GENERAL; /* where a client stands is told to those who remember it */
+    }
     if (all && (policy->filters & STEER_STICKY) != 0) {
-        return policy->places == NULL ? STEER_QUICK_STICKY : STEER_QUICK_GENERAL;
+        return STEER_QUICK_STICKY;
     }
     return steer_share_wants_wheel(policy, service, ADDR_V4) && policy->endpoints[ADDR_V4] <= 64
                ? STEER_QUICK_DRAWN

@@ -96,6 +96,33 @@ void steer_trace_filter(struct text *trace, const struct steer_service *service,
     text_printf(trace, "%s%s\n", why[0] == '\0' ? "" : ": ", why);
 }
 
+/* "12.3ms" */
+static void put_ms(struct text *trace, uint32_t us)
+{
+    text_printf(trace, "%u.%ums", us / 1000, us / 100 % 10);
+}
+
+void steer_trace_latency(struct text *trace, const struct steer_service *service, uint64_t pools,
+                         uint32_t band_us)
+{
+    const char *between = "latency: ";
+
+    for (uint64_t rest = pools; rest != 0; rest &= rest - 1) {
+        const struct steer_pool *pool = &service->pools[__builtin_ctzll(rest)];
+        uint32_t us = atomic_load_explicit(&pool->group->latency_us, memory_order_relaxed);
+        text_printf(trace, "%s%s ", between, pool->region_name);
+        if (us == 0) {
+            text_put(trace, "not measured");
+        } else {
+            put_ms(trace, us);
+        }
+        between = ", ";
+    }
+    text_put(trace, "; band ");
+    put_ms(trace, band_us);
+    text_put_char(trace, '\n');
+}
+
 void steer_trace_ttl(struct text *trace, const struct steer_service *service, uint64_t pools)
 {
     text_put(trace, "the TTL is the short one, for this may soon change: ");

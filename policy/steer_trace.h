@@ -27,6 +27,10 @@ void steer_trace_rung(struct text *trace, const struct steer_service *service, u
 void steer_trace_filter(struct text *trace, const struct steer_service *service,
                         const char *filter, uint64_t passed, uint64_t dropped, const char *why);
 
+/* What was measured of each region, and within how much of the quickest they count as equal. */
+void steer_trace_latency(struct text *trace, const struct steer_service *service, uint64_t pools,
+                         uint32_t band_us);
+
 /* Why the short TTL is served although the answer is well. */
 void steer_trace_ttl(struct text *trace, const struct steer_service *service, uint64_t pools);
 

@@ -15,6 +15,9 @@
 #define STEER_LOT_SHIFT 16
 #define STEER_LOT_PICK  UINT64_C(0xffff)
 
+/* Of sequences of draws: odd, and of a good spectrum, so that several in a row are independent. */
+#define STEER_DRAW_MULTIPLIER UINT64_C(0xd1342543de82ef95)
+
 /* Lots are counted through all pools in order. */
 struct steer_slot {
     uint32_t bound; /* below it `own`, else `other` */
@@ -46,7 +49,6 @@ struct steer_spin {
     unsigned shift;
     unsigned tries; /* left, so that it ends where hardly any lot is of use */
     uint64_t at;
-    uint64_t step; /* odd: pairs of draws are independent, as single ones are even */
 };
 
 /* Begin to draw for somebody who needs `most` of them. */
@@ -56,15 +58,14 @@ static inline struct steer_spin steer_wheel_begin(const struct steer_wheel *whee
     return (struct steer_spin){ .slots = wheel->slots,
                                 .shift = wheel->shift,
                                 .tries = 4 * most + 8,
-                                .at = seed,
-                                .step = seed * UINT64_C(0x9e3779b97f4a7c15) | 1 };
+                                .at = seed };
 }
 
 /* The next lot. Only while there are tries. */
 static inline unsigned steer_wheel_next(struct steer_spin *spin)
 {
     spin->tries--;
-    spin->at += spin->step;
+    spin->at = spin->at * STEER_DRAW_MULTIPLIER + 1;
     const struct steer_slot *slot = &spin->slots[spin->at >> spin->shift];
     return (uint32_t)spin->at < slot->bound ? slot->own : slot->other;
 }

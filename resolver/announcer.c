@@ -99,6 +99,13 @@ int announcer_trouble(const struct announcer *announcer)
     return journal_trouble(announcer->journal);
 }
 
+void announcer_walk_failing(const struct announcer *announcer, hooks_visit *visit, void *user)
+{
+    if (announcer != NULL) {
+        hooks_walk_failing(announcer->hooks, visit, user);
+    }
+}
+
 void announcer_close(struct announcer *announcer)
 {
     if (announcer != NULL) {

@@ -10,6 +10,7 @@
 #include "policy/health.h"
 #include "policy/journal.h"
 #include "policy/model.h"
+#include "resolver/hooks.h"
 
 struct announcer;
 struct override;
@@ -31,6 +32,9 @@ void announcer_say_override(struct announcer *announcer, const struct override *
 
 /* Why the journal is not kept, negative errno; 0: it is. */
 int announcer_trouble(const struct announcer *announcer);
+
+/* Hooks that fail now, see hooks_walk_failing. NULL has none. */
+void announcer_walk_failing(const struct announcer *announcer, hooks_visit *visit, void *user);
 
 /* Write what is pending, tell hooks what they wait for; gone when the loop has run out. */
 void announcer_close(struct announcer *announcer);

@@ -82,14 +82,23 @@ const struct overrides *hand_overrides(const struct hand *hand)
 
 /* ---- bringing it into force ---- */
 
+static const uint32_t flags[] = {
+    [OVERRIDE_DRAIN] = HEALTH_REGION_DRAINED,
+    [OVERRIDE_FORCE_UP] = HEALTH_REGION_FORCED_UP,
+    [OVERRIDE_FORCE_DOWN] = HEALTH_REGION_FORCED_DOWN,
+};
+
+/* For conditions on services: see health_pool_word. */
+static uint32_t word_of_pool(void *user, const char *region, const char *service)
+{
+    const struct override *o = hand_of_pool(user, region, service);
+
+    return o == NULL ? 0 : flags[o->kind];
+}
+
 /* The new word comes before the old one goes: in between the region would be answered with. */
 static void apply_region(struct hand *hand, const char *region, uint64_t now_ms)
 {
-    static const uint32_t flags[] = {
-        [OVERRIDE_DRAIN] = HEALTH_REGION_DRAINED,
-        [OVERRIDE_FORCE_UP] = HEALTH_REGION_FORCED_UP,
-        [OVERRIDE_FORCE_DOWN] = HEALTH_REGION_FORCED_DOWN,
-    };
     const struct override *o = hand_of_region(hand, region);
     uint32_t said = o == NULL ? 0 : flags[o->kind];
 
@@ -154,12 +163,15 @@ static bool means_pools(const struct hand *hand)
 }
 
 /* All services are walked only where one of them has a word of the hand, or had. */
-static void apply_services(struct hand *hand)
+static void apply_services(struct hand *hand, uint64_t now_ms)
 {
     bool means = means_pools(hand);
 
     for (size_t i = 0; (means || hand->has_pools) && i < hand->snapshot->service_count; i++) {
         apply_pools(hand, &hand->snapshot->services[i]);
+    }
+    if (means || hand->has_pools) {
+        health_pool_words_changed(hand->health, now_ms);
     }
     hand->has_pools = means;
 }
@@ -217,7 +229,7 @@ static void apply(struct hand *hand)
     }
     apply_regions(hand, now_ms);
     apply_endpoints(hand, now_ms);
-    apply_services(hand);
+    apply_services(hand, now_ms);
 }
 
 /* ---- on disk ---- */
@@ -518,6 +530,7 @@ struct hand *hand_new(uv_loop_t *loop, struct health *health, hand_listener *lis
     hand->kept = true;
     hand->listener = listener;
     hand->user = user;
+    health_ask_pool_words(health, word_of_pool, hand);
     (void)uv_timer_init(loop, &hand->timer);
     hand->timer.data = hand;
     uv_unref((uv_handle_t *)&hand->timer);
@@ -536,5 +549,6 @@ static void on_closed(uv_handle_t *handle)
 
 void hand_close(struct hand *hand)
 {
+    health_ask_pool_words(hand->health, NULL, NULL);
     uv_close((uv_handle_t *)&hand->timer, on_closed);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "resolver/simulation.h"
 
 #define NAMES_SHOWN 3 /* services named in a refusal */
 
@@ -133,12 +134,16 @@ static int check_regions(const struct snapshot *snapshot, const struct override 
 static int check_services(const struct snapshot *snapshot, const struct override *override,
                           struct error *err)
 {
+    const struct simulation drained = { .targets = override, .target_count = 1 };
     struct text names = { 0 };
     size_t lost = 0;
 
     for (size_t i = 0; i < snapshot->service_count; i++) {
         const struct steer_service *service = &snapshot->services[i];
-        if (!is_touched(service, override) || is_service_left(snapshot, service, override)) {
+        bool is_lost =
+            is_touched(service, override) && !is_service_left(snapshot, service, override);
+        /* it may not be meant itself, and lean on what is */
+        if (!is_lost && !simulation_loses(snapshot, service, &drained)) {
             continue;
         }
         if (lost++ < NAMES_SHOWN) {

@@ -17,8 +17,8 @@ int hand_guard_target(const struct model *model, const struct override *override
 
 /*
  * 0; -ENOENT as above; -EBUSY when a drain would leave fewer than
- * guards.minimum_regions in or a service without a region, and `force` is not
- * set. Explained, too.
+ * guards.minimum_regions in or a service without a region, be it one that
+ * leans on what is drained by its condition, and `force` is not set. Explained, too.
  */
 int hand_guard_check(const struct snapshot *snapshot, const struct override *override, bool force,
                      struct error *err);

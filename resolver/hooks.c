@@ -30,6 +30,8 @@ struct runner {
     uint32_t timeout_ms;
     uint32_t program;   /* that runs; 0: none */
     bool has_told_loss; /* in the log, in this episode */
+    uint64_t failing_since_ms;
+    char why[WHY_BYTES]; /* the last try was in vain */
     uv_timer_t timer;
 };
 
@@ -262,6 +264,10 @@ static void end_run(struct runner *runner, bool is_told, const char *why)
         return;
     }
     enum hook_outcome outcome = hook_end(hook, is_told, clock_now_ms());
+    if (!is_told) {
+        (void)snprintf(runner->why, sizeof(runner->why), "%s", why);
+        runner->failing_since_ms = was_failing ? runner->failing_since_ms : clock_now_ms();
+    }
     if (!is_told && !was_failing) {
         tell_failure(runner, why);
     }
@@ -484,6 +490,21 @@ void hooks_say(struct hooks *hooks, unsigned category, const struct journal_entr
                  is_one_more ? 0 : clock_now_ms());
         if (runner->hook.due_ms != due_ms) {
             arm(runner);
+        }
+    }
+}
+
+void hooks_walk_failing(const struct hooks *hooks, hooks_visit *visit, void *user)
+{
+    for (const struct runner *runner = hooks->runners; runner != NULL; runner = runner->next) {
+        const struct hooks_failure failure = {
+            .label = runner->label,
+            .why = runner->why,
+            .since_ms = runner->failing_since_ms,
+            .untold = hook_untold(&runner->hook) + runner->hook.lost,
+        };
+        if (runner->hook.failing) {
+            visit(user, &failure);
         }
     }
 }

@@ -28,6 +28,18 @@ void hooks_adopt(struct hooks *hooks, const struct model *model);
 /* It happened; `category` is one of model_notify_on. Cheap, however often. */
 void hooks_say(struct hooks *hooks, unsigned category, const struct journal_entry *entry);
 
+/* For people: a hook whose last try was in vain. */
+struct hooks_failure {
+    const char *label; /* the program, or the URL's host */
+    const char *why;
+    uint64_t since_ms; /* monotonic */
+    uint64_t untold;   /* events that wait, and those given up since it last worked */
+};
+typedef void hooks_visit(void *user, const struct hooks_failure *failure);
+
+/* Those that fail now, in the order of the configuration. */
+void hooks_walk_failing(const struct hooks *hooks, hooks_visit *visit, void *user);
+
 /*
  * What is still untold gets one try more within HOOKS_LAST_CHANCE_MS, else it
  * is written off in the log. `tell` is not called any more; gone when the loop

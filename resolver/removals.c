@@ -67,6 +67,7 @@ struct removals_inquiry {
     size_t *first;           /* of each service: the bit of its first endpoint */
     uint64_t *left;          /* a bit for each endpoint: would its going be a loss? */
     size_t next;             /* the service to look at */
+    uint32_t *passing;       /* checks of each region */
 };
 
 static struct removals *copy_ledger(const struct removals *removals)
@@ -98,6 +99,7 @@ void removals_end(struct removals_inquiry *inquiry)
         removals_free(inquiry->before);
         free(inquiry->first);
         free(inquiry->left);
+        free(inquiry->passing);
         free(inquiry);
     }
 }
@@ -114,9 +116,13 @@ struct removals_inquiry *removals_begin(struct removals *removals, const struct 
     inquiry->snapshot = snapshot;
     inquiry->before = copy_ledger(removals);
     inquiry->first = calloc(snapshot->model->service_count + 1, sizeof(*inquiry->first));
-    if (inquiry->before == NULL || inquiry->first == NULL) {
+    inquiry->passing = calloc(snapshot->model->region_count + 1, sizeof(*inquiry->passing));
+    if (inquiry->before == NULL || inquiry->first == NULL || inquiry->passing == NULL) {
         removals_end(inquiry);
         return NULL;
+    }
+    for (size_t i = 0; i < snapshot->model->region_count; i++) {
+        inquiry->passing[i] = health_region_passing(snapshot->binding, i);
     }
     return inquiry;
 }
@@ -165,6 +171,13 @@ static bool is_up(const void *user, size_t service, size_t pool, size_t endpoint
     return (inquiry->left[bit / 64] >> (bit % 64) & 1) != 0;
 }
 
+static uint32_t on_passing(const void *user, size_t region)
+{
+    const struct removals_inquiry *inquiry = user;
+
+    return inquiry->passing[region];
+}
+
 static uint32_t on_lost_before(const void *user, const char *service)
 {
     const struct removals_inquiry *inquiry = user;
@@ -177,6 +190,7 @@ struct review *removals_compare(const struct removals_inquiry *inquiry, const st
     const struct review_old old = {
         .model = inquiry->snapshot->model,
         .is_up = is_up,
+        .passing = on_passing,
         .lost_before = on_lost_before,
         .user = inquiry,
     };

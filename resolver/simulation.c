@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uthash.h>
+
 #include "base/clock.h"
 #include "policy/health_suppose.h"
 #include "policy/overrides.h"
@@ -20,20 +22,21 @@ struct world {
     struct steer_service service;
 };
 
+/* A service that a condition has asked about. */
+struct asked {
+    size_t service;
+    bool stands;
+    UT_hash_handle hh;
+};
+
 /* What is supposed, and of services that conditions ask about what that means for them. */
 struct supposing {
     const struct snapshot *snapshot;
     const struct simulation *simulation; /* NULL: things are as they are */
     uint64_t now_ms;
-    unsigned char *known; /* by service, once it has been asked; NULL: none has */
+    struct asked *asked; /* as few as there are, however many services are configured */
     unsigned depth;
     struct health_supposition supposition;
-};
-
-enum {
-    NOT_KNOWN,
-    WELL,
-    NOT_WELL
 };
 
 static uint64_t all_bits(unsigned count)
@@ -121,6 +124,40 @@ static enum health_supposed region_supposed(void *user, size_t region)
     return how;
 }
 
+/* The operator's word on a pool alone, as conditions take it. */
+static uint32_t said_of(const struct steer_service *service, uint32_t pool)
+{
+    uint32_t said = steer_has_hand(service, pool, STEER_HAND_DRAINED) ? HEALTH_REGION_DRAINED : 0;
+
+    said |= steer_has_hand(service, pool, STEER_HAND_FORCED_UP) ? HEALTH_REGION_FORCED_UP : 0;
+    said |= steer_has_hand(service, pool, STEER_HAND_FORCED_DOWN) ? HEALTH_REGION_FORCED_DOWN : 0;
+    return said;
+}
+
+static bool pool_stands(const struct steer_service *service, uint32_t pool, uint32_t said,
+                        const struct health_region *region, const struct health_group *group)
+{
+    const uint8_t *counts = service->pools[pool].counts;
+    size_t count = (size_t)counts[ADDR_V4] + counts[ADDR_V6];
+
+    return health_suppose_stands(atomic_load(&region->word), said, count, group);
+}
+
+/* What would be said: nothing of what is supposed to be up or down as a whole. */
+static uint32_t would_be_said_of(const struct supposing *s, const struct steer_service *service,
+                                 uint32_t pool)
+{
+    const char *region = service->pools[pool].region_name;
+    const struct simulation *simulation = s->simulation;
+
+    for (size_t i = 0; simulation != NULL && i < simulation->target_count; i++) {
+        if (is_whole(&simulation->targets[i], region, service->name)) {
+            return 0;
+        }
+    }
+    return said_of(service, pool);
+}
+
 /* Conditions do not refer to one another in circles. */
 static bool would_stand(struct supposing *s, const struct steer_service *service)
 {
@@ -128,7 +165,7 @@ static bool would_stand(struct supposing *s, const struct steer_service *service
         struct health_region region;
         struct health_group group;
         suppose_pool(s, service, p, &region, &group);
-        if (health_suppose_stands(atomic_load(&region.word), &group)) {
+        if (pool_stands(service, p, would_be_said_of(s, service, p), &region, &group)) {
             return true;
         }
     }
@@ -139,7 +176,7 @@ static bool stands_now(const struct steer_service *service)
 {
     for (uint32_t p = 0; p < service->pool_count; p++) {
         const struct steer_pool *pool = &service->pools[p];
-        if (health_suppose_stands(atomic_load(&pool->region->word), pool->group)) {
+        if (pool_stands(service, p, said_of(service, p), pool->region, pool->group)) {
             return true;
         }
     }
@@ -149,21 +186,22 @@ static bool stands_now(const struct steer_service *service)
 static bool service_supposed(void *user, size_t service)
 {
     struct supposing *s = user;
+    struct asked *asked = NULL;
 
     if (s->depth == DEPTH_MOST) {
         return stands_now(&s->snapshot->services[service]);
     }
-    if (s->known == NULL) {
-        s->known = calloc(s->snapshot->service_count, 1);
-        REQUIRE(s->known != NULL);
-    }
-    if (s->known[service] == NOT_KNOWN) {
+    HASH_FIND(hh, s->asked, &service, sizeof(service), asked);
+    if (asked == NULL) {
+        asked = calloc(1, sizeof(*asked));
+        REQUIRE(asked != NULL);
         s->depth++;
-        bool stands = would_stand(s, &s->snapshot->services[service]);
+        asked->stands = would_stand(s, &s->snapshot->services[service]);
         s->depth--;
-        s->known[service] = stands ? WELL : NOT_WELL;
+        asked->service = service;
+        HASH_ADD(hh, s->asked, service, sizeof(asked->service), asked);
     }
-    return s->known[service] == WELL;
+    return asked->stands;
 }
 
 static void supposing_init(struct supposing *s, const struct snapshot *snapshot,
@@ -172,14 +210,20 @@ static void supposing_init(struct supposing *s, const struct snapshot *snapshot,
     s->snapshot = snapshot;
     s->simulation = simulation;
     s->now_ms = clock_now_ms();
-    s->known = NULL;
+    s->asked = NULL;
     s->depth = 0;
     s->supposition = (struct health_supposition){ region_supposed, service_supposed, s };
 }
 
 static void supposing_fini(struct supposing *s)
 {
-    free(s->known);
+    struct asked *asked, *next;
+
+    HASH_ITER(hh, s->asked, asked, next)
+    {
+        HASH_DEL(s->asked, asked);
+        free(asked);
+    }
 }
 
 /* ---- what is supposed ---- */
@@ -346,6 +390,24 @@ const uint8_t *simulation_answer(const struct snapshot *snapshot,
     }
     steer_choose(&world.service, family, client, choice);
     return NULL;
+}
+
+bool simulation_loses(const struct snapshot *snapshot, const struct steer_service *service,
+                      const struct simulation *simulation)
+{
+    struct supposing s;
+    bool leans = false;
+
+    for (uint32_t p = 0; p < service->pool_count && !leans; p++) {
+        leans = health_suppose_matters(snapshot->binding, service->index, p);
+    }
+    if (!leans || !stands_now(service)) {
+        return false;
+    }
+    supposing_init(&s, snapshot, simulation);
+    bool stands = would_stand(&s, service);
+    supposing_fini(&s);
+    return !stands;
 }
 
 void simulation_count(const struct snapshot *snapshot, const struct steer_service *service,

@@ -49,6 +49,13 @@ const uint8_t *simulation_answer(const struct snapshot *snapshot,
                                  struct steer_client *client, struct steer_choice *choice);
 
 /*
+ * Does the service lean on regions or services, stand on rung 1 or 2 in some
+ * region as things are, and would not in any as they would be?
+ */
+bool simulation_loses(const struct snapshot *snapshot, const struct steer_service *service,
+                      const struct simulation *simulation);
+
+/*
  * Add the service's endpoints that would be up (NULL: that are) to `up`, by
  * region, and all of them to `all`.
  */

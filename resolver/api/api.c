@@ -621,13 +621,13 @@ void api_close(struct api *api, void (*closed)(void *user), void *user)
     api->user = user;
     slices_close(&api->slices, on_slices_closed, api);
     api_socket_remove(&api->socket);
-    (void)uv_poll_stop(poll);
+    /* before its descriptor goes, whose number another thread may be given at once */
+    uv_close((uv_handle_t *)poll, on_handle_closed);
     if (api->daemon != NULL) {
         resume_all(api);
         stop_daemon(api);
     }
     (void)close(api->socket.fd);
     api_refusal_fini(&api->refusal);
-    uv_close((uv_handle_t *)poll, on_handle_closed);
     uv_close((uv_handle_t *)&api->timer, on_handle_closed);
 }

@@ -123,33 +123,45 @@ static void describe_suspicion(const struct detect_evidence *e, struct text *out
     }
 }
 
+/* "3 failures in a row" */
+static void describe_run(const struct detect *d, uint32_t run, struct text *out)
+{
+    text_printf(out,
+                d->silently ? "%u probe%s in a row without an answer" : "%u failure%s in a row",
+                run, run == 1 ? "" : "s");
+}
+
 /* What was weighed to declare it down, and how many have failed by now. */
 static void describe_weighed(const struct detect *d, uint32_t threshold, uint32_t run,
                              struct text *out)
 {
-    text_printf(out, "went down with evidence %u.%u of %u.%u, %u %s in a row by now",
-                d->verdict_sum / 10u, d->verdict_sum % 10u, threshold / 10, threshold % 10, run,
-                d->silently ? "probes without an answer" : "failures");
+    text_printf(out, "went down with evidence %u.%u of %u.%u", d->verdict_sum / 10u,
+                d->verdict_sum % 10u, threshold / 10, threshold % 10);
+    if (run > 0) {
+        text_put(out, ", ");
+        describe_run(d, run, out);
+        text_put(out, " by now");
+    }
 }
 
 /* Of a target that is down: what speaks against it by now, or for it. */
 static void describe_verdict(const struct detect *d, const struct detect_evidence *e,
-                             struct text *out)
+                             uint64_t now_ms, struct text *out)
 {
-    uint32_t run = d->strong_run + d->silent_run;
+    /* silence is told by probes that are still in flight, too */
+    uint32_t silent = d->silently ? detect_silent_count(d, now_ms) : d->silent_run;
+    uint32_t run = d->strong_run + silent;
     uint32_t needed = d->silently ? detect_silent_needed(d) : detect_strong_needed(d);
 
     if (d->pass_run > 0) {
         text_printf(out, "passed %u of the %u times in a row that bring it back", d->pass_run,
                     d->timing.rise);
-    } else if (run == 0) {
-        text_put(out, "known from before");
     } else if (d->verdict_sum > 0) {
         describe_weighed(d, e->needed, run, out);
+    } else if (run == 0) {
+        text_put(out, "known from before");
     } else {
-        text_printf(out,
-                    d->silently ? "%u probe%s in a row without an answer" : "%u failure%s in a row",
-                    run, run == 1 ? "" : "s");
+        describe_run(d, run, out);
         if (run >= needed) { /* else the first result, or one in hold_down, was enough */
             text_printf(out, ", %u %s enough", needed, needed == 1 ? "is" : "are");
         }
@@ -191,7 +203,7 @@ void api_health_describe_evidence(const struct health_probe *probe, uint64_t now
         text_put(out, "passes again, hold_down ends in ");
         text_put_duration(out, d->hold_until_ms > now_ms ? d->hold_until_ms - now_ms : 0);
     } else if (d->state == DETECT_DOWN) {
-        describe_verdict(d, &e, out);
+        describe_verdict(d, &e, now_ms, out);
     } else if (d->state == DETECT_SUSPECT) {
         describe_suspicion(&e, out);
     }

@@ -115,7 +115,8 @@ static bool take_duration(const json_t *root, struct override *out, struct api_r
         return true;
     }
     if (config_value_ms(text, &ms, &err) < 0) {
-        api_reply_error(reply, 400, "bad_request", "\"for\": %s", err.message);
+        api_reply_error(reply, 400, "bad_request", "\"for\": %s%s%s", err.message,
+                        err.hint[0] == '\0' ? "" : "; ", err.hint);
         return false;
     }
     if (ms < 1000 || ms > FOR_MOST_MS) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/checks/prober.h"
+#include "resolver/announcer.h"
 #include "resolver/api/api_forward.h"
 #include "resolver/api/api_health.h"
 #include "resolver/api/api_override.h"
@@ -181,6 +182,26 @@ static void put_node(const struct api_view *view)
 /* ---- guards ---- */
 
 /* What keeps answers as they are although something says otherwise. */
+static void put_hook(void *user, const struct hooks_failure *failure)
+{
+    const struct api_view *view = user;
+    struct json_writer *json = view->json;
+
+    json_writer_object_begin(json, NULL);
+    json_writer_string(json, "hook", failure->label);
+    api_health_put_since(view, "since_ms_ago", failure->since_ms);
+    json_writer_string(json, "reason", failure->why);
+    json_writer_uint(json, "untold", failure->untold);
+    json_writer_object_end(json);
+}
+
+static void put_hooks(struct api_view *view)
+{
+    json_writer_list_begin(view->json, "failing_hooks");
+    announcer_walk_failing(control_announcer(view->control), put_hook, view);
+    json_writer_list_end(view->json);
+}
+
 static void put_guards(const struct api_view *view)
 {
     const struct model_guards *guards = &view->snapshot->model->guards;
@@ -286,6 +307,7 @@ void api_status_put(struct control *control, size_t most, struct text *out)
     json_writer_object_begin(&json, NULL);
     put_node(&view);
     put_guards(&view);
+    put_hooks(&view);
     put_probing(&view);
     put_queries(&view);
     put_regions(&view);

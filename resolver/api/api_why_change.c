@@ -149,6 +149,13 @@ static void add(struct obstacle *o, uint64_t eta_ms, const char *between)
     }
 }
 
+static void add_release(struct obstacle *o, const char *who, const char *target)
+{
+    text_printf(&o->words, "%s is released (", who);
+    api_why_put_release(target, &o->words);
+    text_put_char(&o->words, ')');
+}
+
 static void add_override(struct obstacle *o, const struct override *override)
 {
     if (override == NULL) {
@@ -157,14 +164,14 @@ static void add_override(struct obstacle *o, const struct override *override)
     int64_t left_ms = override->until_s * 1000 - (int64_t)clock_wall_ms();
     if (override->until_s == 0) {
         add(o, NO_ETA, " and ");
-        text_printf(&o->words, "it is released (`leeward release %s`)", override->target);
+        add_release(o, "it", override->target);
         return;
     }
     add(o, left_ms > 0 ? (uint64_t)left_ms : 0, " and ");
     text_printf(&o->words, "%s ends at ",
                 override->scheduled ? "the maintenance" : "what was said by hand");
     api_health_put_time(override->until_s, &o->words);
-    text_printf(&o->words, " or is released (`leeward release %s`)", override->target);
+    add_release(o, " or", override->target);
 }
 
 /* How far probes are from passing: the worst of them. */
@@ -210,36 +217,73 @@ static void add_recovery(struct obstacle *o, const struct recovery *recovery, co
     }
 }
 
+static void find_region(const struct why *why, size_t region, struct obstacle *o)
+{
+    struct recovery recovery = { 0 };
+    struct health_region_view shown;
+
+    health_view_region(why->view.health, why->view.snapshot->binding, region, &shown);
+    if (strcmp(shown.state, "gated") != 0 && strcmp(shown.state, "held") != 0) {
+        return;
+    }
+    look_at(why, shown.probes, shown.probe_count, &recovery);
+    add_recovery(o, &recovery, "the region's checks");
+    if (!recovery.any_down && !recovery.any_held) {
+        add(o, NO_ETA, " and ");
+        text_printf(&o->words, "%u of the region's %u checks pass", shown.minimum, shown.total);
+    }
+}
+
+/* How its endpoints stand; what fails of a condition may be the state of somebody else. */
+static void find_endpoints(const struct why *why, const struct steer_service *service,
+                           uint32_t pool, struct obstacle *o)
+{
+    const struct health_binding *binding = why->view.snapshot->binding;
+    size_t count = health_group_size(binding, service->index, pool);
+    struct recovery recovery = { 0 };
+    size_t away = 0;
+    bool has_condition = false;
+
+    for (size_t i = 0; i < count; i++) {
+        struct health_endpoint_view endpoint;
+        health_view_endpoint(binding, service->index, pool, i, &endpoint);
+        if (strcmp(endpoint.state, "forced down") == 0) {
+            add_override(o, api_health_override_of(&why->view, &endpoint.address));
+        }
+        if (strcmp(endpoint.state, "down") != 0 && strcmp(endpoint.state, "held") != 0) {
+            continue;
+        }
+        away++;
+        look_at(why, endpoint.probes, endpoint.probe_count, &recovery);
+        if (endpoint.failing[0] != '\0' && !has_condition) {
+            has_condition = true; /* the others' is the same, and mostly for the same cause */
+            add(o, NO_ETA, " and ");
+            text_printf(&o->words, "its condition holds again (now: %s)", endpoint.failing);
+        }
+    }
+    add_recovery(o, &recovery, "its endpoints");
+    if (away > 0 && o->words.length == 0) {
+        add(o, NO_ETA, " and ");
+        text_printf(&o->words, "more of its endpoints are up (%zu of %zu are not)", away, count);
+    }
+}
+
 static void find_obstacles(const struct why *why, const struct steer_service *service,
                            uint32_t pool, struct obstacle *o)
 {
     const struct steer_pool *p = &service->pools[pool];
     const struct hand *hand = control_hand(why->view.control);
-    const struct health_binding *binding = why->view.snapshot->binding;
-    size_t count = health_group_size(binding, service->index, pool);
-    struct recovery region = { 0 }, endpoints = { 0 };
-    struct health_region_view shown;
 
     add_override(o, hand_of_region(hand, p->region_name));
     add_override(o, hand_of_pool(hand, p->region_name, service->name));
     if (steer_has_hand(service, pool, STEER_HAND_PARKED)) {
+        char target[OVERRIDE_TARGET_MAX];
+        (void)snprintf(target, sizeof(target), "%s/%s", p->region_name, service->name);
         add(o, NO_ETA, " and ");
-        text_printf(&o->words, "it is released (`leeward release %s/%s`)", p->region_name,
-                    service->name);
+        add_release(o, "it", target);
     }
-    health_view_region(why->view.health, binding, p->region_index, &shown);
-    if (strcmp(shown.state, "gated") == 0 || strcmp(shown.state, "held") == 0) {
-        look_at(why, shown.probes, shown.probe_count, &region);
-        add_recovery(o, &region, "the region's checks");
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct health_endpoint_view endpoint;
-        health_view_endpoint(binding, service->index, pool, i, &endpoint);
-        if (strcmp(endpoint.state, "down") == 0 || strcmp(endpoint.state, "held") == 0) {
-            look_at(why, endpoint.probes, endpoint.probe_count, &endpoints);
-        }
-    }
-    add_recovery(o, &endpoints, "its endpoints");
+    find_region(why, p->region_index, o);
+    find_endpoints(why, service, pool, o);
 }
 
 static void put_return(const struct why *why, const struct why_choice *choice, uint32_t pool,
@@ -251,13 +295,15 @@ static void put_return(const struct why *why, const struct why_choice *choice, u
     struct text words = { 0 };
 
     find_obstacles(why, choice->service, pool, &o);
+    if (o.words.length == 0) {
+        return; /* nothing is in its way: it has come back already and ramps, or others are drawn */
+    }
     describe_choice(choice->service, then, &words);
-    text_printf(&words, " when %s",
-                o.words.length > 0 ? text_string(&o.words) : "more of it is up");
+    text_printf(&words, " when %s", text_string(&o.words));
     json_writer_object_begin(json, NULL);
     json_writer_string(json, "when", region);
     json_writer_string(json, "text", text_string(&words));
-    if (o.words.length > 0 && o.eta_ms != NO_ETA) {
+    if (o.eta_ms != NO_ETA) {
         json_writer_uint(json, "in_ms", o.eta_ms);
     } else {
         json_writer_null(json, "in_ms");
@@ -316,7 +362,7 @@ static void put_ramps(const struct why *why, const struct why_choice *choice)
         }
         struct text words = { 0 };
         uint64_t left_ms = ramp_ms * (65536 - ramp) / 65536;
-        text_printf(&words, "%s takes %u%% of its answers by now, all of them in ",
+        text_printf(&words, "%s ramps: it takes %u%% of its answers by now, all of them in ",
                     service->pools[i].region_name, (unsigned)(ramp * 100 / 65536));
         text_put_duration(&words, left_ms);
         put_sentence(why->view.json, service->pools[i].region_name, left_ms, &words);

@@ -104,5 +104,8 @@ void api_why_put_pools(const struct why *why, const struct why_choice *choice);
 /* `would_change`: what would make it another answer, and when that may be. */
 void api_why_put_changes(const struct why *why, const struct why_choice *choice);
 
+/* "`leeward release TARGET`", quoted as a shell needs it. */
+void api_why_put_release(const char *target, struct text *out);
+
 /* The pools that a choice answers with. */
 uint64_t api_why_pools_of(const struct steer_service *service, const struct steer_choice *choice);

@@ -1,11 +1,33 @@
 #include "resolver/api/api_why_inside.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "policy/overrides.h"
 #include "resolver/api/api_service.h"
 #include "resolver/hand.h"
 
 /* ---- what is not well ---- */
+
+void api_why_put_release(const char *target, struct text *out)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-_./:@%+,";
+
+    if (target[strspn(target, plain)] == '\0') {
+        text_printf(out, "`leeward release %s`", target);
+        return;
+    }
+    text_put(out, "`leeward release '");
+    for (const char *at = target; *at != '\0'; at++) {
+        if (*at == '\'') {
+            text_put(out, "'\\''");
+        } else {
+            text_put_char(out, *at);
+        }
+    }
+    text_put(out, "'`");
+}
 
 static void put_age(const struct why *why, uint64_t since_ms, struct text *out)
 {
@@ -74,10 +96,11 @@ static void note_pool(const struct why *why, const struct steer_service *service
                       out);
     }
     if (steer_has_hand(service, pool, STEER_HAND_PARKED)) {
-        text_printf(out,
-                    "it was left and waits to be released (failback: manual): `leeward "
-                    "release %s/%s`\n",
-                    p->region_name, service->name);
+        char target[OVERRIDE_TARGET_MAX];
+        (void)snprintf(target, sizeof(target), "%s/%s", p->region_name, service->name);
+        text_put(out, "it is second choice and waits to be released (failback: manual): ");
+        api_why_put_release(target, out);
+        text_put_char(out, '\n');
     }
     if ((flags & HEALTH_GROUP_RAMPING) != 0) {
         uint32_t ramp = atomic_load_explicit(&p->group->ramp, memory_order_relaxed);

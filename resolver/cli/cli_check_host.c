@@ -14,9 +14,10 @@
 #include "policy/checks/icmp_socket.h"
 #include "resolver/webhook.h"
 
-#define GROUPS_MAX  256
-#define WRITE_ENTER 3u /* of a folder: make files in it */
-#define ENTER       1u
+#define GROUPS_MAX    256
+#define WRITE_ENTER   3u /* of a folder: make files in it */
+#define ENTER         1u
+#define CA_FILES_MOST 32 /* so many different ones are looked at */
 
 struct identity {
     const char *name;
@@ -156,6 +157,77 @@ static void put_webhooks(const char *path, const struct model *model, struct tex
     }
 }
 
+/* ---- authorities ---- */
+
+/* Files that were looked at: one is mostly named by very many checks. */
+struct seen {
+    const char *files[CA_FILES_MOST];
+    size_t count;
+};
+
+/* Is there a certificate in it, as text (PEM)? What cannot be read is told of elsewhere. */
+static bool has_certificate(const char *file)
+{
+    char line[256];
+    bool found = false;
+    FILE *stream = fopen(file, "re");
+
+    if (stream == NULL) {
+        return true;
+    }
+    while (!found && fgets(line, sizeof(line), stream) != NULL) {
+        found = strncmp(line, "-----BEGIN ", 11) == 0 && strstr(line, "CERTIFICATE-----") != NULL;
+    }
+    (void)fclose(stream);
+    return found;
+}
+
+static void put_authority(const char *path, const struct tls_settings *tls, struct seen *seen,
+                          struct text *out)
+{
+    char what[PATH_MAX + 256];
+
+    if (tls == NULL || tls->ca_file == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < seen->count; i++) {
+        if (strcmp(seen->files[i], tls->ca_file) == 0) {
+            return;
+        }
+    }
+    if (seen->count == CA_FILES_MOST) {
+        return;
+    }
+    seen->files[seen->count++] = tls->ca_file;
+    if (!has_certificate(tls->ca_file)) {
+        (void)snprintf(what, sizeof(what),
+                       "ca_file: there is no certificate in %s: nobody's would be believed",
+                       tls->ca_file);
+        put(out, path, what, "put those of the authorities there, as text (PEM)");
+    }
+}
+
+static void put_authorities(const char *path, const struct model *model, struct text *out)
+{
+    struct seen seen = { .count = 0 };
+
+    for (size_t i = 0; i < model->forward_count; i++) {
+        for (size_t k = 0; k < model->forwards[i].upstream_count; k++) {
+            put_authority(path, model->forwards[i].upstreams[k].tls, &seen, out);
+        }
+    }
+    for (size_t i = 0; i < model->region_count; i++) {
+        for (size_t k = 0; k < model->regions[i].check_count; k++) {
+            put_authority(path, model->regions[i].checks[k].tls, &seen, out);
+        }
+    }
+    for (size_t i = 0; i < model->service_count; i++) {
+        for (size_t k = 0; k < model->services[i].check_count; k++) {
+            put_authority(path, model->services[i].checks[k].tls, &seen, out);
+        }
+    }
+}
+
 void cli_check_host_put(const char *path, const struct model *model, struct text *out)
 {
     struct identity who;
@@ -164,6 +236,7 @@ void cli_check_host_put(const char *path, const struct model *model, struct text
     char hint[PATH_MAX + 128];
 
     put_webhooks(path, model, out);
+    put_authorities(path, model, out);
     if (model->node_user == NULL) {
         put_icmp(path, model, out);
         return;

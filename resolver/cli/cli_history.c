@@ -54,7 +54,7 @@ static int put_entries(const struct cli *cli, const json_t *reply, struct text *
     cli_table_put(&table, cli_is_colored(cli, stdout), 0, out);
     cli_table_fini(&table);
     if (json_is_true(json_object_get(reply, "cut"))) {
-        text_put(out, "there is more; --since with a shorter time shows less\n");
+        text_put(out, "older ones are not shown; ask with --since or a TARGET for fewer\n");
     }
     return CLI_DONE;
 }

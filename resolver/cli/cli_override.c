@@ -111,14 +111,35 @@ static void put_overrides(const json_t *reply, bool colored, struct text *out)
     cli_table_fini(&table);
 }
 
-static int put_reply(const struct cli *cli, const json_t *reply, struct text *out)
+static void warn_of_disk(const json_t *reply)
 {
     if (json_is_false(json_object_get(reply, "kept"))) {
         (void)fputs("leeward: warning: it could not be written to disk and ends with the server; "
                     "its log says why\n",
                     stderr);
     }
+}
+
+static int put_reply(const struct cli *cli, const json_t *reply, struct text *out)
+{
+    warn_of_disk(reply);
     if (!cli->quiet) {
+        put_overrides(reply, cli_is_colored(cli, stdout), out);
+    }
+    return CLI_DONE;
+}
+
+/* What was released is not in the list, or never was: answers may return (failback: manual). */
+static int put_released(const struct cli *cli, const json_t *reply, struct text *out)
+{
+    bool is_last = json_array_size(json_object_get(reply, "overrides")) == 0;
+
+    warn_of_disk(reply);
+    if (!cli->quiet) {
+        text_put(out,
+                 is_last ? "released; no override is in force\n" : "released; still in force:\n");
+    }
+    if (!cli->quiet && !is_last) {
         put_overrides(reply, cli_is_colored(cli, stdout), out);
     }
     return CLI_DONE;
@@ -168,7 +189,7 @@ static int release(const struct cli *cli, const struct wish *wish, const char *k
     text_printf(&path, "%s%s", kind == NULL ? "" : "?type=", kind == NULL ? "" : kind);
     int code = cli_api_call(cli, "DELETE", text_string(&path), CLI_HTTP_TIMEOUT_MS, &body);
     if (code == CLI_DONE) {
-        code = cli_api_show(cli, &body, wish->json, put_reply);
+        code = cli_api_show(cli, &body, wish->json, put_released);
     }
     text_fini(&path);
     text_fini(&body);

@@ -44,6 +44,9 @@ static void put_answer(const json_t *answer, struct text *out)
             continue;
         }
         text_put(out, out->length == 0 ? "" : "; ");
+        if (json_array_size(regions) == 0 && json_array_size(addresses) > 0) {
+            text_put(out, cli_json_string(choice, "result")); /* the fallback's: of no region */
+        }
         for (size_t r = 0; r < json_array_size(regions); r++) {
             text_printf(out, "%s%s", r == 0 ? "" : "+",
                         json_string_value(json_array_get(regions, r)));
@@ -55,6 +58,25 @@ static void put_answer(const json_t *answer, struct text *out)
             text_printf(out, " %s", json_string_value(json_array_get(addresses, a)));
         }
     }
+}
+
+/* " (seoul 62.5%, tokyo 37.5%)", where answers come from several regions by turns. */
+static void put_shares(const json_t *answer, struct text *out)
+{
+    const json_t *shares = json_object_get(answer, "answers_percent");
+    const char *between = " (";
+    const char *region;
+    json_t *percent;
+
+    if (json_object_size(shares) < 2) {
+        return;
+    }
+    json_object_foreach((json_t *)(uintptr_t)shares, region, percent)
+    {
+        text_printf(out, "%s%s %.1f%%", between, region, json_number_value(percent));
+        between = ", ";
+    }
+    text_put_char(out, ')');
 }
 
 static void put_services(const json_t *scenario, bool colored, struct text *out)
@@ -74,7 +96,9 @@ static void put_services(const json_t *scenario, bool colored, struct text *out)
         struct text before_text = { 0 };
         struct text after_text = { 0 };
         put_answer(json_object_get(service, "before"), &before_text);
+        put_shares(json_object_get(service, "before"), &before_text);
         put_answer(after, &after_text);
+        put_shares(after, &after_text);
         cli_table_add(&table, well ? CLI_PAINT_PLAIN : CLI_PAINT_BAD, "%s",
                       cli_json_string(service, "name"));
         cli_table_add(&table, CLI_PAINT_PLAIN, "%s", text_string(&before_text));

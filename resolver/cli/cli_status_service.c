@@ -83,7 +83,7 @@ static bool describe_pool(const json_t *pool, struct text *out)
     if (json_is_object(override)) {
         cli_status_put_override(override, out);
     } else if (cli_json_truth(pool, "parked")) {
-        text_put(out, "left, waits to be released (failback: manual)");
+        text_put(out, "second choice, waits to be released (failback: manual)");
     } else if (cli_json_truth(pool, "shared")) {
         text_put(out, "silent just after another region left: shares its answers");
     } else if (json_is_integer(json_object_get(pool, "ramp_percent"))) {

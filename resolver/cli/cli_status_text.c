@@ -78,6 +78,25 @@ static void put_isolation(const json_t *status, const struct cli_status_view *vi
     text_fini(&words);
 }
 
+/* Whoever should be told of what happens is not. */
+static void put_hooks(const json_t *status, const struct cli_status_view *view, struct text *out)
+{
+    const json_t *hooks = json_object_get(status, "failing_hooks");
+
+    for (size_t i = 0; i < json_array_size(hooks); i++) {
+        const json_t *hook = json_array_get(hooks, i);
+        unsigned long long untold = cli_json_number(hook, "untold");
+        struct text words = { 0 };
+        text_printf(&words, "hook %s fails for ", cli_json_string(hook, "hook"));
+        text_put_duration(&words, cli_json_number(hook, "since_ms_ago"));
+        text_printf(&words, ": %s; %llu event%s not told", cli_json_string(hook, "reason"), untold,
+                    untold == 1 ? "" : "s");
+        cli_table_paint(out, view->colored, CLI_PAINT_BAD, text_string(&words));
+        text_put_char(out, '\n');
+        text_fini(&words);
+    }
+}
+
 static void put_node(const json_t *status, const struct cli_status_view *view, struct text *out)
 {
     const json_t *config = json_object_get(status, "config");
@@ -103,6 +122,7 @@ static void put_node(const json_t *status, const struct cli_status_view *view, s
         text_put_char(out, '\n');
     }
     put_isolation(status, view, out);
+    put_hooks(status, view, out);
     put_listeners(status, out);
     put_queries(status, out);
 }

@@ -1,6 +1,9 @@
 """Endpoints given as host names: resolved, followed, and kept when resolvers take them away."""
 
+import threading
+
 from lib import dns, patience
+from lib.held import Held
 from lib.server import free_port
 from lib.world import (SERVICE, answers_with, config, forwarding, has_ipv6, http_check, long,
                        service, tsan)
@@ -224,3 +227,30 @@ def test_a_reload_brings_a_name_with_its_addresses(w):
     assert server.addresses_of(SERVICE) == {seoul.address}
     server.reload_with(plain)
     assert server.addresses_of(SERVICE) == {tokyo.address}
+
+
+@tsan
+def test_a_reload_that_comes_while_addresses_are_taken_goes_before_them(w):
+    seoul, busan, tokyo = two_regions(w)
+    hosts = w.write_file("hosts", "10.7.7.7 db.lan.example\n")
+    server = w.start(dict(named(seoul, tokyo), hosts=hosts))
+    answers_with(server, seoul)
+    generation = server.status()["generation"]
+    held = Held(hosts)
+    for region in (seoul, tokyo):
+        set_records(region, [seoul.address, busan.address])
+    patience.until(held.is_wanted, "the generation with both addresses is being built")
+    statuses = []
+    askers = [threading.Thread(target=lambda: statuses.append(server.reload()[0]), daemon=True)
+              for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    patience.until(lambda: statuses == [409], lambda: f"one of two has to wait: {statuses}")
+    assert server.status()["generation"] == generation
+    assert server.addresses_of(SERVICE) == {seoul.address}
+    held.let_go()
+    for asker in askers:
+        asker.join()
+    assert sorted(statuses) == [200, 409], statuses
+    assert server.status()["generation"] > generation
+    answers_with(server, seoul, busan)

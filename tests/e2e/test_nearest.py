@@ -1,6 +1,5 @@
 """Clients are led to what is near to them: by prefix, by subnet of whom is asked for, by country."""
 
-import fcntl
 import os
 import random
 import shutil
@@ -8,8 +7,9 @@ import signal
 import threading
 
 from lib import dns, patience
+from lib.held import Held
 from lib.told import Told
-from lib.world import SERVICE, Skip, tsan
+from lib.world import SERVICE, tsan
 
 SEOUL, TOKYO, FRANKFURT = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 POOLS = {"seoul": [SEOUL], "tokyo": [TOKYO], "frankfurt": [FRANKFURT]}
@@ -168,23 +168,6 @@ def test_a_damaged_database_is_refused_and_the_server_goes_on(w):
     patience.until(lambda: stage.server.reload()[0] == 200, "the good one is taken again")
     stage.leads(SEOUL, source=KOREAN)
     assert stage.server.process.pid == pid and not stage.server.has_ended()
-
-
-class Held:
-    """Whoever opens the file waits until it is let go: the kernel's own lease on it."""
-
-    def __init__(self, path):
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # that somebody waits
-        self.fd = os.open(path, os.O_RDWR)
-        try:
-            fcntl.fcntl(self.fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        except OSError as refused:
-            os.close(self.fd)
-            raise Skip(f"no lease on a file here: {refused}") from None
-
-    def let_go(self):
-        fcntl.fcntl(self.fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        os.close(self.fd)
 
 
 def readers_of(pid):

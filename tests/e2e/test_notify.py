@@ -134,6 +134,7 @@ def test_a_webhook_is_tried_until_it_takes(w):
                          else None, "the end of the episode is in the log")
     assert log.count("hook failed") == 1 and "status 500" in log, log
     assert "key" not in log.replace("hook", ""), "what follows the host may be a secret"
+    assert server.status()["failing_hooks"] == [], "it works again"
     patience.until(lambda: "status 500" in server.run_cli("history", "--json").stdout,
                    "and in the journal")
     listener.close()
@@ -173,6 +174,11 @@ def test_what_nobody_takes_is_given_up(w):
     assert "redirects are not followed" in server.log_text()
     assert len(moved.documents()) == 2, moved.taken
     patience.until(lambda: "not told" in server.run_cli("history").stdout, "in the journal")
+    failing = server.status()["failing_hooks"]
+    assert len(failing) == 1 and failing[0]["untold"] >= 1, failing
+    assert "redirects are not followed" in failing[0]["reason"], failing
+    shown = server.run_cli("status").stdout
+    assert f"hook {failing[0]['hook']} fails for " in shown, shown
     moved.close()
 
 

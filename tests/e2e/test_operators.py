@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 
 from lib import dns, patience
-from lib.world import SERVICE, answers_with, config, http_check, service, timing, tsan, watch
+from lib.world import (SERVICE, answers_with, config, dns_check, http_check, service, timing, tsan,
+                       watch)
 
 OTHER = "db.svc.example.com"
 WHY = ("--reason", "a test")
@@ -69,6 +71,22 @@ def test_a_drain_of_one_service_leaves_the_others(w):
     answers_with(server, seoul)
     done(server, "release", "seoul/db")
     answers_with(server, seoul, name=OTHER)
+
+
+def test_who_leans_on_a_service_sees_the_hand_on_it(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    leaning = service(regions[1:2], on_all_down="servfail", check={"all": [
+        {"service": OTHER}, http_check()]})
+    server = w.start(config(regions, {SERVICE: leaning, OTHER: service(regions[:1])}))
+    answers_with(server, tokyo)
+    complaint = refused(server, "drain", "seoul/db", *WHY)
+    assert SERVICE in complaint and "2 services" in complaint, complaint
+    for said in (("force", "down", "seoul/db", *WHY), ("drain", "seoul/db", *WHY, "--force")):
+        done(server, *said)
+        patience.until(lambda: server.ask(SERVICE).rcode == dns.SERVFAIL, "it leans on that")
+        done(server, "release", "seoul/db")
+        answers_with(server, tokyo)
 
 
 def test_a_drain_that_leaves_too_little_needs_force(w):
@@ -206,7 +224,10 @@ def test_a_service_with_manual_failback_returns_by_hand(w):
     server.restart()
     answers_with(server, seoul)
     assert server.addresses_of(OTHER) == {tokyo.address}, "nor with a restart"
-    done(server, "release", "seoul/db")
+    assert "second choice, waits to be released" in done(server, "status")
+    assert "`leeward release seoul/" in done(server, "why", OTHER)
+    said = done(server, "release", "seoul/db")
+    assert said == "released; no override is in force\n", said
     answers_with(server, seoul, name=OTHER)
 
 
@@ -227,6 +248,40 @@ def test_a_simulation_changes_nothing_and_tells_the_truth(w):
     answers_with(server, tokyo)  # as was foretold
 
 
+def test_a_simulation_shows_who_answers_how_often_and_the_fallback(w):
+    regions = w.three_regions()
+    seoul, tokyo, singapore = regions
+    weighed = {region.name: {"address": region.http, "capacity": capacity}
+               for region, capacity in zip(regions, (1, 3, 4))}
+    server = w.start(config(regions, {
+        SERVICE: service(regions, steer=["capacity"],
+                         endpoints={name: [pool] for name, pool in weighed.items()}),
+        OTHER: service(regions, on_all_down={"fallback": ["192.0.2.80"]}),
+    }, gates=False))
+    answers_with(server, seoul, name=OTHER)
+    said = " ".join(done(server, "simulate", "--down", "singapore").split())
+    shares = re.search(r"\(seoul ([0-9.]+)%, tokyo ([0-9.]+)%\)", said)
+    assert shares and float(shares[1]) < float(shares[2]) < 100, said
+    assert ", singapore " in said, f"the shares now: {said}"
+    said = refused(server, "simulate", "--down", "*")
+    assert "fallback 192.0.2.80" in " ".join(said.split()), said
+
+
+def test_why_says_what_a_region_waits_for(w):
+    regions = w.three_regions()
+    seoul, tokyo, _ = regions
+    leaning = {"all": [{"region": "tokyo"}, http_check()]}
+    parts = config(regions, {SERVICE: service(regions[:1], check=leaning)})
+    server = w.start(parts)
+    answers_with(server, seoul)
+    tokyo.do("dns die")
+    patience.until(lambda: server.endpoint(SERVICE, seoul.address)["state"] == "down",
+                   "it leans on tokyo")
+    why = done(server, "why", SERVICE)
+    assert "seoul answers (rung 1) when its condition holds again (now: region tokyo is not in)" \
+        in why, why
+
+
 def test_a_simulation_follows_who_leans_on_whom(w):
     regions = w.three_regions()
     seoul, tokyo, _ = regions
@@ -240,6 +295,20 @@ def test_a_simulation_follows_who_leans_on_whom(w):
     tokyo.do("dns die")
     patience.until(lambda: server.ask(SERVICE).rcode == dns.SERVFAIL, "as was foretold")
     assert "no healthy region" in lost["tokyo"] and "servfail" in lost["tokyo"], lost
+
+
+def test_a_long_history_says_that_it_is_cut(w):
+    server = w.start(config(w.three_regions()))
+    assert "not shown" not in done(server, "history")
+    server.stop()
+    line = json.dumps({"time": "2026-11-22T20:03:50.293Z", "number": 1, "kind": "override",
+                       "target": "tokyo/api", "from": "set", "to": "drain", "reason": "x" * 1000})
+    with open(os.path.join(server.state_path, "journal.jsonl"), "w", encoding="utf-8") as file:
+        file.write((line + "\n") * 5000)
+    server.spawn()
+    patience.until(server.is_listening, "it answers again")
+    server.wait_ready()
+    assert "older ones are not shown" in done(server, "history")
 
 
 def test_history_that_is_not_kept_is_no_peace(w):
@@ -273,6 +342,23 @@ def test_a_reload_that_takes_too_much_away_needs_consent(w):
     identity = json.loads(refused(server, "review", "--json", "-c", server.config_path))["id"]
     server.reload_with(dict(shrunk(regions, 1), guards={"accept": identity}))
     assert len(server.addresses_of(SERVICE)) == 1
+
+
+def test_a_region_whose_minimum_is_raised_beyond_what_passes_needs_consent(w):
+    regions = w.three_regions()
+
+    def asking(minimum):
+        whole = shrunk(regions, 4)
+        whole["regions"]["seoul"] = {"minimum_healthy": minimum, "checks": [dns_check(regions[0])]}
+        return whole
+
+    server = w.start(asking(0))
+    regions[0].do("dns die")
+    patience.until(lambda: server.status_of_region("seoul")["up"] == 0, "its check fails")
+    server.write_config(asking(1))
+    status, body = server.reload()
+    assert status == 409 and "loses 4 of 6" in body, body
+    assert len(server.addresses_of(SERVICE)) == 4, "the old one goes on"
 
 
 def test_small_removals_add_up(w):

@@ -59,7 +59,7 @@ static void an_override_that_makes_no_sense_is_explained(void **state)
           "drain, up or down" },
         { "{\"target\":\"seoul\",\"state\":\"drain\"}", 400, "bad_request", "\"reason\"" },
         { "{\"target\":\"seoul\",\"state\":\"drain\",\"reason\":\"x\",\"for\":\"30\"}", 400,
-          "bad_request", "\"for\"" },
+          "bad_request", "\"for\": '30' has no unit; write 500ms, 30s" },
         { "{\"target\":\"seol\",\"state\":\"drain\",\"reason\":\"x\"}", 404, "unknown_target",
           "did you mean 'seoul'?" },
     };

@@ -1,6 +1,8 @@
 /* Why a name is answered as it is, over the api. */
 #include "api_world.h"
 
+#include "resolver/api/api_why_inside.h"
+
 static void why_a_service_shows_the_ladder(void **state)
 {
     json_t *why = ask_json(*state, "GET", "/api/v1/why?name=Api.svc.example.com&type=a", 200);
@@ -93,6 +95,106 @@ static void why_names_who_took_a_region_out_and_until_when(void **state)
     assert_string_equal(string(region, "state"), "drained");
     assert_string_equal(string(json_object_get(region, "override"), "reason"), "kernel update");
     json_decref(root);
+}
+
+static void what_a_shell_would_expand_is_quoted(void **state)
+{
+    static const struct {
+        const char *target;
+        const char *shown;
+    } cases[] = {
+        { "seoul/api.svc.example.com", "`leeward release seoul/api.svc.example.com`" },
+        { "2001:db8::1", "`leeward release 2001:db8::1`" },
+        { "*/api", "`leeward release '*/api'`" },
+        { "seoul/it's me", "`leeward release 'seoul/it'\\''s me'`" },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct text out = { 0 };
+        api_why_put_release(cases[i].target, &out);
+        assert_string_equal(text_string(&out), cases[i].shown);
+        text_fini(&out);
+    }
+    json_decref(send_json(f, "POST", "/api/v1/overrides",
+                          "{\"target\":\"s*/api\",\"state\":\"drain\",\"reason\":\"x\"}", 200));
+    json_t *why = ask_json(f, "GET", "/api/v1/why?name=api.svc.example.com", 200);
+    assert_true(has_line(json_object_get(why, "would_change"),
+                         "when it is released (`leeward release 's*/api'`)"));
+    json_decref(why);
+}
+
+static void a_region_that_ramps_is_said_to_do_so(void **state)
+{
+    struct fixture *f = *state;
+    const struct steer_service *service = NULL;
+
+    for (size_t i = 0; i < f->control.snapshot->service_count; i++) {
+        const struct steer_service *s = &f->control.snapshot->services[i];
+        service = strcmp(s->name, "api.svc.example.com") == 0 ? s : service;
+    }
+    assert_non_null(service);
+    struct health_group *group = (struct health_group *)(uintptr_t)service->pools[0].group;
+    atomic_store(&group->ramp, 0); /* no answer is of its share */
+    atomic_fetch_or(&group->flags, HEALTH_GROUP_RAMPING);
+    json_t *why = ask_json(f, "GET", "/api/v1/why?name=api.svc.example.com", 200);
+    const json_t *changes = json_object_get(why, "would_change");
+    assert_true(has_line(changes, "seoul ramps: it takes 0% of its answers by now"));
+    assert_false(has_line(changes, "seoul answers"));
+    json_decref(why);
+}
+
+/* Silent from some second on: as it is told at the moment when it is believed. */
+static void go_silent(struct detect *d, const struct model_timing *timing, uint64_t *now_ms)
+{
+    uint64_t silent_ms = *now_ms + 60000;
+
+    for (; d->state != DETECT_DOWN; (*now_ms)++) {
+        if (detect_is_due(d, *now_ms)) {
+            uint32_t number = detect_sent(d, *now_ms);
+            if (*now_ms < silent_ms) {
+                (void)detect_result(d, number, DETECT_PASS, *now_ms);
+            }
+        }
+        while (d->open_count > 0 &&
+               detect_open_probes(d)[0].sent_ms + timing->timeout_ms <= *now_ms) {
+            (void)detect_result(d, detect_open_probes(d)[0].number, DETECT_SILENT, *now_ms);
+        }
+        (void)detect_tick(d, *now_ms);
+        assert_true(*now_ms < silent_ms + 60000);
+    }
+}
+
+static void a_silent_death_counts_the_probes_it_was_told_by(void **state)
+{
+    static const struct model_timing timing = { .interval_ms = 1000,
+                                                .timeout_ms = 500,
+                                                .confirm_interval_ms = 50,
+                                                .fall_auto = true,
+                                                .false_alarm_ms = 31536000000,
+                                                .fall = 3,
+                                                .silent_fall = 10,
+                                                .rise = 2,
+                                                .hold_down_ms = 10000,
+                                                .hold_down_max_ms = 300000,
+                                                .jitter_percent = 10 };
+    struct health_probe probe = { .reason = "no answer" };
+    struct text words = { 0 };
+    unsigned count = 0;
+    uint64_t now_ms = 1;
+    (void)state;
+
+    detect_init(&probe.detect, &timing, 7, now_ms);
+    go_silent(&probe.detect, &timing, &now_ms);
+    assert_true(probe.detect.silently);
+    api_health_describe_evidence(&probe, now_ms, &words);
+    const char *behind = strstr(text_string(&words), ", ");
+    assert_non_null(behind);
+    assert_int_equal(sscanf(behind, ", %u probes in a row without an answer by now", &count), 1);
+    assert_non_null(strstr(behind, "probes in a row without an answer by now"));
+    assert_true(count >= timing.fall); /* as many as it took, those in flight among them */
+    detect_fini(&probe.detect);
+    text_fini(&words);
 }
 
 static void why_sees_the_client_in_its_view_and_at_its_place(void **state)
@@ -244,6 +346,9 @@ int main(void)
         API_TEST(why_a_service_shows_the_ladder),
         API_TEST(why_says_what_is_not_well_and_what_would_change_it),
         API_TEST(why_names_who_took_a_region_out_and_until_when),
+        API_TEST(what_a_shell_would_expand_is_quoted),
+        API_TEST(a_region_that_ramps_is_said_to_do_so),
+        cmocka_unit_test(a_silent_death_counts_the_probes_it_was_told_by),
         API_TEST(why_sees_the_client_in_its_view_and_at_its_place),
         API_TEST(why_sees_the_client_where_it_asks),
         API_TEST(why_says_when_it_matters_where_a_client_asks),

@@ -93,6 +93,48 @@ static void what_cannot_be_written_is_named(void **state)
     text_fini(&out);
 }
 
+static void a_file_of_authorities_without_a_certificate_is_named(void **state)
+{
+    struct scratch scratch;
+    struct text out = { 0 };
+    struct model_check checks[3];
+    struct tls_settings tls[3];
+    struct model_region region;
+    struct model model;
+    char good[256], bad[256];
+
+    (void)state;
+    scratch_init(&scratch);
+    memset(checks, 0, sizeof(checks));
+    memset(tls, 0, sizeof(tls));
+    memset(&region, 0, sizeof(region));
+    memset(&model, 0, sizeof(model));
+    (void)snprintf(good, sizeof(good), "%s",
+                   scratch_write(&scratch, "good.pem",
+                                 "our own\n-----BEGIN CERTIFICATE-----\nMAo=\n"
+                                 "-----END CERTIFICATE-----\n"));
+    (void)snprintf(bad, sizeof(bad), "%s",
+                   scratch_write(&scratch, "bad.pem", "-----BEGIN PRIVATE KEY-----\nMAo=\n"));
+    tls[0].ca_file = good;
+    tls[1].ca_file = tls[2].ca_file = bad;
+    for (unsigned i = 0; i < 3; i++) {
+        checks[i].kind = MODEL_CHECK_TCP;
+        checks[i].tls = &tls[i];
+    }
+    region.checks = checks;
+    region.check_count = 3;
+    model.regions = &region;
+    model.region_count = 1;
+    cli_check_host_put("leeward.yaml", &model, &out);
+    const char *found = strstr(text_string(&out), "ca_file: there is no certificate in ");
+    assert_non_null(found);
+    assert_non_null(strstr(found, "bad.pem"));
+    assert_null(strstr(found + 1, "ca_file: there is")); /* once is enough */
+    assert_null(strstr(text_string(&out), "good.pem"));
+    scratch_fini(&scratch);
+    text_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +142,7 @@ int main(void)
         cmocka_unit_test(without_a_user_nothing_is_said),
         cmocka_unit_test(folders_that_can_be_made_are_fine),
         cmocka_unit_test(what_cannot_be_written_is_named),
+        cmocka_unit_test(a_file_of_authorities_without_a_certificate_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

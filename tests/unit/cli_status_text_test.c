@@ -86,7 +86,7 @@ static void what_was_said_by_hand_is_shown_with_its_reason(void **state)
     assert_shows(text_string(&out), "THIS NODE IS CUT OFF for 4s: no witness answers");
     assert_shows(text_string(&out), "OVERRIDE  WHAT");
     assert_shows(text_string(&out), "parked");
-    assert_shows(text_string(&out), "waits to be released (failback: manual)");
+    assert_shows(text_string(&out), "second choice, waits to be released (failback: manual)");
     assert_shows(text_string(&out), "  view apps");
     assert_shows(text_string(&out), "checks: 3, 900 probes sent; late by 2ms at p99, 5ms at most");
     text_fini(&out);

@@ -250,6 +250,66 @@ static void who_asks_about_a_service_follows_it_however_far(void **state)
     end(&w);
 }
 
+static uint32_t said_of_db;
+
+static uint32_t on_pool_word(void *user, const char *region, const char *service)
+{
+    (void)user;
+    return strcmp(region, "seoul") == 0 && strcmp(service, "db.svc.example.com") == 0 ? said_of_db
+                                                                                      : 0;
+}
+
+static void say_of_db(struct world *w, uint32_t said)
+{
+    said_of_db = said;
+    health_pool_words_changed(w->health, w->now_ms);
+}
+
+/* Service 2 asks about 1, which asks about 0, whose endpoints another service has, too. */
+static void who_asks_about_a_service_sees_the_hand_on_it(void **state)
+{
+    static const struct model_condition on[] = {
+        { .kind = MODEL_CONDITION_SERVICE, .index = 0 },
+        { .kind = MODEL_CONDITION_SERVICE, .index = 1 },
+        { .kind = MODEL_CONDITION_SERVICE, .index = 3 },
+    };
+    static const char *const of[] = { "db.svc.example.com", "b.example", "c.example",
+                                      "twin.example", "e.example" };
+    struct world w;
+    (void)state;
+
+    set_up_model(&w);
+    for (unsigned i = 0; i < 5; i++) {
+        unsigned s = add_service(&w, 1);
+        add_endpoint(&w, s, 0, i == 0 || i == 3 ? "203.0.113.10" : "203.0.113.11");
+        w.services[s].name = of[i];
+        w.services[s].condition = i == 1 ? &on[0] : i == 2 ? &on[1] : i == 4 ? &on[2] : NULL;
+    }
+    begin(&w);
+    pass_all(&w);
+    health_ask_pool_words(w.health, on_pool_word, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        say_of_db(&w, i == 0 ? HEALTH_REGION_DRAINED : HEALTH_REGION_FORCED_DOWN);
+        assert_true(up(&w, 1, 0, ADDR_V4) == 0 && up(&w, 2, 0, ADDR_V4) == 0);
+        assert_true(up(&w, 0, 0, ADDR_V4) == 1); /* the checks are as they were */
+        assert_true(up(&w, 4, 0, ADDR_V4) == 1); /* and of its twin nothing was said */
+        assert_true(health_override(w.health, "seoul", HEALTH_REGION_FORCED_UP, true, w.now_ms));
+        assert_true(up(&w, 2, 0, ADDR_V4) == (i == 0)); /* a force outranks a drain */
+        (void)health_override(w.health, "seoul", HEALTH_REGION_FORCED_UP, false, w.now_ms);
+        say_of_db(&w, 0);
+        assert_true(up(&w, 1, 0, ADDR_V4) == 1 && up(&w, 2, 0, ADDR_V4) == 1);
+    }
+    give_times(&w, "203.0.113.10:8080", DETECT_STRONG, 3);
+    assert_true(up(&w, 2, 0, ADDR_V4) == 0);
+    say_of_db(&w, HEALTH_REGION_FORCED_UP);
+    assert_true(up(&w, 1, 0, ADDR_V4) == 1 && up(&w, 2, 0, ADDR_V4) == 1);
+    assert_true(up(&w, 4, 0, ADDR_V4) == 0);
+    struct addr only = address("203.0.113.10", 0);
+    health_force_endpoint(w.health, &only, HEALTH_FORCE_DOWN, w.now_ms);
+    assert_true(up(&w, 2, 0, ADDR_V4) == 0); /* there is none of it that could be answered */
+    end(&w);
+}
+
 static void services_with_other_conditions_have_other_words(void **state)
 {
     const struct model_condition any = {
@@ -322,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_tree_says_which_of_its_parts_fails),
         cmocka_unit_test(who_asks_about_a_region_follows_it),
         cmocka_unit_test(who_asks_about_a_service_follows_it_however_far),
+        cmocka_unit_test(who_asks_about_a_service_sees_the_hand_on_it),
         cmocka_unit_test(services_with_other_conditions_have_other_words),
         cmocka_unit_test(a_long_chain_of_services_is_bound_and_given_back),
     };

@@ -235,6 +235,53 @@ static void what_left_while_it_was_cut_off_opens_no_cascade_window(void **state)
     end(&w);
 }
 
+#define LATER_MS 150 /* than the witness the targets are reached again */
+
+static const struct world *thawing;
+static uint64_t thawed_ms; /* 0: not yet */
+
+/* The network comes back when it has been missed; who has not left by then does not leave. */
+static bool nobody_until_isolated(const struct health_probe *probe)
+{
+    if (thawed_ms != 0 && !is_isolated(thawing)) {
+        for (unsigned i = 0; i < REGIONS; i++) {
+            assert_int_equal(region_flags(thawing, i), 0);
+            assert_true(up(thawing, 0, i, ADDR_V4) == 3);
+        }
+    }
+    if (thawed_ms == 0 && is_isolated(thawing)) {
+        thawed_ms = thawing->now_ms;
+    }
+    return thawed_ms != 0 && (witnesses_only(probe) || thawing->now_ms >= thawed_ms + LATER_MS);
+}
+
+static void what_was_lost_while_it_was_cut_off_counts_no_more_when_it_is_not(void **state)
+{
+    (void)state;
+
+    for (uint32_t fall = 10; fall <= 60; fall += 2) { /* so that some are about to leave */
+        struct world w;
+        set_up_model(&w);
+        for (unsigned i = 0; i < REGIONS; i++) {
+            w.canaries[i][0].timing.silent_fall = fall;
+        }
+        w.web.timing.silent_fall = fall;
+        add_usual_service(&w);
+        witnesses[0] = address("192.0.2.53", 53);
+        w.model.guards.witnesses = witnesses;
+        w.model.guards.witness_count = 1;
+        w.model.guards.witness_minimum = 1;
+        begin(&w);
+        run_checks(&w, everybody, 3000);
+        thawing = &w;
+        thawed_ms = 0;
+        run_checks(&w, nobody_until_isolated, 6000);
+        assert_true(thawed_ms != 0);
+        assert_false(is_isolated(&w));
+        end(&w);
+    }
+}
+
 static void a_witness_that_answers_says_that_the_world_is_down(void **state)
 {
     struct world w;
@@ -256,6 +303,72 @@ static void a_target_that_answers_says_that_witnesses_are_down(void **state)
     set_up_witnesses(&w, 2);
     run_checks(&w, everybody, 3000);
     run_checks(&w, tokyo_web_only, 10000);
+    assert_false(is_isolated(&w));
+    end(&w);
+}
+
+static bool programs_only(const struct health_probe *probe)
+{
+    return probe->check->kind == MODEL_CHECK_EXEC;
+}
+
+static void set_up_program(struct world *w, bool alone)
+{
+    static const char *const arguments[] = { "/bin/true", NULL };
+    static const struct model_check program = {
+        .kind = MODEL_CHECK_EXEC, .timing = timing, .arguments = arguments, .argument_count = 1
+    };
+
+    set_up_model(w);
+    add_usual_service(w);
+    if (alone) {
+        w->web = program;
+        for (unsigned i = 0; i < REGIONS; i++) {
+            w->regions[i].check_count = 0;
+            w->regions[i].minimum_healthy.value = 0;
+        }
+    }
+    unsigned s = add_service(w, 1);
+    add_endpoint(w, s, 0, "203.0.113.90");
+    w->services[s].checks = &program;
+    w->services[s].check_count = 1;
+    witnesses[0] = address("192.0.2.53", 53);
+    w->model.guards.witnesses = witnesses;
+    w->model.guards.witness_count = 1;
+    w->model.guards.witness_minimum = 1;
+    begin(w);
+}
+
+/* It may be content with a file of this node's. */
+static void a_program_that_passes_does_not_say_that_the_network_works(void **state)
+{
+    struct world w;
+    (void)state;
+
+    set_up_program(&w, false);
+    run_checks(&w, everybody, 3000);
+    run_checks(&w, programs_only, 10000);
+    assert_true(is_isolated(&w));
+    assert_true(up(&w, 0, 0, ADDR_V4) == 3);
+    run_checks(&w, tokyo_web_only, 3000);
+    assert_false(is_isolated(&w));
+    end(&w);
+}
+
+/* And may have asked the network: what goes down with everything else counts as it stood. */
+static void where_all_checks_are_programs_the_witnesses_tell(void **state)
+{
+    struct world w;
+    (void)state;
+
+    set_up_program(&w, true);
+    run_checks(&w, everybody, 3000);
+    run_checks(&w, nobody, 10000);
+    assert_true(is_isolated(&w));
+    assert_true(up(&w, 0, 0, ADDR_V4) == 3);
+    run_checks(&w, programs_only, 3000);
+    assert_true(is_isolated(&w));
+    run_checks(&w, witnesses_only, 3000);
     assert_false(is_isolated(&w));
     end(&w);
 }
@@ -366,8 +479,11 @@ int main(void)
         cmocka_unit_test(overrides_act_while_it_is_cut_off),
         cmocka_unit_test(the_first_success_ends_it_and_what_is_dead_is_found_again),
         cmocka_unit_test(what_left_while_it_was_cut_off_opens_no_cascade_window),
+        cmocka_unit_test(what_was_lost_while_it_was_cut_off_counts_no_more_when_it_is_not),
         cmocka_unit_test(a_witness_that_answers_says_that_the_world_is_down),
         cmocka_unit_test(a_target_that_answers_says_that_witnesses_are_down),
+        cmocka_unit_test(a_program_that_passes_does_not_say_that_the_network_works),
+        cmocka_unit_test(where_all_checks_are_programs_the_witnesses_tell),
         cmocka_unit_test(a_witness_never_reached_does_not_count),
         cmocka_unit_test(whatever_comes_back_from_a_witness_is_an_answer),
         cmocka_unit_test(a_witness_that_is_also_a_canary_is_probed_as_both),

@@ -205,6 +205,47 @@ static void a_minimum_that_would_not_be_met_takes_away_too(void **state)
     end(&c);
 }
 
+static uint32_t one_passes(const void *user, size_t region)
+{
+    (void)user;
+    (void)region;
+    return 1;
+}
+
+/* The region is left as a whole, whatever its endpoints are. */
+static void a_minimum_of_a_region_that_would_not_be_met_takes_away_too(void **state)
+{
+    static const char format[] =
+        "regions:\n"
+        "  a: {minimum_healthy: %u, checks: [{tcp: {server: \"192.0.2.8:1\"}},"
+        " {tcp: {server: \"192.0.2.9:1\"}}]}\n"
+        "  b: {minimum_healthy: 0}\n"
+        "services:\n  s:\n    minimum_healthy: 1\n" FOUR;
+    char before[512], after[512];
+    struct review_old old = { .passing = one_passes };
+    (void)state;
+
+    (void)snprintf(before, sizeof(before), format, 1u);
+    (void)snprintf(after, sizeof(after), format, 2u);
+    struct compared c = { .old = load(before), .fresh = load(after) };
+    old.model = c.old;
+    c.review = review_new(&old, c.fresh);
+    assert_true(review_is_refused(c.review));
+    assert_int_equal(c.review->excesses[0].lost, 2);
+    assert_int_equal(review_lost(c.review, "s"), 2);
+    old.passing = NULL;
+    struct review *met = review_new(&old, c.fresh);
+    assert_false(review_is_refused(met));
+    assert_string_equal(met->id, c.review->id); /* the same on every node, whatever it sees */
+    review_free(met);
+    old.model = c.fresh; /* not met before either: there is nothing to lose */
+    old.passing = one_passes;
+    met = review_new(&old, c.fresh);
+    assert_false(review_is_refused(met));
+    review_free(met);
+    end(&c);
+}
+
 static void an_older_generation_is_refused_whatever_it_changes(void **state)
 {
     struct compared c = compare("generation: 7\n" SERVICE FOUR, "generation: 6\n" SERVICE FOUR);
@@ -255,6 +296,7 @@ int main(void)
         cmocka_unit_test(what_is_down_is_free_to_go),
         cmocka_unit_test(weight_0_takes_away_too),
         cmocka_unit_test(a_minimum_that_would_not_be_met_takes_away_too),
+        cmocka_unit_test(a_minimum_of_a_region_that_would_not_be_met_takes_away_too),
         cmocka_unit_test(an_older_generation_is_refused_whatever_it_changes),
         cmocka_unit_test(consent_is_to_exactly_this_difference),
     };

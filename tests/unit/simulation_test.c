@@ -2,6 +2,7 @@
  * What would be answered, against what is answered when it comes to pass: the
  * same configuration in simulated time, where what is supposed really fails.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +13,37 @@
 #include <cmocka.h>
 
 #include "policy/overrides.h"
+#include "resolver/hand_guard.h"
 #include "resolver/simulation.h"
 #include "tests/unit/sim_world.h"
+
+/* What is asked for in this program. */
+static size_t taken_bytes;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    taken_bytes += size;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    taken_bytes += count * size;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    taken_bytes += size;
+    return __real_realloc(memory, size);
+}
 
 /* Endpoints are 192.0.REGION.n and have a check each; resolvers are 10.REGION.0.2. */
 #define REGIONS                                                                                    \
@@ -266,6 +296,111 @@ static void a_long_chain_of_services_is_followed_as_far_as_it_matters(void **sta
     free(sim);
 }
 
+static const char leaning_yaml[] =
+    REGIONS "  pay.example: {minimum_healthy: 1, check: alive, endpoints: {seoul: [192.0.0.1]}}\n"
+            "  shop.example: {minimum_healthy: 1, on_all_down: servfail,"
+            " check: {all: [alive, {service: pay.example}]}, endpoints: {tokyo: [192.0.1.2]}}\n"
+            "  news.example: {minimum_healthy: 1, check: alive,"
+            " endpoints: {seoul: [192.0.0.3], tokyo: [192.0.1.3]}}\n";
+
+enum {
+    PAY,
+    SHOP,
+    NEWS
+};
+
+/* What the operator has said of a service's pool is part of how things are. */
+static void what_leans_on_a_service_in_hand_is_foretold(void **state)
+{
+    struct sim *sim = malloc(sizeof(*sim));
+    struct truth truth;
+    struct simulated_service out;
+    (void)state;
+
+    assert_non_null(sim);
+    begin(sim, &truth, leaning_yaml);
+    const struct steer_service *pay = &sim->snapshot->services[PAY];
+    suppose_one(sim, SHOP, OVERRIDE_FORCE_DOWN, "singapore", &out);
+    assert_true(out.is_well);
+    for (enum steer_hand hand = STEER_HAND_DRAINED; hand <= STEER_HAND_FORCED_DOWN; hand++) {
+        steer_set_hand(pay, 0, hand, true);
+        suppose_one(sim, SHOP, OVERRIDE_FORCE_DOWN, "singapore", &out);
+        assert_false(out.is_well);
+        suppose_one(sim, SHOP, OVERRIDE_FORCE_UP, "seoul/pay.example", &out);
+        assert_true(out.is_well);
+        steer_set_hand(pay, 0, hand, false);
+    }
+    steer_set_hand(pay, 0, STEER_HAND_FORCED_UP, true);
+    suppose_one(sim, SHOP, OVERRIDE_FORCE_DOWN, "192.0.0.1", &out);
+    assert_true(out.is_well);
+    sim_end(sim);
+    free(sim);
+}
+
+static int drain(const struct sim *sim, const char *text, struct error *err)
+{
+    struct override one;
+
+    target(&one, OVERRIDE_DRAIN, text);
+    return hand_guard_check(sim->snapshot, &one, false, err);
+}
+
+static void a_drain_that_takes_away_what_another_service_leans_on_needs_force(void **state)
+{
+    struct sim *sim = malloc(sizeof(*sim));
+    struct truth truth;
+    struct error err;
+    (void)state;
+
+    assert_non_null(sim);
+    begin(sim, &truth, leaning_yaml);
+    assert_int_equal(drain(sim, "seoul/news.example", &err), 0);
+    assert_int_equal(drain(sim, "tokyo/news.example", &err), 0);
+    assert_int_equal(drain(sim, "singapore", &err), 0);
+    assert_int_equal(drain(sim, "seoul/pay.example", &err), -EBUSY);
+    assert_non_null(strstr(err.message, "2 services"));
+    assert_non_null(strstr(err.message, "shop.example"));
+    assert_int_equal(drain(sim, "seoul", &err), -EBUSY);
+    assert_non_null(strstr(err.message, "shop.example"));
+    truth.endpoint = 0 << 8 | 1; /* what has fallen already is not what the drain takes */
+    sim_run(sim, sim->now_ms + 10000);
+    assert_int_equal(drain(sim, "seoul/pay.example", &err), -EBUSY);
+    assert_null(strstr(err.message, "shop.example"));
+    sim_end(sim);
+    free(sim);
+}
+
+/* Of so many services beside it, what does it take to look at one that leans on another? */
+static size_t bytes_for_one_of(unsigned count)
+{
+    struct text yaml = { 0 };
+    struct sim *sim = malloc(sizeof(*sim));
+    struct truth truth;
+    struct simulated_service out;
+
+    assert_non_null(sim);
+    text_put(&yaml, leaning_yaml);
+    for (unsigned i = 0; i < count; i++) {
+        text_printf(&yaml, "  s%u.example: {minimum_healthy: 1, endpoints: {seoul: [192.0.0.9]}}\n",
+                    i);
+    }
+    begin(sim, &truth, text_string(&yaml));
+    text_fini(&yaml);
+    taken_bytes = 0;
+    suppose_one(sim, SHOP, OVERRIDE_FORCE_DOWN, "seoul", &out);
+    size_t bytes = taken_bytes;
+    sim_end(sim);
+    free(sim);
+    return bytes;
+}
+
+static void one_service_takes_the_same_however_many_there_are(void **state)
+{
+    (void)state;
+
+    assert_int_equal(bytes_for_one_of(1), bytes_for_one_of(2000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +408,9 @@ int main(void)
         cmocka_unit_test(who_leans_on_a_region_that_would_be_up_is_up),
         cmocka_unit_test(capacity_goes_with_the_endpoints_that_have_it),
         cmocka_unit_test(where_clients_stick_they_are_not_all_one),
+        cmocka_unit_test(what_leans_on_a_service_in_hand_is_foretold),
+        cmocka_unit_test(a_drain_that_takes_away_what_another_service_leans_on_needs_force),
+        cmocka_unit_test(one_service_takes_the_same_however_many_there_are),
         cmocka_unit_test(a_long_chain_of_services_is_followed_as_far_as_it_matters),
     };
 

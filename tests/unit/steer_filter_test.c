@@ -137,7 +137,7 @@ static bool check_put(const struct filter_world *f, unsigned family,
     uint8_t quick[1024], slow[1024];
     size_t quick_length, slow_length;
     bool quick_cut, slow_cut;
-    struct steer_client one = *client;
+    struct steer_client one = *client, other = *client;
     struct steer_choice choice;
 
     if (f->w.service.way[family] != STEER_WAY_QUICK) {
@@ -148,11 +148,11 @@ static bool check_put(const struct filter_world *f, unsigned family,
     if (count < 0) {
         return false;
     }
-    one = *client;
-    steer_choose(&f->w.service, family, &one, &choice);
+    steer_explain(&f->w.service, family, &other, &choice, NULL); /* the long way */
     assert_int_equal(choice.result, STEER_ADDRESSES);
-    unsigned again = steer_put(&f->w.service, family, &choice, 12, turn, slow, cap, &slow_length,
-                               &slow_cut);
+    assert_int_equal(one.scope_bits, other.scope_bits);
+    unsigned again =
+        steer_put(&f->w.service, family, &choice, 12, turn, slow, cap, &slow_length, &slow_cut);
     assert_int_equal(count, again);
     assert_int_equal(quick_length, slow_length);
     assert_int_equal(quick_cut, slow_cut);
@@ -208,6 +208,34 @@ static void the_quickest_region_answers_but_near_equals_stay_in_order(void **sta
     assert_choice(&f.w, ADDR_V4, 1, 1, 3);
     set_up(&f.w, 1, 0, 0);
     assert_choice(&f.w, ADDR_V4, 1, 2, 3);
+}
+
+static void assert_explained(struct filter_world *f, const char *part)
+{
+    struct text trace = { 0 };
+    struct steer_choice choice;
+
+    steer_explain(&f->w.service, ADDR_V4, NULL, &choice, &trace);
+    if (strstr(text_string(&trace), part) == NULL) {
+        fail_msg("'%s' is not in:\n%s", part, text_string(&trace));
+    }
+    text_fini(&trace);
+}
+
+static void what_was_measured_of_each_region_is_shown(void **state)
+{
+    struct filter_world f;
+    (void)state;
+
+    begin_filters(&f, STEER_LATENCY, 3, 2);
+    f.policy.band_us = 10000;
+    assert_explained(&f, "nothing is measured, so the first of them\n");
+    atomic_store(&f.w.groups[1].latency_us, 350);
+    atomic_store(&f.w.groups[2].latency_us, 41270);
+    assert_explained(&f, "latency: seoul not measured, tokyo 0.3ms, singapore 41.2ms; "
+                         "band 10.0ms\n");
+    assert_explained(&f, "latency: passes tokyo; drops seoul, singapore: the preferred of those "
+                         "within the band of the quickest\n");
 }
 
 static void all_regions_answer_together(void **state)
@@ -571,6 +599,7 @@ int main(void)
         cmocka_unit_test(what_is_put_at_once_is_what_is_chosen),
         cmocka_unit_test(nobody_in_particular_is_answered_without_draws),
         cmocka_unit_test(the_quickest_region_answers_but_near_equals_stay_in_order),
+        cmocka_unit_test(what_was_measured_of_each_region_is_shown),
         cmocka_unit_test(all_regions_answer_together),
         cmocka_unit_test(a_region_that_came_back_takes_its_ramp),
         cmocka_unit_test(a_service_without_filters_ramps_as_well),

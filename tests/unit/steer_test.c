@@ -708,6 +708,38 @@ static void the_explanation_names_regions_and_rungs(void **state)
     text_fini(&trace);
 }
 
+static void assert_explained(struct world *w, const char *part)
+{
+    struct text trace = { 0 };
+    struct steer_choice choice;
+
+    steer_explain(&w->service, ADDR_V4, NULL, &choice, &trace);
+    if (strstr(text_string(&trace), part) == NULL) {
+        fail_msg("'%s' is not in:\n%s", part, text_string(&trace));
+    }
+    text_fini(&trace);
+}
+
+static void the_explanation_says_what_became_of_on_all_down(void **state)
+{
+    struct world w;
+    (void)state;
+
+    begin(&w, 2, 2, 0, 1);
+    w.service.on_all_down = MODEL_ALL_DOWN_LAST_GOOD;
+    assert_explained(&w, ": last_good, but nothing is remembered: all\n");
+    set_up(&w, 0, 3, 0);
+    steer_remember(&w.service);
+    set_up(&w, 0, 0, 0);
+    assert_explained(&w, ": last_good\n");
+    atomic_store(&w.groups[0].barred[ADDR_V4], 3);
+    assert_explained(&w, ": last_good, but what is remembered is forced down: all\n");
+    atomic_store(&w.groups[1].barred[ADDR_V4], 3);
+    assert_explained(&w, ": last_good, but everything is forced down: servfail\n");
+    w.service.on_all_down = MODEL_ALL_DOWN_ALL;
+    assert_explained(&w, ": all, but everything is forced down: servfail\n");
+}
+
 static void the_explanation_leaves_no_rung_out(void **state)
 {
     struct text trace = { 0 };
@@ -759,6 +791,7 @@ int main(void)
         cmocka_unit_test(an_answer_names_no_address_twice),
         cmocka_unit_test(the_fallback_is_put_with_the_short_ttl),
         cmocka_unit_test(the_explanation_names_regions_and_rungs),
+        cmocka_unit_test(the_explanation_says_what_became_of_on_all_down),
         cmocka_unit_test(the_explanation_leaves_no_rung_out),
     };
 

@@ -92,6 +92,26 @@ static void a_turn_stops_at_each_lot_by_weight(void **state)
     }
 }
 
+/* The third stop says nothing new where it follows from the two before it. */
+static void three_turns_in_a_row_are_independent(void **state)
+{
+    static struct wheel_world w;
+    static const uint32_t weights[] = { 1, 1, 1, 1 };
+    unsigned counts[64] = { 0 };
+    (void)state;
+
+    build(&w, weights, 4);
+    for (unsigned n = 0; n < 64000; n++) {
+        uint64_t seed = steer_draw_mix(n + UINT64_C(1), 0x203);
+        struct steer_spin spin = steer_wheel_begin(&w.wheel, seed, 1);
+        unsigned first = steer_wheel_next(&spin), second = steer_wheel_next(&spin);
+        counts[first << 4 | second << 2 | steer_wheel_next(&spin)]++;
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        assert_in_range(counts[i], 800, 1200); /* six deviations */
+    }
+}
+
 /* ---- answers ---- */
 
 /* Of each endpoint of 6 pools: how often it stands first, and whether it stands at all. */
@@ -209,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_wheel_is_divided_by_weight),
         cmocka_unit_test(a_turn_stops_at_each_lot_by_weight),
+        cmocka_unit_test(three_turns_in_a_row_are_independent),
         cmocka_unit_test(many_endpoints_are_drawn_by_weight),
         cmocka_unit_test(few_that_are_left_are_all_found),
         cmocka_unit_test(the_short_ttl_is_for_those_who_would_rather_be_elsewhere),
