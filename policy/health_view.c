@@ -38,7 +38,8 @@ uint32_t health_region_passing(const struct health_binding *binding, size_t regi
 static bool is_suspected(const struct group_endpoint *endpoint)
 {
     for (size_t i = 0; i < endpoint->probe_count; i++) {
-        if (endpoint->probes[i]->detect.state == DETECT_SUSPECT) {
+        const struct health_probe *probe = endpoint->probes[i];
+        if (probe->detect.state == DETECT_SUSPECT && probe->trouble == NULL) {
             return true;
         }
     }

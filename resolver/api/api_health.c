@@ -250,12 +250,12 @@ static void put_probe(const struct api_view *view, const struct health_probe *pr
     const struct detect *d = &probe->detect;
     uint64_t left_ms =
         d->held && d->hold_until_ms > view->now_ms ? d->hold_until_ms - view->now_ms : 0;
+    bool is_believed = d->state == DETECT_UP || d->state == DETECT_SUSPECT;
 
     json_writer_object_begin(json, NULL);
     json_writer_string(json, "label", probe->label);
     json_writer_string(json, "state",
-                       d->state == DETECT_UP && probe->trouble != NULL ? "stale"
-                                                                       : detect_state_name(d));
+                       is_believed && probe->trouble != NULL ? "stale" : detect_state_name(d));
     api_health_put_since(view, "since_ms_ago", d->since_ms);
     put_since_or_null(view, "last_result_ms_ago", probe->last_result_ms);
     put_since_or_null(view, "last_pass_ms_ago", d->last_pass_ms);

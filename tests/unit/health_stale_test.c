@@ -138,6 +138,29 @@ static void an_endpoint_of_a_stale_probe_is_shown_as_that(void **state)
     end(&w);
 }
 
+/* The last that came of it was a failure: that is neither repeated nor taken back. */
+static void nor_does_a_stale_probe_stay_suspect(void **state)
+{
+    struct health_endpoint_view shown;
+    struct world w;
+    (void)state;
+
+    set_up_model(&w);
+    add_usual_service(&w);
+    begin(&w);
+    pass_all(&w);
+    health_view_endpoint(w.binding, 0, 0, 0, &shown);
+    struct health_probe *probe = health_probe(w.health, shown.probes[0]->slot);
+    uint32_t number = health_probe_sent(w.health, probe, w.now_ms);
+    health_probe_result(w.health, probe, number, DETECT_STRONG, false, "refused", w.now_ms);
+    health_view_endpoint(w.binding, 0, 0, 0, &shown);
+    assert_string_equal(shown.state, "suspect");
+    health_probe_trouble(w.health, probe, "no memory", w.now_ms + 5000);
+    health_view_endpoint(w.binding, 0, 0, 0, &shown);
+    assert_string_equal(shown.state, "stale");
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +171,7 @@ int main(void)
         cmocka_unit_test(what_is_down_stays_down_and_tells_that_it_is_old),
         cmocka_unit_test(what_could_not_be_sent_is_worth_the_same),
         cmocka_unit_test(an_endpoint_of_a_stale_probe_is_shown_as_that),
+        cmocka_unit_test(nor_does_a_stale_probe_stay_suspect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
