@@ -92,21 +92,29 @@ bool text_failed(const struct text *text)
     return text->failed;
 }
 
-void text_put_duration(struct text *text, unsigned long long ms)
+void text_format_duration(unsigned long long ms, char out[TEXT_DURATION_MAX])
 {
     unsigned long long s = ms / 1000;
 
     if (ms < 1000) {
-        text_printf(text, "%llums", ms);
+        (void)snprintf(out, TEXT_DURATION_MAX, "%llums", ms);
     } else if (s < 60) {
-        text_printf(text, "%llus", s);
+        (void)snprintf(out, TEXT_DURATION_MAX, "%llus", s);
     } else if (s < 3600) {
-        text_printf(text, "%llum %llus", s / 60, s % 60);
+        (void)snprintf(out, TEXT_DURATION_MAX, "%llum %llus", s / 60, s % 60);
     } else if (s < 86400) {
-        text_printf(text, "%lluh %llum", s / 3600, s / 60 % 60);
+        (void)snprintf(out, TEXT_DURATION_MAX, "%lluh %llum", s / 3600, s / 60 % 60);
     } else {
-        text_printf(text, "%llud %lluh", s / 86400, s / 3600 % 24);
+        (void)snprintf(out, TEXT_DURATION_MAX, "%llud %lluh", s / 86400, s / 3600 % 24);
     }
+}
+
+void text_put_duration(struct text *text, unsigned long long ms)
+{
+    char words[TEXT_DURATION_MAX];
+
+    text_format_duration(ms, words);
+    text_put(text, words);
 }
 
 #define NEAREST_MAX 64 /* longer words are no typing mistake of a key */

@@ -33,7 +33,9 @@ const char *text_string(const struct text *text);
 /* Did memory run out on the way? */
 bool text_failed(const struct text *text);
 
-/* A duration for people: "850ms", "12s", "3m 5s", "2h 10m", "4d 3h". */
+/* A duration for people: "850ms", "12s", "3m 5s", "2h 10m", "4d 3h"; also without allocating. */
+#define TEXT_DURATION_MAX 40
+void text_format_duration(unsigned long long ms, char out[TEXT_DURATION_MAX]);
 void text_put_duration(struct text *text, unsigned long long ms);
 
 /*

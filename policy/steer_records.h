@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "policy/steer.h"
+#include "policy/steer_memory.h"
 
 #define RECORD_TTL_AT 6 /* behind owner pointer, type and class */
 

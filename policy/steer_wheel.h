@@ -38,7 +38,7 @@ size_t steer_wheel_slots(size_t count);
  * Fill a wheel of so many slots with `count` lots, at most 2^16: each a weight,
  * from STEER_LOT_SHIFT on, above a pick. The lots are used up. Weights are not
  * 0, and below 2^31 together. `slots` and `picks` (one for each lot) are the
- * caller's, and what `out` points to.
+ * caller's; `out` points to them and lives no longer.
  */
 void steer_wheel_fill(struct steer_slot *slots, size_t slot_count, uint16_t *picks, uint64_t *lots,
                       size_t count, struct steer_wheel *out);

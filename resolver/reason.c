@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/text.h"
 #include "policy/health_note.h"
 #include "policy/places.h"
 #include "policy/steer_filter.h"
@@ -72,22 +73,12 @@ static void put_client(struct line *line, const struct steer_service *service,
     }
 }
 
-/* As text_put_duration has it. */
 static void put_duration(struct line *line, uint64_t ms)
 {
-    unsigned long long s = ms / 1000;
+    char words[TEXT_DURATION_MAX];
 
-    if (ms < 1000) {
-        put(line, "%llums", (unsigned long long)ms);
-    } else if (s < 60) {
-        put(line, "%llus", s);
-    } else if (s < 3600) {
-        put(line, "%llum %llus", s / 60, s % 60);
-    } else if (s < 86400) {
-        put(line, "%lluh %llum", s / 3600, s / 60 % 60);
-    } else {
-        put(line, "%llud %lluh", s / 86400, s / 3600 % 24);
-    }
+    text_format_duration(ms, words);
+    put(line, "%s", words);
 }
 
 /* ---- one pool ---- */

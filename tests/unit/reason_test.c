@@ -4,38 +4,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "no_malloc.h"
 #include "resolver/laggards.h"
 #include "resolver/reason.h"
 #include "world.h"
-
-/* While `forbidden` is set, each allocation in this program is counted and fails. */
-static volatile bool forbidden;
-static unsigned forbidden_calls;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    forbidden_calls += forbidden;
-    return forbidden ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    forbidden_calls += forbidden;
-    return forbidden ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    forbidden_calls += forbidden;
-    return forbidden ? NULL : __real_realloc(memory, size);
-}
 
 static const char yaml[] =
     "node: {name: t, region: seoul}\n"
